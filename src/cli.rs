@@ -1,0 +1,281 @@
+//! What was typed: the command line as argh reads it, before anything is checked.
+
+use argh::FromArgs;
+
+/// WebSocket sessions in, lines to one ordinary TCP server out. Each client becomes a TCP
+/// connection to the backend; messages become lines, and lines messages.
+///
+/// wsrelay --port 8082 --to localhost:7777
+#[derive(FromArgs, Debug, Default)]
+#[argh(
+    example = "Relay browsers to a line server on port 7777:
+  {command_name} --port 8082 --to localhost:7777",
+    example = "The same, and serve the page that opens the WebSocket:
+  {command_name} --port 8082 --to localhost:7777 --static-dir ./public",
+    example = "See it work, with nothing else installed:
+  {command_name} demo",
+    note = "Sizes: 64KiB, 1MiB, or plain bytes. Durations: 500ms, 30s, 5m; 0 is off.
+--name=value is the same as --name value. -h is --help, -V is --version.",
+    error_code(0, "asked to stop by a signal"),
+    error_code(1, "can't start: port taken, file unreadable …"),
+    error_code(2, "the command line is wrong")
+)]
+pub struct Args {
+    /// listen on this port on all interfaces, IPv4 and IPv6; 0 picks a free one
+    #[argh(option, arg_name = "n")]
+    pub port: Option<String>,
+
+    /// listen on exactly this address (repeatable): 127.0.0.1:8082, [::]:8082, unix:/path
+    #[argh(option, arg_name = "addr")]
+    pub listen: Vec<String>,
+
+    /// the backend: HOST:PORT, [::1]:7777 or unix:/path
+    #[argh(option, arg_name = "addr")]
+    pub to: Option<String>,
+
+    /// serve the files of this directory beside the WebSocket
+    #[argh(option, arg_name = "dir")]
+    pub static_dir: Option<String>,
+
+    /// raw mode: bytes up verbatim, each read from the backend down as one binary message
+    #[argh(switch)]
+    pub binary: bool,
+
+    /// end of line written to the backend: lf (default) or crlf
+    #[argh(option, arg_name = "eol")]
+    pub eol: Option<String>,
+
+    /// newlines inside a message: split (default; several lines), space, or reject (close 1008)
+    #[argh(option, arg_name = "how")]
+    pub newlines: Option<String>,
+
+    /// the backend's charset: utf-8 (default), windows-1252, iso-8859-2, koi8-r, shift_jis …
+    #[argh(option, arg_name = "label")]
+    pub charset: Option<String>,
+
+    /// longest line, in both directions (default 1MiB); longer ones close 1009
+    #[argh(option, arg_name = "size")]
+    pub max_line: Option<String>,
+
+    /// send an unterminated tail ("login: ") as a message once it has waited this long (default 0)
+    #[argh(option, arg_name = "time")]
+    pub flush_after: Option<String>,
+
+    /// subprotocols to choose from, comma-separated (default: echo the client's first offer)
+    #[argh(option, arg_name = "names")]
+    pub subprotocol: Option<String>,
+
+    /// refuse clients for want of a backend or capacity by http (default; an HTTP status) or close
+    /// (upgrade, then close 1013: a page's script can read the reason)
+    #[argh(option, arg_name = "how")]
+    pub refuse: Option<String>,
+
+    /// sessions at a time (default: what the limit of open files allows); more are refused
+    #[argh(option, arg_name = "n")]
+    pub max_sessions: Option<String>,
+
+    /// what a client that does not keep up does to its backend: wait (default; it has to wait too)
+    /// or drop (it goes on into the queue, and the client is dropped when that overflows)
+    #[argh(option, arg_name = "how")]
+    pub slow_client: Option<String>,
+
+    /// the queue of --slow-client drop (default 1MiB)
+    #[argh(option, arg_name = "size")]
+    pub queue: Option<String>,
+
+    /// longest wait for a request to be complete (default 10s)
+    #[argh(option, arg_name = "time")]
+    pub handshake_timeout: Option<String>,
+
+    /// longest wait for the backend to answer (default 5s)
+    #[argh(option, arg_name = "time")]
+    pub connect_timeout: Option<String>,
+
+    /// close a client that takes nothing of what waits for it for this long (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub write_timeout: Option<String>,
+
+    /// ping a client after this much silence (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub ping_interval: Option<String>,
+
+    /// end the session if the client stays silent this long after a ping (default 15s)
+    #[argh(option, arg_name = "time")]
+    pub ping_timeout: Option<String>,
+
+    /// close a session without data in either direction for this long (default 0)
+    #[argh(option, arg_name = "time")]
+    pub idle_timeout: Option<String>,
+
+    /// longest wait for either side to take its leave (default 5s)
+    #[argh(option, arg_name = "time")]
+    pub close_timeout: Option<String>,
+
+    /// longest wait for all sessions to end after SIGTERM or SIGINT (default 10s)
+    #[argh(option, arg_name = "time")]
+    pub shutdown_timeout: Option<String>,
+
+    /// error, warn, info (default), debug or trace
+    #[argh(option, arg_name = "level")]
+    pub log_level: Option<String>,
+
+    /// text (default) or json, to stderr
+    #[argh(option, arg_name = "how")]
+    pub log_format: Option<String>,
+
+    /// log every message, both ways; for debugging, as it shows what people say
+    #[argh(switch)]
+    pub trace: bool,
+
+    /// another mode than relaying
+    #[argh(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    /// `wsrelay demo`
+    Demo(DemoArgs),
+}
+
+/// The built-in chat: a line server, a page, and the relay between them. It prints the address to
+/// open in a browser.
+#[derive(FromArgs, Debug, Default)]
+#[argh(subcommand, name = "demo")]
+pub struct DemoArgs {
+    /// listen on this port on all interfaces, so that phones can join too; default: on 8082 (or a
+    /// free port, if that is taken), for this machine only
+    #[argh(option, arg_name = "n")]
+    pub port: Option<String>,
+
+    /// listen on exactly this address (repeatable)
+    #[argh(option, arg_name = "addr")]
+    pub listen: Vec<String>,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Typed {
+    /// To run, with these options.
+    Run(Box<Args>),
+    /// To print this and go, with success.
+    Print(String),
+}
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to type.
+pub fn parse(args: &[String]) -> Result<Typed, String> {
+    let args = normalise(args)?;
+    if args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--version") {
+        return Ok(Typed::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match Args::from_args(&["wsrelay"], &args) {
+        Ok(args) => Ok(Typed::Run(Box::new(args))),
+        Err(exit) if exit.status.is_ok() => Ok(Typed::Print(exit.output)),
+        Err(exit) => Err(explain(&exit.output)),
+    }
+}
+
+/// argh knows neither `--name=value` nor short forms: they are written out, up to a `--`.
+fn normalise(args: &[String]) -> Result<Vec<String>, String> {
+    let mut out = Vec::with_capacity(args.len() + 4);
+    let mut rest = args.iter();
+    for arg in rest.by_ref() {
+        match arg.as_str() {
+            "--" => {
+                out.push(arg.clone());
+                break;
+            }
+            "-h" => out.push("--help".into()),
+            "-V" => out.push("--version".into()),
+            long if long.starts_with("--") && long.contains('=') => {
+                let (name, value) = long.split_once('=').expect("it was looked for");
+                if matches!(name, "--binary" | "--trace" | "--help" | "--version") {
+                    return Err(format!("{name} takes no value: leave out ={value}"));
+                }
+                out.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => out.push(arg.clone()),
+        }
+    }
+    out.extend(rest.cloned());
+    Ok(out)
+}
+
+/// argh's message as one sentence that says what to type.
+fn explain(output: &str) -> String {
+    let first = output.lines().next().unwrap_or_default().trim();
+    let Some(unknown) = first.strip_prefix("Unrecognized argument: ") else {
+        let mut text = first.trim_end_matches('.').to_owned();
+        if let Some(rest) = text.strip_prefix("No value provided for option '") {
+            text = format!("{} needs a value", rest.trim_end_matches('\''));
+        }
+        return text;
+    };
+    match unknown.strip_prefix('-') {
+        Some(_) => format!("there is no option {unknown}: wsrelay --help lists them"),
+        None => format!(
+            "don't know what to do with {unknown:?}: try wsrelay --port 8082 --to localhost:7777, \
+             or wsrelay --help"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Typed, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    fn args(line: &str) -> Args {
+        match typed(line) {
+            Ok(Typed::Run(args)) => *args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_ways_to_give_a_value() {
+        for line in ["--port 8082 --to a:1", "--port=8082 --to=a:1"] {
+            let args = args(line);
+            assert_eq!(args.port.as_deref(), Some("8082"));
+            assert_eq!(args.to.as_deref(), Some("a:1"));
+        }
+        assert_eq!(args("--to=a:1 --subprotocol=a=b").subprotocol.as_deref(), Some("a=b"));
+    }
+
+    #[test]
+    fn help_and_version_are_printed() {
+        for line in ["--help", "-h", "help", "demo --help", "demo -h"] {
+            let Ok(Typed::Print(text)) = typed(line) else { panic!("{line}") };
+            assert!(text.contains("Usage: wsrelay"), "{line}: {text}");
+        }
+        for line in ["--version", "-V"] {
+            let Ok(Typed::Print(text)) = typed(line) else { panic!("{line}") };
+            assert_eq!(text, format!("wsrelay {}\n", env!("CARGO_PKG_VERSION")));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_in_one_sentence() {
+        for (line, want) in [
+            ("--prot 1", "there is no option --prot"),
+            ("localhost:7777", "don't know what to do with \"localhost:7777\""),
+            ("--port", "--port needs a value"),
+            ("--binary=yes", "--binary takes no value"),
+            ("--to a:1 --to b:1", "--to"),
+        ] {
+            let text = typed(line).unwrap_err();
+            assert!(text.contains(want), "{line}: {text}");
+            assert!(!text.contains('\n'), "{line}: {text}");
+        }
+    }
+}

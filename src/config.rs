@@ -1,0 +1,477 @@
+//! Config: what is true. Checked once, here; the rest of the program need not doubt it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::cli::Args;
+use crate::error::StartError;
+use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
+use crate::log::{LogConfig, LogFormat};
+use crate::net::address::ListenAddr;
+use crate::session::keepalive::Limits;
+
+/// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Bytes: 64 KiB of a line's worth of memory is the least that makes sense to limit.
+const MIN_QUEUE: usize = 1024;
+
+/// A server's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; not empty.
+    pub listen: Vec<ListenAddr>,
+    /// Where sessions are relayed to.
+    pub backend: Backend,
+    /// What is served to plain HTTP requests.
+    pub pages: Pages,
+    /// What is settled before the 101.
+    pub handshake: HandshakeConfig,
+    /// What holds after it.
+    pub session: Arc<SessionConfig>,
+    /// Sessions at a time.
+    pub max_sessions: usize,
+    /// How long sessions may take to end once we are told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// What is served to requests that are no WebSocket handshakes.
+#[derive(Clone, Debug, Default)]
+pub enum Pages {
+    /// Nothing.
+    #[default]
+    None,
+    /// The files of a directory.
+    Dir(PathBuf),
+    /// Files built into the program.
+    Builtin(&'static [crate::http::Page]),
+}
+
+/// The rules of the opening handshake.
+#[derive(Clone, Debug)]
+pub struct HandshakeConfig {
+    /// Ours, in order of preference; `None`: the client's first offer is echoed.
+    pub subprotocols: Option<Vec<String>>,
+    /// How clients are refused for want of a backend or capacity.
+    pub refuse: Refuse,
+    /// How long a client may take to make its request.
+    pub timeout: Duration,
+    /// How long the backend may take to answer.
+    pub connect_timeout: Duration,
+}
+
+/// How clients are refused for want of a backend or capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuse {
+    /// By an HTTP status.
+    Http,
+    /// By a completed handshake and a Close 1013.
+    Close,
+}
+
+/// What holds for each session.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// How lines and messages become each other.
+    pub framing: Framing,
+    /// Longest line, in bytes, in both directions.
+    pub max_line: usize,
+    /// What becomes of a client that does not keep up.
+    pub slow_client: SlowClient,
+    /// Pings and timeouts.
+    pub limits: Limits,
+    /// How long either side may take to leave.
+    pub close_timeout: Duration,
+    /// How long a plain HTTP client may take nothing of its response.
+    pub response_timeout: Duration,
+    /// Whether payloads are logged.
+    pub trace: bool,
+}
+
+/// What becomes of a client that does not take what the backend says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowClient {
+    /// The backend is not read from until the client has taken what waits.
+    Wait,
+    /// The backend is read from, and the client dropped when more than `queue` bytes wait.
+    Drop {
+        /// Bytes.
+        queue: usize,
+    },
+}
+
+impl Config {
+    /// Checks what was typed for `wsrelay --to`. All conflicts are found here.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`], one sentence that says what to type.
+    pub fn from_args(args: &Args) -> Result<Self, StartError> {
+        let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
+        if listen.is_empty() {
+            return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
+        }
+        let Some(to) = &args.to else {
+            return usage("say where the lines go: add --to localhost:7777 (or try wsrelay demo)");
+        };
+        let backend = Backend::parse(to).or_else(|why| {
+            usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
+        })?;
+        let max_line = size("--max-line", &args.max_line, 1 << 20)?;
+        let session = SessionConfig {
+            framing: framing(args, max_line)?,
+            max_line,
+            slow_client: slow_client(args)?,
+            limits: limits(args)?,
+            close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
+            response_timeout: Duration::from_secs(30),
+            trace: args.trace,
+        };
+        Ok(Config {
+            listen,
+            backend,
+            pages: args.static_dir.as_ref().map_or(Pages::None, |dir| Pages::Dir(dir.into())),
+            handshake: handshake(args)?,
+            session: Arc::new(session),
+            max_sessions: max_sessions(args)?,
+            shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
+        })
+    }
+}
+
+/// The logging that was asked for, which is set up before anything else.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn log_config(args: &Args) -> Result<LogConfig, StartError> {
+    use tracing::level_filters::LevelFilter as Level;
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    Ok(LogConfig {
+        level: choice("--log-level", &args.log_level, Level::INFO, &levels)?,
+        format: choice(
+            "--log-format",
+            &args.log_format,
+            LogFormat::Text,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        )?,
+    })
+}
+
+/// Where to listen; empty if nothing was typed.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenAddr>, StartError> {
+    match port {
+        Some(_) if !listen.is_empty() => usage(
+            "--port takes every interface and --listen exactly one address: give one or the other",
+        ),
+        Some(port) => match port.parse() {
+            Ok(port) => Ok(vec![ListenAddr::Everywhere(port)]),
+            Err(_) => usage(format!("--port {port}: not a port number; type --port 8082")),
+        },
+        None => listen
+            .iter()
+            .map(|text| {
+                ListenAddr::parse(text).or_else(|why| {
+                    usage(format!(
+                        "--listen {text}: {why}; type --listen 127.0.0.1:8082, [::]:8082 or unix:/path"
+                    ))
+                })
+            })
+            .collect(),
+    }
+}
+
+fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
+    if args.binary {
+        for (name, given) in [
+            ("--eol", args.eol.is_some()),
+            ("--newlines", args.newlines.is_some()),
+            ("--charset", args.charset.is_some()),
+            ("--flush-after", args.flush_after.is_some()),
+        ] {
+            if given {
+                return usage(format!("{name} is about lines, and --binary knows none: drop one"));
+            }
+        }
+        return Ok(Framing::Raw { max_message: max_line });
+    }
+    let charset = match &args.charset {
+        None => Charset::default(),
+        Some(label) => Charset::for_label(label)
+            .or_else(|error| usage(format!("--charset {label}: {error}")))?,
+    };
+    Ok(Framing::Lines(LineRules {
+        eol: choice("--eol", &args.eol, Eol::Lf, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
+        newlines: choice(
+            "--newlines",
+            &args.newlines,
+            Newlines::Split,
+            &[
+                ("split", Newlines::Split),
+                ("space", Newlines::Space),
+                ("reject", Newlines::Reject),
+            ],
+        )?,
+        charset,
+        max_line,
+    }))
+}
+
+fn slow_client(args: &Args) -> Result<SlowClient, StartError> {
+    let queue = size("--queue", &args.queue, 1 << 20)?.max(MIN_QUEUE);
+    let modes = [("wait", SlowClient::Wait), ("drop", SlowClient::Drop { queue })];
+    let mode = choice("--slow-client", &args.slow_client, SlowClient::Wait, &modes)?;
+    if args.queue.is_some() && mode == SlowClient::Wait {
+        return usage("--queue is the queue of --slow-client drop: add that, or drop --queue");
+    }
+    Ok(mode)
+}
+
+fn limits(args: &Args) -> Result<Limits, StartError> {
+    let limits = Limits {
+        ping_interval: duration("--ping-interval", &args.ping_interval, 30)?,
+        ping_timeout: duration("--ping-timeout", &args.ping_timeout, 15)?,
+        write_timeout: duration("--write-timeout", &args.write_timeout, 30)?,
+        idle_timeout: duration("--idle-timeout", &args.idle_timeout, 0)?,
+        flush_after: duration("--flush-after", &args.flush_after, 0)?,
+    };
+    Ok(limits)
+}
+
+fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
+    let subprotocols = args.subprotocol.as_deref().map(subprotocols).transpose()?;
+    Ok(HandshakeConfig {
+        subprotocols,
+        refuse: choice(
+            "--refuse",
+            &args.refuse,
+            Refuse::Http,
+            &[("http", Refuse::Http), ("close", Refuse::Close)],
+        )?,
+        timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
+        connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
+    })
+}
+
+fn subprotocols(list: &str) -> Result<Vec<String>, StartError> {
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !crate::http::handshake::is_token(name)) {
+        None => Ok(names),
+        Some(bad) => usage(format!(
+            "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
+             !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
+        )),
+    }
+}
+
+/// `--max-sessions`, or what the limit of open files allows, two a session.
+fn max_sessions(args: &Args) -> Result<usize, StartError> {
+    match &args.max_sessions {
+        None => {
+            let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS) / 2;
+            Ok(usize::try_from(usable).unwrap_or(usize::MAX).max(1))
+        }
+        Some(text) => match text.parse() {
+            Ok(n) if n > 0 => Ok(n),
+            _ => usage(format!("--max-sessions {text}: not a number above 0")),
+        },
+    }
+}
+
+fn usage<T>(text: impl Into<String>) -> Result<T, StartError> {
+    Err(StartError::Usage(text.into()))
+}
+
+fn choice<T: Clone>(
+    name: &str,
+    given: &Option<String>,
+    default: T,
+    known: &[(&str, T)],
+) -> Result<T, StartError> {
+    let Some(given) = given else { return Ok(default) };
+    if let Some((_, value)) = known.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
+        return Ok(value.clone());
+    }
+    let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+    usage(format!("{name} {given}: type one of {}", words.join(", ")))
+}
+
+/// A duration of which 0 means off.
+fn duration(
+    name: &str,
+    given: &Option<String>,
+    default_secs: u64,
+) -> Result<Option<Duration>, StartError> {
+    let value = match given {
+        None => Duration::from_secs(default_secs),
+        Some(text) => parse_duration(text).or_else(|why| {
+            usage(format!("{name} {text}: {why}; type {name} 500ms, 30s or 5m (0 is off)"))
+        })?,
+    };
+    Ok((!value.is_zero()).then_some(value))
+}
+
+/// A duration that can't be off: something is always waited for, but not for ever.
+fn bounded(name: &str, given: &Option<String>, default_secs: u64) -> Result<Duration, StartError> {
+    match duration(name, given, default_secs)? {
+        Some(value) => Ok(value),
+        None => usage(format!("{name} can't be off: type {name} {default_secs}s, or longer")),
+    }
+}
+
+fn size(name: &str, given: &Option<String>, default: usize) -> Result<usize, StartError> {
+    let Some(text) = given else { return Ok(default) };
+    match parse_size(text) {
+        Some(value) if value > 0 => Ok(value),
+        _ => usage(format!("{name} {text}: type a size such as {name} 64KiB, 1MiB or 4096")),
+    }
+}
+
+/// Reads `64KiB`, `1MiB`, `2GiB` or plain bytes.
+fn parse_size(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return None,
+    };
+    // A frame's length field has 63 bits (RFC 6455, section 5.2); half of that is beyond any use.
+    let value: usize = digits.trim().parse().ok()?;
+    value.checked_mul(1 << shift).filter(|value| *value <= usize::MAX >> 2)
+}
+
+/// Reads `500ms`, `30s`, `5m`, `1h` or `0`.
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let millis_per_unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "" if digits.parse() == Ok(0) => 1,
+        "" => return Err("a duration needs a unit"),
+        _ => return Err("not a unit of time"),
+    };
+    let value: u64 = digits.parse().map_err(|_| "not a duration")?;
+    // A year: longer ones overflow clocks, and mean "off".
+    match value.checked_mul(millis_per_unit) {
+        Some(millis) if millis <= 366 * 24 * 3_600_000 => Ok(Duration::from_millis(millis)),
+        _ => Err("longer than a year"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Typed, parse};
+
+    fn config(line: &str) -> Result<Config, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match parse(&words)? {
+            Typed::Run(args) => Config::from_args(&args).map_err(|e| {
+                assert_eq!(e.exit_code(), 2);
+                e.to_string()
+            }),
+            Typed::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let config = config("--port 8082 --to localhost:7777").unwrap();
+        assert_eq!(config.listen, [ListenAddr::Everywhere(8082)]);
+        assert_eq!(config.backend.to_string(), "localhost:7777");
+        assert_eq!(config.session.max_line, 1024 * 1024);
+        assert_eq!(config.session.slow_client, SlowClient::Wait);
+        let limits = config.session.limits;
+        assert_eq!(limits.ping_interval, Some(Duration::from_secs(30)));
+        assert_eq!(limits.ping_timeout, Some(Duration::from_secs(15)));
+        assert_eq!(limits.write_timeout, Some(Duration::from_secs(30)));
+        assert_eq!((limits.idle_timeout, limits.flush_after), (None, None));
+        assert_eq!(config.session.close_timeout, Duration::from_secs(5));
+        assert_eq!(config.handshake.timeout, Duration::from_secs(10));
+        assert_eq!(config.handshake.connect_timeout, Duration::from_secs(5));
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn wrong_and_conflicting_options_say_what_to_type() {
+        let base = "--port 8082 --to localhost:7777";
+        for (line, want) in [
+            ("", "--port 8082"),
+            ("--port 8082", "--to localhost:7777"),
+            ("--to localhost:7777", "--port 8082"),
+            ("--port x --to a:1", "--port x: not a port number"),
+            ("--port 70000 --to a:1", "not a port number"),
+            ("--port 1 --to 7777", "has no port"),
+            ("--port 1 --listen 127.0.0.1:1 --to a:1", "one or the other"),
+            ("--listen 127.0.0.1 --to a:1", "has no port"),
+            (&format!("{base} --eol cr"), "type one of lf, crlf"),
+            (&format!("{base} --newlines keep"), "split, space, reject"),
+            (&format!("{base} --charset latin-99"), "latin-99"),
+            (&format!("{base} --binary --eol crlf"), "--eol is about lines"),
+            (&format!("{base} --max-line 0"), "--max-line 64KiB"),
+            (&format!("{base} --max-line 1XiB"), "--max-line 64KiB"),
+            (&format!("{base} --ping-interval 30"), "a duration needs a unit"),
+            (&format!("{base} --connect-timeout 0"), "can't be off"),
+            (&format!("{base} --queue 1MiB"), "--slow-client drop"),
+            (&format!("{base} --slow-client kill"), "wait, drop"),
+            (&format!("{base} --subprotocol a,,b"), "can't be a subprotocol"),
+            (&format!("{base} --refuse maybe"), "http, close"),
+            (&format!("{base} --max-sessions 0"), "above 0"),
+        ] {
+            let got = config(line).unwrap_err();
+            assert!(got.contains(want), "{line:?}: {got}");
+            assert!(!got.contains('\n'), "{line:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [
+            ("4096", Some(4096)),
+            ("64KiB", Some(65536)),
+            ("1MiB", Some(1 << 20)),
+            ("1mib", Some(1 << 20)),
+            ("2GiB", Some(2 << 30)),
+            ("", None),
+            ("KiB", None),
+            ("1TiB", None),
+            ("-1", None),
+            ("99999999999GiB", None),
+        ] {
+            assert_eq!(parse_size(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, want) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("5m", Some(300_000)),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("30", None),
+            ("", None),
+            ("s", None),
+            ("1d", None),
+            ("-1s", None),
+            ("99999999999h", None),
+        ] {
+            assert_eq!(parse_duration(text).ok().map(|d| d.as_millis()), want, "{text}");
+        }
+    }
+}

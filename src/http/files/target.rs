@@ -1,0 +1,204 @@
+//! What file a URI's path names, before any file is looked at; pure.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
+};
+
+/// All that RFC 3986, 3.3 does not let a path hold as it is; `/` separates.
+const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// What a header's value must not hold as it is.
+const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ');
+
+/// The one name beginning with a dot that is meant to be seen (RFC 8615).
+const WELL_KNOWN: &[u8] = b".well-known";
+
+/// A path below the root, safe to look up there: relative, with no `.`, `..`, NUL or backslash in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The decoded segments with a `/` between them, as bytes: a Unix file name need not be UTF-8.
+    path: Vec<u8>,
+    /// Whether the URI's path ends with `/`, so that it names a directory.
+    directory: bool,
+}
+
+impl Target {
+    /// Decodes a URI's raw path once. None if it can name no file that we serve.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let raw = raw.strip_prefix('/')?;
+        let mut path = Vec::with_capacity(raw.len());
+        // Empty segments are skipped, as nginx does: `//a` is `/a`, and never the absolute path it looks like.
+        for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
+            let name = decode(segment)?;
+            let hidden = name.starts_with(b".") && !(path.is_empty() && name == WELL_KNOWN);
+            // A slash that was encoded is part of a name, and no file's name has one.
+            if hidden || name.iter().any(|b| matches!(b, b'/' | b'\\' | 0)) {
+                return None;
+            }
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&name);
+        }
+        let directory = raw.is_empty() || raw.ends_with('/');
+        Some(Self { path, directory })
+    }
+
+    /// The path, relative to the root; empty for the root itself.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    /// Whether the URI's path ends with `/`.
+    pub fn is_directory(&self) -> bool {
+        self.directory
+    }
+
+    /// The URI of this as a directory, for `Location`. Made from the decoded segments, so that it begins with exactly
+    /// one `/` whatever was typed: `//host/` would be an address on another host.
+    pub fn location(&self, query: Option<&str>) -> String {
+        let mut uri = format!("/{}/", percent_encode(&self.path, NOT_IN_PATH));
+        if let Some(query) = query {
+            uri.push('?');
+            uri.extend(utf8_percent_encode(query, NOT_IN_QUERY));
+        }
+        uri
+    }
+}
+
+/// Percent-decodes; None if a `%` is not followed by two hex digits, which the library would leave as it is.
+fn decode(segment: &str) -> Option<Vec<u8>> {
+    let whole = segment.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes();
+        digits.len() >= 2 && digits[..2].iter().all(u8::is_ascii_hexdigit)
+    });
+    whole.then(|| percent_decode_str(segment).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn paths_that_name_no_file() {
+        for raw in [
+            "",
+            "*",
+            "a",
+            "../a",
+            "/..",
+            "/../",
+            "/a/../b",
+            "/%2e%2e/etc/passwd",
+            "/.%2e/a",
+            "/%2E./a",
+            "/a/%2e%2E",
+            "/.",
+            "/./a",
+            "/...",
+            "/a%00",
+            "/%00",
+            "/a\0b",
+            "/a\\b",
+            "/a%5cb",
+            "/%5C%5Chost",
+            "/..\\a",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/a%2",
+            "/%%32e",
+            "/%2fetc/passwd",
+            "/%2Fetc%2fpasswd",
+            "/a%2fb",
+            "/a%2f..%2fb",
+            "/..%2f..%2fetc/passwd",
+            "/%c0%ae%c0%ae/../a",
+            "/.git/config",
+            "/.env",
+            "/%2eenv",
+            "/a/.env",
+            "/a/.well-known/b",
+            "/.well-known/.env",
+            "/.well-known2",
+            "/.Well-Known/a",
+        ] {
+            assert_eq!(Target::parse(raw), None, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn paths_that_name_one() {
+        let table: &[(&str, &[u8], bool)] = &[
+            ("/", b"", true),
+            ("//", b"", true),
+            ("/a", b"a", false),
+            ("/a/", b"a", true),
+            ("/a//b", b"a/b", false),
+            ("//etc/passwd", b"etc/passwd", false),
+            ("///etc//", b"etc", true),
+            ("/a%20b", b"a b", false),
+            ("/%252e%252e/a", b"%2e%2e/a", false),
+            ("/a..b/c..", b"a..b/c..", false),
+            ("/caf%C3%A9", "café".as_bytes(), false),
+            ("/café", "café".as_bytes(), false),
+            ("/%ff", b"\xff", false),
+            ("/%c0%ae%c0%ae/a", b"\xc0\xae\xc0\xae/a", false),
+            ("/.well-known/acme", b".well-known/acme", false),
+            ("/a+b?c", b"a+b?c", false),
+        ];
+        for (raw, path, directory) in table {
+            let target = Target::parse(raw).unwrap_or_else(|| panic!("{raw} names nothing"));
+            assert_eq!(target.path().as_os_str().as_bytes(), *path, "{raw}");
+            assert!(target.path().is_relative(), "{raw}");
+            assert_eq!(target.is_directory(), *directory, "{raw}");
+        }
+    }
+
+    #[test]
+    fn locations_stay_on_this_host_and_lead_back_to_the_same_target() {
+        for (raw, query, location) in [
+            ("/docs", None, "/docs/"),
+            ("/docs", Some("a=1&b=%20"), "/docs/?a=1&b=%20"),
+            ("/docs", Some(""), "/docs/?"),
+            (
+                "/docs",
+                Some("a b\r\nX: é"),
+                "/docs/?a%20b%0D%0AX:%20%C3%A9",
+            ),
+            ("//example.org", None, "/example.org/"),
+            ("///example.org//x", None, "/example.org/x/"),
+            ("/%09/example.org", None, "/%09/example.org/"),
+            ("/http:%3fx/%23", None, "/http:%3Fx/%23/"),
+            ("/%e9%0d%0a", None, "/%E9%0D%0A/"),
+        ] {
+            let target = Target::parse(raw).unwrap();
+            assert_eq!(target.location(query), location, "{raw}");
+            let back = Target::parse(location.split('?').next().unwrap()).unwrap();
+            assert_eq!(back.path(), target.path(), "{raw}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The opening handshake, decided: what a request asks for, and whether it asks correctly. Pure.
+
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode, Version};
+
+use super::refusal::Refusal;
+
+const KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
+const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
+const VERSION: HeaderName = header::SEC_WEBSOCKET_VERSION;
+
+/// Limits of a request's head (SPEC: 431 beyond them).
+pub const MAX_HEADERS: usize = 100;
+/// Bytes of request line and headers together.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// A correct handshake request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The value of `Sec-WebSocket-Accept` (RFC 6455, section 4.2.2).
+    pub accept: String,
+    /// The subprotocols offered, in the client's order.
+    pub offers: Vec<String>,
+}
+
+/// Whether a request asks for a WebSocket at all.
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
+}
+
+/// Checks a request that [`is_upgrade`] (RFC 6455, section 4.2.1).
+///
+/// # Errors
+/// The refusal to answer with: 400, or 426 for another version of the protocol.
+pub fn check<B>(request: &Request<B>) -> Result<Upgrade, Refusal> {
+    let headers = request.headers();
+    let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
+    if request.method() != Method::GET {
+        return Err(bad("a WebSocket handshake must be a GET"));
+    }
+    if request.version() != Version::HTTP_11 {
+        return Err(bad("a WebSocket handshake needs HTTP/1.1"));
+    }
+    if !tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return Err(bad("the Connection header does not say Upgrade"));
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+    {
+        return Err(bad("a WebSocket handshake has no body"));
+    }
+    if headers.get(VERSION).map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii) != Some(b"13") {
+        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
+        return Err(refusal.with(VERSION, "13"));
+    }
+    let mut keys = headers.get_all(KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return Err(bad("the request needs exactly one Sec-WebSocket-Key"));
+    };
+    let key = key.as_bytes().trim_ascii();
+    let decoded = data_encoding::BASE64.decode(key);
+    if decoded.map(|nonce| nonce.len()) != Ok(16) {
+        return Err(bad("Sec-WebSocket-Key is not 16 bytes in base64"));
+    }
+    Ok(Upgrade {
+        accept: derive_accept_key(key),
+        offers: tokens(headers, &PROTOCOL).map(str::to_owned).collect(),
+    })
+}
+
+/// Chooses a subprotocol: the first of `ours` that was offered; without ours, the first offer, as
+/// a browser that offered some and is given none fails the connection.
+pub fn choose_subprotocol<'a>(offers: &'a [String], ours: Option<&'a [String]>) -> Option<&'a str> {
+    let chosen = match ours {
+        Some(ours) => ours.iter().find(|name| offers.contains(name)),
+        None => offers.first().filter(|name| is_token(name)),
+    };
+    chosen.map(String::as_str)
+}
+
+/// Whether a request's head is within the limits.
+///
+/// # Errors
+/// The 431 to answer with.
+pub fn check_size<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let size = uri + headers.iter().map(line).sum::<usize>();
+    let too_large = |why| {
+        Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why))
+    };
+    if headers.len() > MAX_HEADERS {
+        return too_large("more than 100 headers");
+    }
+    if size > MAX_HEAD {
+        return too_large("request line and headers are longer than 16 KiB");
+    }
+    Ok(())
+}
+
+/// The elements of a comma-separated header, over all its lines, trimmed; empty ones left out
+/// (RFC 9110, section 5.6.1).
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+/// Whether a text is a token (RFC 9110, section 5.6.2), as names of subprotocols are.
+pub fn is_token(text: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The request of RFC 6455, section 1.3, with `changes`; an empty value removes the header.
+    fn request(changes: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::get("/chat?token=secret").body(()).unwrap();
+        for (name, value) in [
+            ("host", "server.example.com"),
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+        ]
+        .iter()
+        .chain(changes)
+        {
+            let name: HeaderName = name.parse().unwrap();
+            match *value {
+                "" => request.headers_mut().remove(name),
+                value => request.headers_mut().insert(name, value.parse().unwrap()),
+            };
+        }
+        request
+    }
+
+    #[test]
+    fn the_rfcs_own_example() {
+        let upgrade = check(&request(&[])).unwrap();
+        assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(upgrade.offers.is_empty());
+    }
+
+    #[test]
+    fn what_asks_for_a_websocket() {
+        for (value, want) in [
+            ("websocket", true),
+            ("WebSocket", true),
+            ("h2c, websocket", true),
+            ("h2c", false),
+            ("", false),
+        ] {
+            assert_eq!(is_upgrade(request(&[("upgrade", value)]).headers()), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn wrong_requests() {
+        type Change<'a> = (&'a [(&'a str, &'a str)], u16);
+        let table: &[Change<'_>] = &[
+            (&[("connection", "")], 400),
+            (&[("connection", "keep-alive")], 400),
+            (&[("sec-websocket-key", "")], 400),
+            (&[("sec-websocket-key", "c2hvcnQ=")], 400),
+            (&[("sec-websocket-key", "not base64 at all!!!!!!!")], 400),
+            (&[("content-length", "5")], 400),
+            (&[("transfer-encoding", "chunked")], 400),
+            (&[("sec-websocket-version", "")], 426),
+            (&[("sec-websocket-version", "8")], 426),
+            (&[("sec-websocket-version", "13, 8")], 426),
+        ];
+        for (changes, status) in table {
+            let refusal = check(&request(changes)).unwrap_err();
+            assert_eq!(refusal.status.as_u16(), *status, "{changes:?}");
+        }
+        let mut post = request(&[]);
+        *post.method_mut() = Method::POST;
+        assert_eq!(check(&post).unwrap_err().status, StatusCode::BAD_REQUEST);
+        let mut old = request(&[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(check(&old).unwrap_err().status, StatusCode::BAD_REQUEST);
+        let mut twice = request(&[]);
+        twice.headers_mut().append(KEY, "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
+        assert_eq!(check(&twice).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn right_requests_in_other_words() {
+        for changes in [
+            [("connection", "keep-alive, Upgrade")],
+            [("connection", "upgrade")],
+            [("upgrade", "WebSocket")],
+            [("content-length", "0")],
+        ] {
+            assert!(check(&request(&changes)).is_ok(), "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn subprotocols() {
+        let list = |names: &str| -> Vec<String> {
+            let request = request(&[("sec-websocket-protocol", names)]);
+            check(&request).unwrap().offers
+        };
+        let ours = ["ex1".to_owned(), "ex3".to_owned()];
+        for (offered, ours, want) in [
+            ("ex3", None, Some("ex3")),
+            (" a , b", None, Some("a")),
+            ("a b, c", None, None),
+            ("", None, None),
+            ("ex3, ex1", Some(&ours[..]), Some("ex1")),
+            ("ex3", Some(&ours[..]), Some("ex3")),
+            ("EX3", Some(&ours[..]), None),
+            ("other", Some(&ours[..]), None),
+            ("", Some(&ours[..]), None),
+        ] {
+            assert_eq!(choose_subprotocol(&list(offered), ours), want, "{offered:?}");
+        }
+    }
+
+    #[test]
+    fn heads_are_limited() {
+        assert!(check_size(&request(&[])).is_ok());
+        let long = "x".repeat(MAX_HEAD);
+        assert!(check_size(&request(&[("cookie", &long)])).is_err());
+        let mut many = request(&[]);
+        for n in 0..MAX_HEADERS {
+            let name: HeaderName = format!("x-{n}").parse().unwrap();
+            many.headers_mut().insert(name, HeaderValue::from_static("1"));
+        }
+        assert!(check_size(&many).is_err());
+    }
+}

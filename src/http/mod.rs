@@ -1,0 +1,349 @@
+//! What is said before the 101: a connection's requests are answered with a file, a page, a
+//! refusal, or a session.
+
+mod files;
+pub mod handshake;
+mod patient;
+pub mod refusal;
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use async_std::future::timeout;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+use self::files::Files;
+use self::handshake::Upgrade;
+use self::patient::Patient;
+use self::refusal::Refusal;
+use crate::backend::BackendIo;
+use crate::config::{Config, Pages, Refuse};
+use crate::error::{StartError, reason};
+use crate::log::Subject;
+use crate::net::address::PeerAddr;
+use crate::net::stream::ByteStream;
+use crate::registry::{Permit, Registration, Registry};
+use crate::session::{self, Session};
+
+/// A response's body. Not `Sync`, as a file that is being read is not.
+pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
+
+/// How long a connection may go on speaking HTTP once we are told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a connection that was answered for the last time may take to hang up.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A file built into the program.
+#[derive(Debug)]
+pub struct Page {
+    /// Its path, or with a `*` at the end the beginning of its paths.
+    pub path: &'static str,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its content.
+    pub content: &'static [u8],
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub struct Context {
+    config: Config,
+    site: Site,
+    registry: Arc<Registry>,
+}
+
+#[derive(Debug)]
+enum Site {
+    None,
+    Files(Files),
+    Builtin(&'static [Page]),
+}
+
+impl Context {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// If `--static-dir` can't be opened.
+    pub fn new(config: Config, registry: Arc<Registry>) -> Result<Self, StartError> {
+        let site = match &config.pages {
+            Pages::None => Site::None,
+            Pages::Builtin(pages) => Site::Builtin(pages),
+            Pages::Dir(dir) => Site::Files(Files::open(dir).map_err(|e| {
+                let why = reason(&e);
+                StartError::Environment(format!("can't serve --static-dir {}: {why}", dir.display()))
+            })?),
+        };
+        Ok(Context { config, site, registry })
+    }
+}
+
+/// What a completed handshake leads to.
+enum Joined {
+    /// A session with this backend.
+    Session {
+        backend: BackendIo,
+        permit: Permit,
+        path: String,
+        subprotocol: Option<String>,
+    },
+    /// A Close with this reason: `--refuse close`.
+    Refused(String),
+}
+
+/// Where the service leaves what comes after its 101. It is locked once or twice in a
+/// connection's life, by one task.
+type Slot = Arc<Mutex<Option<Joined>>>;
+
+/// Serves one connection to its end: requests, and after a 101 its session.
+pub async fn serve(
+    io: ByteStream,
+    peer: PeerAddr,
+    context: Arc<Context>,
+    registration: Registration,
+) {
+    let subject = Subject { id: registration.id, client: peer };
+    let slot = Slot::default();
+    // Boxed, so that an idle session does not hold room for what HTTP once needed.
+    let spoken = speak_http(io, subject.clone(), &context, &registration, slot.clone());
+    let (io, early) = Box::pin(spoken).await;
+    let joined = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    drop(slot);
+    match joined {
+        Some(Joined::Session { backend, permit, path, subprotocol }) => {
+            subject.opened(&path, &context.config.backend, subprotocol.as_deref());
+            drop(subprotocol);
+            let began = Instant::now();
+            let (config, control) = (context.config.session.clone(), registration.control.clone());
+            let session = Session::new(io, &early, backend, config, subject.id, control).await;
+            drop(early);
+            let (reason, counts) = session.run().await;
+            drop(permit);
+            subject.closed(&path, &context.config.backend, began.elapsed(), &counts, &reason);
+        }
+        Some(Joined::Refused(why)) => {
+            let close_timeout = context.config.session.close_timeout;
+            Box::pin(session::refuse(io, &early, &why, close_timeout)).await;
+        }
+        None => linger(io).await,
+    }
+}
+
+/// Answers requests until the connection is upgraded or ends. Gives back the stream, and what was
+/// read behind the last request.
+async fn speak_http(
+    io: ByteStream,
+    subject: Subject,
+    context: &Arc<Context>,
+    registration: &Registration,
+    slot: Slot,
+) -> (ByteStream, Bytes) {
+    let service = service_fn(|request| {
+        let (context, subject, slot) = (context.clone(), subject.clone(), slot.clone());
+        let answer = async move { Ok::<_, Infallible>(answer(request, &context, &subject, &slot).await) };
+        // hyper wants to move it about.
+        Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
+    });
+    let io = Patient::new(io, context.config.session.response_timeout);
+    let mut connection = http1::Builder::new()
+        .timer(SmolTimer::new())
+        .header_read_timeout(context.config.handshake.timeout)
+        // Somewhat above our own limits, so that a head just over them gets our answer, with a
+        // text; one far over them gets hyper's 431, without.
+        .max_header_size(2 * handshake::MAX_HEAD)
+        .max_headers(2 * handshake::MAX_HEADERS)
+        .max_buf_size(64 * 1024)
+        .serve_connection(FuturesIo::new(io), service);
+
+    let mut grace: Option<Timer> = None;
+    let mut waker = None;
+    let spoken = poll_fn(|cx| {
+        if grace.is_none() && registration.control.poll_stop(cx, &mut waker) {
+            Pin::new(&mut connection).graceful_shutdown();
+            grace = Some(Timer::after(STOP_GRACE));
+        }
+        if grace.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
+            return std::task::Poll::Ready(Ok(()));
+        }
+        connection.poll_without_shutdown(cx)
+    })
+    .await;
+    if let Err(error) = spoken {
+        tell(&subject, &error, context);
+        // What was decided for a client that has gone is void.
+        slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    }
+    let parts = connection.into_parts();
+    (parts.io.into_inner().into_inner(), parts.read_buf)
+}
+
+/// Logs how HTTP failed: hyper has answered already, where there was something to answer.
+fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
+    if error.is_timeout() {
+        let limit = context.config.handshake.timeout;
+        subject.dropped(&format!("no complete request within {limit:?}"));
+    } else if error.is_parse_too_large() {
+        subject.refused("", 431, "request head far too large");
+    } else if error.is_parse() {
+        subject.refused("", 400, &format!("not HTTP: {error}"));
+    } else {
+        tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
+    }
+}
+
+/// Hangs up so that no reset overtakes the last response.
+async fn linger(io: ByteStream) {
+    let mut io = io;
+    if io.shutdown_write().is_ok() {
+        let _ = timeout(LINGER, poll_fn(|cx| session::poll_discard(cx, &mut io))).await;
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    context: &Arc<Context>,
+    subject: &Subject,
+    slot: &Slot,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let answered = match preliminary(&request, context) {
+        Err(refusal) => Err(refusal),
+        Ok(()) if handshake::is_upgrade(request.headers()) => {
+            upgrade(&request, context, subject, slot).await
+        }
+        Ok(()) => page(&request, context).await,
+    };
+    answered.unwrap_or_else(|refusal| {
+        subject.refused(&path, refusal.status.as_u16(), &refusal.why);
+        refusal.response()
+    })
+}
+
+fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Refusal> {
+    if context.registry.is_stopping() {
+        return Err(Refusal::stopping());
+    }
+    handshake::check_size(request)
+}
+
+/// Answers a WebSocket handshake: parse, limits, backend, 101. Nothing is dialled for a client
+/// that would be refused.
+async fn upgrade(
+    request: &Request<Incoming>,
+    context: &Arc<Context>,
+    subject: &Subject,
+    slot: &Slot,
+) -> Result<Response<Body>, Refusal> {
+    let upgrade = handshake::check(request)?;
+    let ours = context.config.handshake.subprotocols.as_deref();
+    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
+    let path = request.uri().path().to_owned();
+    let joined = match join(context, path.clone(), subprotocol.clone()).await {
+        Ok(session) => session,
+        Err(refusal)
+            if refusal.temporary && context.config.handshake.refuse == Refuse::Close =>
+        {
+            subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
+            Joined::Refused(refusal.why)
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(joined);
+    Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
+}
+
+async fn join(
+    context: &Arc<Context>,
+    path: String,
+    subprotocol: Option<String>,
+) -> Result<Joined, Refusal> {
+    let permit = context.registry.admit();
+    let permit = permit
+        .ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
+    let limit = context.config.handshake.connect_timeout;
+    let backend = context.config.backend.open(limit).await.map_err(Refusal::no_backend)?;
+    Ok(Joined::Session { backend, permit, path, subprotocol })
+}
+
+/// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
+fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    let mut insert = |name, text: &str| {
+        // Base64, or a token that came in a header or was checked at the start.
+        let value = HeaderValue::from_str(text).expect("tokens are valid header values");
+        headers.insert(name, value);
+    };
+    insert(header::SEC_WEBSOCKET_ACCEPT, &upgrade.accept);
+    if let Some(name) = subprotocol {
+        insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    response
+}
+
+/// Answers a request that is no handshake.
+async fn page(request: &Request<Incoming>, context: &Context) -> Result<Response<Body>, Refusal> {
+    let (method, uri) = (request.method(), request.uri());
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let found = match &context.site {
+        Site::Files(files) if is_read => {
+            files.respond(method, uri.path(), uri.query(), request.headers()).await
+        }
+        Site::Builtin(pages) if is_read => builtin(pages, method, uri.path()),
+        _ => None,
+    };
+    found.ok_or_else(|| not_found(request, context))
+}
+
+/// Every path is a relay path, so what is no page could still be a WebSocket.
+fn not_found(request: &Request<Incoming>, context: &Context) -> Refusal {
+    let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+        "this WebSocket handshake has lost its Upgrade header on the way: \
+         a proxy in front must pass on Upgrade and Connection"
+    } else if matches!(context.site, Site::None) {
+        "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
+    } else {
+        "there is no such page, and this request is no WebSocket handshake"
+    };
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, why)
+        .with(header::UPGRADE, "websocket")
+        .with(header::CONNECTION, "Upgrade")
+}
+
+fn builtin(pages: &'static [Page], method: &Method, path: &str) -> Option<Response<Body>> {
+    let page = pages.iter().find(|page| match page.path.strip_suffix('*') {
+        Some(beginning) => path.starts_with(beginning),
+        None => page.path == path,
+    })?;
+    let shown = if method == Method::HEAD { &[] } else { page.content };
+    let mut response = Response::new(full(Bytes::from_static(shown)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+    headers.insert(header::CONTENT_LENGTH, page.content.len().into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'self'; connect-src 'self' ws: wss:"),
+    );
+    Some(response)
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,85 @@
+//! Patient: a stream that waits for a reader only so long, while HTTP is spoken.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_io::Timer;
+use futures::io::{AsyncRead, AsyncWrite};
+
+use crate::net::stream::ByteStream;
+
+/// Fails with `TimedOut` when the peer has taken nothing for `limit`: somebody who asks for a
+/// large file and never reads it holds no connection for ever.
+#[derive(Debug)]
+pub struct Patient {
+    io: ByteStream,
+    limit: Duration,
+    stalled: Option<Timer>,
+}
+
+impl Patient {
+    /// Watches over the writes to `io`.
+    pub fn new(io: ByteStream, limit: Duration) -> Self {
+        Patient {
+            io,
+            limit,
+            stalled: None,
+        }
+    }
+
+    /// The stream alone.
+    pub fn into_inner(self) -> ByteStream {
+        self.io
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.stalled = None;
+            return done;
+        }
+        let limit = self.limit;
+        let timer = self.stalled.get_or_insert_with(|| Timer::after(limit));
+        Pin::new(timer).poll(cx).map(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch(cx, done)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch(cx, done)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}

@@ -1,0 +1,32 @@
+//! wsrelay, the TCP fan-in relay: each WebSocket session becomes one TCP connection to an ordinary
+//! line server; messages become lines, and lines messages.
+//!
+//! ```text
+//!                 accept            101                          session: one task, both ways
+//!  browser ══▶ net::listener ─▶ http ─▶ handshake ─▶ session ─┬─ up:   message ─▶ Encoder ─▶ lines ──▶ backend
+//!                               │                             └─ down: message ◀─ Decoder ◀─ lines ◀──
+//!                               └▶ files, pages, refusals
+//! ```
+//!
+//! Where things are:
+//! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
+//! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
+//! - [`net`] is bytes: listeners, streams, addresses.
+//! - [`http`] is what is said before the 101.
+//! - [`session`] is the heart: both directions, keepalive, how it ends.
+//! - [`framing`] is pure: bytes in, messages out.
+//! - [`backend`] is the other side.
+//! - [`demo`] is `wsrelay demo`.
+
+pub mod backend;
+pub mod cli;
+pub mod config;
+//pub mod demo;
+pub mod error;
+pub mod framing;
+pub mod http;
+pub mod log;
+pub mod net;
+pub mod registry;
+pub mod server;
+pub mod session;

@@ -1,0 +1,111 @@
+//! Log: one line per event, to stderr.
+
+use std::io::IsTerminal;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::backend::Backend;
+use crate::error::CloseReason;
+use crate::net::address::PeerAddr;
+use crate::session::Counts;
+
+/// How to log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    /// What is too unimportant to log.
+    pub level: LevelFilter,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; in colour on a terminal.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Starts logging to stderr. A second call changes nothing.
+pub fn start(config: LogConfig) {
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(config.level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let _ = match config.format {
+        LogFormat::Text => lines.try_init_text(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init_text(),
+    };
+}
+
+/// Both formats end in the same call, of different types.
+trait TryInit {
+    fn try_init_text(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
+
+impl<N, E, W> TryInit for tracing_subscriber::fmt::SubscriberBuilder<N, E, LevelFilter, W>
+where
+    Self: Into<tracing::Dispatch>,
+{
+    fn try_init_text(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(tracing::dispatcher::set_global_default(self.into())?)
+    }
+}
+
+/// Who and what a connection's log lines are about. Strings that a client chose are recorded as
+/// values, which both formats escape; query strings never get here.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The connection's number in this process.
+    pub id: u64,
+    /// Who connected.
+    pub client: PeerAddr,
+}
+
+impl Subject {
+    /// A session begins.
+    pub fn opened(&self, path: &str, backend: &Backend, subprotocol: Option<&str>) {
+        tracing::info!(
+            id = self.id, client = %self.client, path, backend = %backend, subprotocol,
+            "session opened"
+        );
+    }
+
+    /// A session has ended.
+    pub fn closed(
+        &self,
+        path: &str,
+        backend: &Backend,
+        lasted: std::time::Duration,
+        counts: &Counts,
+        reason: &CloseReason,
+    ) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client, path, backend = %backend,
+                    seconds = (lasted.as_secs_f64() * 1000.0).round() / 1000.0,
+                    lines_up = counts.lines_up, bytes_up = counts.bytes_up,
+                    lines_down = counts.lines_down, bytes_down = counts.bytes_down,
+                    replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
+                    replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
+                    by = reason.ended_by().as_str(), reason = &*reason.text(), code = reason.code(),
+                    "session closed"
+                )
+            };
+        }
+        if reason.is_trouble() { line!(warn) } else { line!(info) }
+    }
+
+    /// A request was refused.
+    pub fn refused(&self, path: &str, status: u16, why: &str) {
+        tracing::info!(id = self.id, client = %self.client, path, status, why, "refused");
+    }
+
+    /// A connection ended before it became anything.
+    pub fn dropped(&self, why: &str) {
+        tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
+    }
+}

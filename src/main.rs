@@ -1,0 +1,95 @@
+//! The program: parse, start logging, run, and map the outcome to an exit status.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use async_signal::{Signal, Signals};
+use futures::StreamExt;
+use wsrelay::cli::{self, Args, Command, Typed};
+use wsrelay::config::{self, Config};
+use wsrelay::error::StartError;
+use wsrelay::server::Server;
+use wsrelay::log;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "wsrelay: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start() -> Result<(), StartError> {
+    let typed: Result<Vec<String>, _> =
+        std::env::args_os().skip(1).map(|arg| arg.into_string()).collect();
+    let typed = typed.map_err(|arg| StartError::Usage(format!("{arg:?} is not valid UTF-8")))?;
+    match cli::parse(&typed).map_err(StartError::Usage)? {
+        Typed::Print(text) => {
+            // Whoever closed our stdout does not want to read it.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Ok(())
+        }
+        Typed::Run(args) => run(&args),
+    }
+}
+
+fn run(args: &Args) -> Result<(), StartError> {
+    log::start(config::log_config(args)?);
+    raise_file_limit();
+    match &args.command {
+        None => {
+            let server = Server::bind(Config::from_args(args)?)?;
+            for addr in server.local_addrs() {
+                say(&format!("listening on {addr}"));
+            }
+            serve(server)
+        }
+        Some(Command::Demo(_)) => todo!(),
+    }
+}
+
+/// Runs until a signal says stop.
+fn serve(server: Server) -> Result<(), StartError> {
+    let watched = [Signal::Term, Signal::Int, Signal::Hup];
+    let mut signals = Signals::new(watched)
+        .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
+    async_std::task::block_on(async move {
+        let (stop, stopped) = async_channel::bounded::<()>(1);
+        async_std::task::spawn(async move {
+            let mut stop = Some(stop);
+            while let Some(signal) = signals.next().await {
+                match signal {
+                    Ok(Signal::Hup) => tracing::info!("SIGHUP: there is nothing to reload"),
+                    // The first asks us to stop, which closing the channel says; the second means it.
+                    Ok(_) if stop.take().is_some() => {}
+                    Ok(_) => std::process::exit(0),
+                    Err(error) => tracing::warn!(%error, "can't read a signal"),
+                }
+            }
+        });
+        server
+            .run(async move {
+                let _ = stopped.recv().await;
+            })
+            .await;
+    });
+    Ok(())
+}
+
+/// Prints a line on stdout, for whoever waits for it. Nobody may be there to read it.
+fn say(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Every session takes two descriptors; the soft limit is often 1,024, and ours to raise.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "can't raise the limit of open files");
+    }
+}

@@ -1,0 +1,170 @@
+//! Listener: binds, accepts, and goes on accepting whatever happens.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::address::{ListenAddr, LocalAddr, PeerAddr};
+use super::stream::ByteStream;
+
+/// Connections that the kernel completes for us before we accept them. Listeners of the standard
+/// library and async-std stop at 128; a page reload by a thousand browsers needs more.
+const BACKLOG: i32 = 1024;
+
+/// After an accept error: the first pause, doubled at each further one up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A bound socket that clients connect to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socketed,
+    local: LocalAddr,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+enum Socketed {
+    Tcp(Async<TcpListener>),
+    Unix(Async<UnixListener>),
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// As of `bind(2)`; for a Unix path, `AddrInUse` if a server answers there. A socket file that
+    /// nobody listens on any more is replaced.
+    pub fn bind(addr: &ListenAddr) -> io::Result<Self> {
+        let socket = match addr {
+            ListenAddr::Everywhere(port) => Socketed::Tcp(bind_everywhere(*port)?),
+            ListenAddr::Exact(addr) => Socketed::Tcp(bind_tcp(*addr, true)?),
+            ListenAddr::Unix(path) => Socketed::Unix(bind_unix(path)?),
+        };
+        let local = match (&socket, addr) {
+            (Socketed::Tcp(tcp), _) => LocalAddr::Tcp(tcp.get_ref().local_addr()?),
+            (_, ListenAddr::Unix(path)) => LocalAddr::Unix(path.clone()),
+            _ => unreachable!("a Unix socket is bound for a Unix path only"),
+        };
+        Ok(Listener {
+            socket,
+            local,
+            pause: FIRST_PAUSE,
+        })
+    }
+
+    /// The address bound, with the port the kernel chose for port 0.
+    pub fn local_addr(&self) -> &LocalAddr {
+        &self.local
+    }
+
+    /// The next connection. Errors never end the listener: they are logged and backed off from,
+    /// as most of them (EMFILE, ENFILE, ENOBUFS) pass when somebody else hangs up.
+    pub async fn accept(&mut self) -> (ByteStream, PeerAddr) {
+        loop {
+            match self.try_accept().await {
+                Ok(accepted) => {
+                    self.pause = FIRST_PAUSE;
+                    return accepted;
+                }
+                // The peer gave up while it waited in the backlog: nothing is wrong with us.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {
+                    tracing::debug!(error = %e, "accept");
+                }
+                Err(e) => {
+                    tracing::warn!(
+                        listener = %self.local, error = %e, pause_ms = self.pause.as_millis() as u64,
+                        "can't accept connections, will try again{}", hint(&e)
+                    );
+                    Timer::after(self.pause).await;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn try_accept(&self) -> io::Result<(ByteStream, PeerAddr)> {
+        match &self.socket {
+            Socketed::Tcp(tcp) => {
+                let (stream, peer) = tcp.accept().await?;
+                Ok((ByteStream::tcp(stream), peer.into()))
+            }
+            Socketed::Unix(unix) => {
+                let (stream, _) = unix.accept().await?;
+                Ok((ByteStream::unix(stream), PeerAddr::Unix))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let LocalAddr::Unix(path) = &self.local {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::MFILE.raw_os_error() => {
+            " (raise the limit with ulimit -n, or lower --max-sessions)"
+        }
+        _ => "",
+    }
+}
+
+/// One socket for IPv6 and IPv4; where the machine has no IPv6, one for IPv4.
+fn bind_everywhere(port: u16) -> io::Result<Async<TcpListener>> {
+    match bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), false) {
+        Err(e) if no_ipv6(&e) => bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), false),
+        bound => bound,
+    }
+}
+
+fn no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let codes = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT];
+    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        // `[::]:8082` typed as an exact address means IPv6 alone; `--port` means both.
+        socket.set_only_v6(only_v6)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Async::new(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<Async<UnixListener>> {
+    remove_stale(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    Async::new(socket.into())
+}
+
+/// Removes a socket that a killed server left behind. Anything else at the path stays, so that
+/// `bind` fails on it.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(PathBuf::from(path))
+        }
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}

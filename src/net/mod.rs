@@ -1,0 +1,5 @@
+//! Bytes: what a stream is, and where streams come from.
+
+pub mod address;
+pub mod listener;
+pub mod stream;

@@ -1,0 +1,194 @@
+//! Registry: the live connections and the counters. It knows nobody; connections register with it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Waker};
+
+use async_channel::{Receiver, Sender};
+use atomic_waker::AtomicWaker;
+
+/// What all connections of a server have in common while they live.
+#[derive(Debug)]
+pub struct Registry {
+    live: Mutex<Live>,
+    sessions: AtomicUsize,
+    max_sessions: usize,
+    stopping: AtomicBool,
+    /// Closed when the last connection is gone, as each holds a clone of the sender.
+    alive: Mutex<Option<Sender<()>>>,
+    all_gone: Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    next_id: u64,
+    connections: HashMap<u64, Arc<Control>>,
+}
+
+/// How others reach a connection's task: a flag and a waker, looked at once per wake-up, so that
+/// the data path takes no lock.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Control {
+    /// Whether the connection is told to stop; if not yet, the task is woken when it is.
+    pub fn poll_stop(&self, cx: &Context<'_>, known: &mut Option<Waker>) -> bool {
+        // A task keeps its waker for life as a rule, so that registering is rare.
+        if !known.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker.register(cx.waker());
+            *known = Some(cx.waker().clone());
+        }
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// A connection's entry; dropping it takes the connection off the books.
+#[derive(Debug)]
+pub struct Registration {
+    registry: Arc<Registry>,
+    /// Number of the connection in this process, from 1: the `id` of its log lines.
+    pub id: u64,
+    /// How others reach it.
+    pub control: Arc<Control>,
+    _alive: Option<Sender<()>>,
+}
+
+/// The right to be a session, given back when dropped.
+#[derive(Debug)]
+pub struct Permit(Arc<Registry>);
+
+impl Registry {
+    /// An empty registry that admits `max_sessions` sessions at a time.
+    pub fn new(max_sessions: usize) -> Arc<Self> {
+        let (alive, all_gone) = async_channel::bounded(1);
+        Arc::new(Registry {
+            live: Mutex::default(),
+            sessions: AtomicUsize::new(0),
+            max_sessions,
+            stopping: AtomicBool::new(false),
+            alive: Mutex::new(Some(alive)),
+            all_gone,
+        })
+    }
+
+    /// Enters a connection; from now on a stop waits for it.
+    pub fn register(self: &Arc<Self>) -> Registration {
+        let control = Arc::new(Control::default());
+        let mut live = lock(&self.live);
+        live.next_id += 1;
+        let id = live.next_id;
+        live.connections.insert(id, control.clone());
+        drop(live);
+        if self.is_stopping() {
+            control.stop();
+        }
+        Registration {
+            registry: self.clone(),
+            id,
+            control,
+            _alive: lock(&self.alive).clone(),
+        }
+    }
+
+    /// A permit for one more session, unless there are `max_sessions`.
+    pub fn admit(self: &Arc<Self>) -> Option<Permit> {
+        let admitted = self.sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+            (n < self.max_sessions).then_some(n + 1)
+        });
+        admitted.ok().map(|_| Permit(self.clone()))
+    }
+
+    /// Sessions that hold a permit now.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Acquire)
+    }
+
+    /// How many sessions are admitted at a time.
+    pub fn max_sessions(&self) -> usize {
+        self.max_sessions
+    }
+
+    /// Whether [`stop_all`](Self::stop_all) was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells every connection, present and future, to stop.
+    pub fn stop_all(&self) {
+        self.stopping.store(true, Ordering::Release);
+        *lock(&self.alive) = None;
+        // Collected first: a woken task may want the lock to leave.
+        let controls: Vec<_> = lock(&self.live).connections.values().cloned().collect();
+        for control in controls {
+            control.stop();
+        }
+    }
+
+    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection has left.
+    pub async fn all_gone(&self) {
+        let _ = self.all_gone.recv().await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.registry.live).connections.remove(&self.id);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The books stay usable whatever panicked while it held them: entries are added and removed whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+
+    #[test]
+    fn permits_are_given_back() {
+        let registry = Registry::new(1);
+        let permit = registry.admit();
+        assert!(permit.is_some());
+        assert!(registry.admit().is_none());
+        drop(permit);
+        assert!(registry.admit().is_some());
+        assert_eq!(registry.sessions(), 0);
+    }
+
+    #[test]
+    fn a_stop_reaches_everyone_and_waits_for_the_last() {
+        let registry = Registry::new(10);
+        let (first, second) = (registry.register(), registry.register());
+        assert_ne!(first.id, second.id);
+        let waker = futures::task::noop_waker();
+        let cx = Context::from_waker(&waker);
+        assert!(!first.control.poll_stop(&cx, &mut None));
+
+        registry.stop_all();
+        let late = registry.register();
+        for one in [&first, &second, &late] {
+            assert!(one.control.poll_stop(&cx, &mut None));
+        }
+        assert!(registry.all_gone().now_or_never().is_none());
+        drop((first, second));
+        block_on(registry.all_gone());
+    }
+}

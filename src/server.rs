@@ -1,0 +1,102 @@
+//! Server: binds, accepts, gives each connection a task of its own, and stops in good order.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_std::future::timeout;
+use async_std::task;
+use futures::FutureExt;
+use futures::future::{join_all, select};
+
+use crate::config::Config;
+use crate::error::StartError;
+use crate::http::{self, Context};
+use crate::net::address::LocalAddr;
+use crate::net::listener::Listener;
+use crate::registry::Registry;
+
+/// A bound relay.
+///
+/// ```no_run
+/// # use wsrelay::{cli, config::Config, server::Server};
+/// # let args = cli::Args { port: Some("0".into()), to: Some("localhost:7777".into()), ..Default::default() };
+/// let server = Server::bind(Config::from_args(&args)?)?;
+/// println!("listening on {}", server.local_addrs()[0]);
+/// async_std::task::block_on(server.run(std::future::pending()));
+/// # Ok::<(), wsrelay::error::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    context: Arc<Context>,
+    registry: Arc<Registry>,
+    shutdown_timeout: std::time::Duration,
+}
+
+impl Server {
+    /// Binds every address, and opens what the configuration names.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`]: what can't be bound or opened, and what to do about it.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let listeners = config
+            .listen
+            .iter()
+            .map(|addr| Listener::bind(addr).map_err(|e| StartError::cannot_listen(addr, &e)))
+            .collect::<Result<_, _>>()?;
+        let registry = Registry::new(config.max_sessions);
+        let shutdown_timeout = config.shutdown_timeout;
+        let context = Arc::new(Context::new(config, registry.clone())?);
+        Ok(Server {
+            listeners,
+            context,
+            registry,
+            shutdown_timeout,
+        })
+    }
+
+    /// The addresses bound, with the ports that the kernel chose.
+    pub fn local_addrs(&self) -> Vec<LocalAddr> {
+        self.listeners.iter().map(|listener| listener.local_addr().clone()).collect()
+    }
+
+    /// The live connections and the counters.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
+    /// at most `--shutdown-timeout`.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let accepting = self
+            .listeners
+            .into_iter()
+            .map(|listener| accept(listener, self.context.clone(), self.registry.clone()));
+        // The listeners go with the future: from then on connections are refused by the kernel.
+        select(Box::pin(shutdown), join_all(accepting)).await;
+        let sessions = self.registry.sessions();
+        tracing::info!(sessions, "stopping");
+        self.registry.stop_all();
+        if timeout(self.shutdown_timeout, self.registry.all_gone()).await.is_err() {
+            let sessions = self.registry.sessions();
+            tracing::warn!(sessions, "stopped with sessions still open: --shutdown-timeout is over");
+        }
+    }
+}
+
+/// Does nothing but accept and spawn, so that no client ever waits for another.
+async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Registry>) {
+    loop {
+        let (io, peer) = listener.accept().await;
+        let registration = registry.register();
+        let id = registration.id;
+        let served = http::serve(io, peer, context.clone(), registration);
+        task::spawn(async move {
+            // A panic ends its own session only.
+            if AssertUnwindSafe(served).catch_unwind().await.is_err() {
+                tracing::error!(id, client = %peer, "session ended by a bug in wsrelay, please report it");
+            }
+        });
+    }
+}

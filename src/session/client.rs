@@ -1,0 +1,156 @@
+//! Client: a WebSocket client after the 101, as the pumps see it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::error::ProtocolError;
+use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use async_tungstenite::tungstenite::{Bytes, Error, Message};
+use futures::{Sink, Stream};
+
+use super::wire::Wire;
+use crate::error::{CloseReason, reason};
+use crate::framing::Payload;
+use crate::net::stream::ByteStream;
+
+/// tungstenite's read buffer: it is allocated at once and zeroed anew at every read, so that the
+/// library's default of 128 KiB costs four times as much per small message.
+const READ_BUFFER: usize = 4096;
+
+/// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
+const LONGEST_REASON: usize = 123;
+
+/// What a message longer than the line limit may have more: the one end of line that ends it.
+const EOL: usize = 2;
+
+/// A WebSocket client. tungstenite is the authority on the protocol; messages down are encoded
+/// straight into the [`Wire`]'s buffer.
+#[derive(Debug)]
+pub struct Client {
+    ws: WebSocketStream<Wire>,
+    /// The longest message, in bytes, for what is said when one is longer.
+    max_message: usize,
+    /// Whether a Close frame was queued: then no other frame may follow (RFC 6455, section 5.5.1).
+    closing: bool,
+}
+
+/// What came from a client.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A whole text message.
+    Text(async_tungstenite::tungstenite::Utf8Bytes),
+    /// A whole binary message.
+    Binary(Bytes),
+    /// A ping or pong; pings are answered already.
+    Control,
+    /// Nothing more will come, and why.
+    End(CloseReason),
+}
+
+impl Client {
+    /// Takes over the connection once the 101 is written; `early` is what was read behind the
+    /// request's head, the first frames.
+    pub async fn new(io: ByteStream, early: &[u8], max_message: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            // The wire takes everything at once, so tungstenite's own buffer never fills. The
+            // bound is there all the same, as a wall around what can't happen.
+            .write_buffer_size(0)
+            .max_write_buffer_size(READ_BUFFER)
+            .max_message_size(Some(max_message + EOL))
+            .max_frame_size(Some(max_message + EOL));
+        let wire = Wire::new(io);
+        let ws =
+            WebSocketStream::from_partially_read(wire, early.to_vec(), Role::Server, Some(config));
+        Client {
+            ws: ws.await,
+            max_message,
+            closing: false,
+        }
+    }
+
+    /// The connection's books: what waits, since when.
+    pub fn wire(&mut self) -> &mut Wire {
+        self.ws.get_mut()
+    }
+
+    /// The next message. Not to be called again after an [`Incoming::End`].
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        Poll::Ready(match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
+            Some(Ok(Message::Text(text))) => Incoming::Text(text),
+            Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
+            Some(Ok(Message::Close(frame))) => {
+                // tungstenite has its reply ready and hands it over when it is polled again.
+                let _ = Pin::new(&mut self.ws).poll_flush(cx);
+                self.closing = true;
+                Incoming::End(CloseReason::ClientClosed(frame.map(|f| f.code.into())))
+            }
+            Some(Ok(_)) => Incoming::Control,
+            Some(Err(error)) => Incoming::End(self.explain(error)),
+            None => Incoming::End(CloseReason::ClientGone("connection ended".into())),
+        })
+    }
+
+    fn explain(&self, error: Error) -> CloseReason {
+        match error {
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                CloseReason::ClientGone("connection ended without a Close".into())
+            }
+            Error::Protocol(error) => CloseReason::Protocol(error.to_string()),
+            Error::Utf8(_) => CloseReason::InvalidUtf8,
+            Error::Capacity(_) => CloseReason::MessageTooLong(self.max_message),
+            Error::Io(error) => CloseReason::ClientGone(reason(&error)),
+            other => CloseReason::ClientGone(other.to_string()),
+        }
+    }
+
+    /// Queues one message. Only before [`close`](Self::close).
+    pub fn queue(&mut self, payload: Payload<'_>) {
+        debug_assert!(!self.closing, "data after a Close frame");
+        let (opcode, bytes) = match payload {
+            Payload::Text(text) => (Data::Text, text.as_bytes()),
+            Payload::Binary(bytes) => (Data::Binary, bytes),
+        };
+        self.wire().queue(OpCode::Data(opcode), bytes);
+    }
+
+    /// Queues a Ping.
+    pub fn ping(&mut self) {
+        let ping = Message::Ping(Bytes::new());
+        // The wire takes everything, so an error can only mean that the client is gone, which the
+        // next read tells better.
+        let _ = Pin::new(&mut self.ws).start_send(ping);
+    }
+
+    /// Queues the Close frame of `reason`, unless one was sent.
+    pub fn close(&mut self, reason: &CloseReason) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        let code = match reason.code() {
+            // Never sent on the wire (RFC 6455, section 7.4.1): a client that is gone.
+            1005 | 1006 => CloseCode::Normal,
+            code => CloseCode::from(code),
+        };
+        self.close_with(code, &reason.text());
+    }
+
+    /// Queues a Close frame with this code and reason (cut to what fits).
+    pub fn close_with(&mut self, code: CloseCode, reason: &str) {
+        self.closing = true;
+        let fits = reason.floor_char_boundary(LONGEST_REASON);
+        let frame = CloseFrame {
+            code,
+            reason: reason[..fits].into(),
+        };
+        let _ = Pin::new(&mut self.ws).start_send(Message::Close(Some(frame)));
+    }
+
+    /// Sends what waits; ready when nothing does.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ws.get_mut().poll_drain(cx)
+    }
+}

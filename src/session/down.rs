@@ -1,0 +1,142 @@
+//! Down: the pump from the backend to the client. It decodes all that one read brings, queues a
+//! frame for each line, and sends them with one call.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures::io::AsyncRead;
+
+use super::client::Client;
+use super::{BATCHES, Direction, Tap, scratch};
+use crate::config::SlowClient;
+use crate::error::{CloseReason, reason};
+use crate::framing::{Decoder, FramingError, Payload};
+use crate::net::stream::ByteStream;
+
+/// The pump's state: an unfinished line, if any.
+#[derive(Debug)]
+pub struct Down {
+    decoder: Decoder,
+    slow_client: SlowClient,
+    /// Whether tails are flushed: only then is it worth a look at the clock.
+    flushes: bool,
+    /// Since when an unterminated tail has waited.
+    pub tail_since: Option<Instant>,
+}
+
+impl Down {
+    /// A pump that makes messages of lines with `decoder`.
+    pub fn new(decoder: Decoder, slow_client: SlowClient, flushes: bool) -> Self {
+        Down {
+            decoder,
+            slow_client,
+            flushes,
+            tail_since: None,
+        }
+    }
+
+    /// Moves all that can be moved; ready when the backend has ended the session, or the client
+    /// does not keep up. All that came before the end is queued then.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        backend: &mut ByteStream,
+        tap: &mut Tap,
+    ) -> Poll<CloseReason> {
+        for _ in 0..BATCHES {
+            let sent = client.poll_drain(cx);
+            if sent.is_pending() {
+                match self.slow_client {
+                    SlowClient::Wait => return Poll::Pending,
+                    SlowClient::Drop { queue } if client.wire().queued() > queue => {
+                        return Poll::Ready(CloseReason::ClientTooSlow);
+                    }
+                    SlowClient::Drop { .. } => {}
+                }
+            }
+            let read = scratch::with(|chunk| {
+                let read = Pin::new(&mut *backend).poll_read(cx, chunk);
+                read.map_ok(|n| self.decode(&chunk[..n], client, tap).map(|()| n))
+            });
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Ok(0))) => {
+                    self.finish(client, tap);
+                    return Poll::Ready(CloseReason::BackendClosed);
+                }
+                Poll::Ready(Ok(Ok(_))) => {}
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(CloseReason::Framing(error)),
+                Poll::Ready(Err(error)) => {
+                    self.finish(client, tap);
+                    return Poll::Ready(CloseReason::BackendFailed(reason(&error)));
+                }
+            }
+        }
+        // More is there, but other sessions want their turn: async-io has no budget of its own.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn decode(
+        &mut self,
+        chunk: &[u8],
+        client: &mut Client,
+        tap: &mut Tap,
+    ) -> Result<(), FramingError> {
+        let mut lines = 0;
+        let mut messages = self.decoder.push(chunk);
+        let outcome = loop {
+            match messages.next() {
+                Ok(Some(payload)) => {
+                    tap.see(Direction::Down, &payload);
+                    client.queue(payload);
+                    lines += 1;
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(messages);
+        tap.count(Direction::Down, lines, chunk.len());
+        self.look_back(lines, tap);
+        outcome
+    }
+
+    /// What is to be done after messages were made, seldom anything.
+    fn look_back(&mut self, lines: u64, tap: &mut Tap) {
+        if self.decoder.replaced() > 0 {
+            tap.replaced(Direction::Down, self.decoder.replaced());
+        }
+        if self.flushes {
+            self.tail_since = match self.tail_since {
+                // The same tail goes on waiting.
+                Some(since) if lines == 0 => Some(since),
+                _ => self.decoder.has_tail().then(Instant::now),
+            };
+        }
+    }
+
+    /// Sends the unterminated tail as a message of its own: it has waited long enough.
+    pub fn flush_tail(&mut self, client: &mut Client, tap: &mut Tap) {
+        self.tail_since = None;
+        let tail = self.decoder.flush();
+        Self::queue_tail(tail, client, tap);
+    }
+
+    /// Delivers the unterminated tail as the last message.
+    fn finish(&mut self, client: &mut Client, tap: &mut Tap) {
+        let tail = self.decoder.finish();
+        Self::queue_tail(tail, client, tap);
+        self.look_back(1, tap);
+    }
+
+    fn queue_tail(tail: Option<Payload<'_>>, client: &mut Client, tap: &mut Tap) {
+        if let Some(payload) = tail {
+            tap.see(Direction::Down, &payload);
+            tap.count(Direction::Down, 1, 0);
+            client.queue(payload);
+        }
+    }
+}

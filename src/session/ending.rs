@@ -1,0 +1,151 @@
+//! Ending: both sides are told, each in its own way, and given time to take it.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use async_std::future::timeout;
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use futures::future::join;
+
+use super::client::{Client, Incoming};
+use super::up::Up;
+use super::{Session, scratch};
+use crate::backend::BackendIo;
+use crate::error::CloseReason;
+use crate::net::stream::ByteStream;
+
+/// Messages that are read past in one go before other sessions get their turn.
+const MESSAGES: usize = 1024;
+
+/// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
+/// it and our FIN; both at the same time, as neither should wait for the other.
+pub async fn end(session: Session, reason: &CloseReason) {
+    let Session { client, backend, up, config, .. } = session;
+    // A client that is reading gets all that the backend said before the end, however long that
+    // takes; one that is being closed for not reading gets one more chance, and no more.
+    let patience = match (reason, config.limits.write_timeout) {
+        (CloseReason::BackendClosed | CloseReason::BackendFailed(_), Some(limit)) => limit,
+        _ => config.close_timeout,
+    };
+    join(
+        end_client(client, reason, patience, config.close_timeout),
+        end_backend(backend, up, reason, config.close_timeout),
+    )
+    .await;
+}
+
+/// Completes a handshake only to close it: `--refuse close`. A page's script can read a close
+/// reason, but never an HTTP status.
+pub async fn refuse(io: ByteStream, early: &[u8], why: &str, close_timeout: Duration) {
+    let mut client = Client::new(io, early, 0).await;
+    // 1013 Try Again Later (IANA's registry of close codes).
+    client.close_with(CloseCode::Again, why);
+    finish_client(client, true, close_timeout, close_timeout).await;
+}
+
+async fn end_client(
+    mut client: Client,
+    reason: &CloseReason,
+    patience: Duration,
+    close_timeout: Duration,
+) {
+    client.close(reason);
+    // Whether the client may still say something that can be understood: its Close.
+    let expects_close = match reason {
+        CloseReason::ClientClosed(_)
+        | CloseReason::ClientGone(_)
+        | CloseReason::Protocol(_)
+        | CloseReason::InvalidUtf8
+        | CloseReason::MessageTooLong(_) => false,
+        CloseReason::Framing(_)
+        | CloseReason::BackendClosed
+        | CloseReason::BackendFailed(_)
+        | CloseReason::ClientTooSlow
+        | CloseReason::PingTimeout
+        | CloseReason::Idle
+        | CloseReason::Shutdown => true,
+    };
+    finish_client(client, expects_close, patience, close_timeout).await;
+}
+
+/// Delivers what waits, then awaits the client's Close and its FIN. `patience` is how long the
+/// client may take nothing at all while bytes wait for it.
+async fn finish_client(
+    mut client: Client,
+    mut expects_close: bool,
+    patience: Duration,
+    close_timeout: Duration,
+) {
+    loop {
+        let stall = client.wire().stalled_since().unwrap_or_else(Instant::now);
+        let left = (stall + patience).saturating_duration_since(Instant::now());
+        let deliver = poll_fn(|cx| poll_deliver(cx, &mut client, &mut expects_close));
+        if timeout(left, deliver).await.is_ok() {
+            break;
+        }
+        let progress = client.wire().stalled_since().is_none_or(|since| since > stall);
+        if !progress {
+            return;
+        }
+    }
+    let goodbye = async {
+        if expects_close {
+            poll_fn(|cx| poll_close_reply(cx, &mut client)).await;
+        }
+        // The server closes first (RFC 6455, section 7.1.1), and the client answers with its FIN.
+        let _ = client.wire().shutdown_write();
+        poll_fn(|cx| client.wire().poll_discard(cx)).await;
+    };
+    let _ = timeout(close_timeout, goodbye).await;
+}
+
+/// Ready when nothing waits for the client any more. Meanwhile its pings are not answered (a
+/// Close has been queued), but its end is noticed.
+fn poll_deliver(cx: &mut Context<'_>, client: &mut Client, expects_close: &mut bool) -> Poll<()> {
+    if *expects_close && poll_close_reply(cx, client).is_ready() {
+        *expects_close = false;
+    }
+    client.poll_drain(cx)
+}
+
+/// Reads on, past what the client was still saying, to its Close or its end.
+fn poll_close_reply(cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
+    for _ in 0..MESSAGES {
+        match client.poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Incoming::End(_)) => return Poll::Ready(()),
+            Poll::Ready(_) => {}
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+async fn end_backend(
+    mut backend: BackendIo,
+    mut up: Up,
+    reason: &CloseReason,
+    close_timeout: Duration,
+) {
+    if matches!(reason, CloseReason::BackendFailed(_)) {
+        return;
+    }
+    // All that was received is written, as long as the backend takes any of it.
+    loop {
+        let before = up.rest();
+        let write = poll_fn(|cx| {
+            // An echo server that can't write does not read either.
+            let _ = scratch::poll_discard(cx, &mut backend.io);
+            up.poll_send(cx, &mut backend.io)
+        });
+        if timeout(close_timeout, write).await.is_ok() {
+            break;
+        }
+        if up.rest() == before {
+            return;
+        }
+    }
+    let _ = backend.io.shutdown_write();
+    let _ = timeout(close_timeout, poll_fn(|cx| scratch::poll_discard(cx, &mut backend.io))).await;
+}

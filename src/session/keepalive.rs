@@ -1,0 +1,257 @@
+//! Keepalive: what a session's one timer is for. Pure: it is given the time and what happened,
+//! and says what is due and when to ask again.
+
+use std::time::{Duration, Instant};
+
+use crate::error::CloseReason;
+
+/// The limits of a session; `None` is off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Silence after which the client is pinged.
+    pub ping_interval: Option<Duration>,
+    /// How long the client may then stay silent.
+    pub ping_timeout: Option<Duration>,
+    /// How long a client may take nothing of what waits for it.
+    pub write_timeout: Option<Duration>,
+    /// How long there may be no data in either direction.
+    pub idle_timeout: Option<Duration>,
+    /// How long an unterminated tail waits for its end of line.
+    pub flush_after: Option<Duration>,
+}
+
+/// What a session's pumps know when they are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// When the last byte came from the client.
+    pub last_read: Instant,
+    /// When the last data came, either way.
+    pub last_data: Instant,
+    /// Since when the client has taken nothing of what waits for it.
+    pub stalled_since: Option<Instant>,
+    /// Since when an unterminated tail has waited.
+    pub tail_since: Option<Instant>,
+    /// Whether we ourselves are not reading from the client.
+    pub paused: bool,
+}
+
+/// What is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing before the next deadline.
+    Nothing,
+    /// Send a Ping.
+    Ping,
+    /// Send the unterminated tail.
+    Flush,
+    /// Count this moment as a sign of life: we did not read.
+    Excuse,
+    /// End the session.
+    End(CloseReason),
+}
+
+/// The state between two looks: whether a Ping is out.
+#[derive(Debug, Default)]
+pub struct Keepalive {
+    limits: Limits,
+    pinged: Option<Instant>,
+}
+
+impl Keepalive {
+    /// Watches over these limits.
+    pub fn new(limits: Limits) -> Self {
+        Keepalive {
+            limits,
+            pinged: None,
+        }
+    }
+
+    /// When something will be due if nothing more happens; `None` if never.
+    pub fn deadline(&self, seen: &Seen) -> Option<Instant> {
+        let at = |since: Option<Instant>, limit: Option<Duration>| Some(since? + limit?);
+        [
+            at(seen.stalled_since, self.limits.write_timeout),
+            at(Some(seen.last_data), self.limits.idle_timeout),
+            at(seen.tail_since, self.limits.flush_after),
+            self.life_deadline(seen),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// When the client's silence is to be looked at.
+    fn life_deadline(&self, seen: &Seen) -> Option<Instant> {
+        let interval = self.limits.ping_interval?;
+        match self.unanswered(seen) {
+            Some(pinged) => Some(pinged + self.limits.ping_timeout.unwrap_or(interval)),
+            None => Some(seen.last_read + interval),
+        }
+    }
+
+    fn unanswered(&self, seen: &Seen) -> Option<Instant> {
+        self.pinged.filter(|pinged| seen.last_read < *pinged)
+    }
+
+    /// What is due at `now`, one thing at a time: ask again until nothing is.
+    pub fn due(&mut self, now: Instant, seen: &Seen) -> Due {
+        let passed = |since: Option<Instant>, limit: Option<Duration>| match (since, limit) {
+            (Some(since), Some(limit)) => now.saturating_duration_since(since) >= limit,
+            _ => false,
+        };
+        if passed(seen.stalled_since, self.limits.write_timeout) {
+            return Due::End(CloseReason::ClientTooSlow);
+        }
+        if passed(Some(seen.last_data), self.limits.idle_timeout) {
+            return Due::End(CloseReason::Idle);
+        }
+        if passed(seen.tail_since, self.limits.flush_after) {
+            return Due::Flush;
+        }
+        if self.life_deadline(seen).is_none_or(|deadline| now < deadline) {
+            return Due::Nothing;
+        }
+        if seen.paused {
+            // What the client says meanwhile is in the kernel, unread by us: no fault of its own.
+            self.pinged = None;
+            return Due::Excuse;
+        }
+        match self.unanswered(seen) {
+            // Without a timeout pings only keep the path through NATs and proxies open.
+            unanswered if unanswered.is_none() || self.limits.ping_timeout.is_none() => {
+                self.pinged = Some(now);
+                Due::Ping
+            }
+            // The Ping waits behind other bytes: then the write timeout judges.
+            _ if seen.stalled_since.is_some() => {
+                self.pinged = Some(now);
+                Due::Nothing
+            }
+            _ => Due::End(CloseReason::PingTimeout),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn limits() -> Limits {
+        Limits {
+            ping_interval: Some(30 * S),
+            ping_timeout: Some(15 * S),
+            write_timeout: Some(30 * S),
+            idle_timeout: None,
+            flush_after: None,
+        }
+    }
+
+    fn seen(start: Instant) -> Seen {
+        Seen {
+            last_read: start,
+            last_data: start,
+            stalled_since: None,
+            tail_since: None,
+            paused: false,
+        }
+    }
+
+    #[test]
+    fn silence_is_pinged_and_then_ends() {
+        let start = Instant::now();
+        let seen = seen(start);
+        let mut keepalive = Keepalive::new(limits());
+        assert_eq!(keepalive.deadline(&seen), Some(start + 30 * S));
+        assert_eq!(keepalive.due(start + 29 * S, &seen), Due::Nothing);
+        assert_eq!(keepalive.due(start + 30 * S, &seen), Due::Ping);
+        assert_eq!(keepalive.due(start + 30 * S, &seen), Due::Nothing);
+        assert_eq!(keepalive.deadline(&seen), Some(start + 45 * S));
+        assert_eq!(keepalive.due(start + 45 * S, &seen), Due::End(CloseReason::PingTimeout));
+    }
+
+    #[test]
+    fn any_byte_is_a_sign_of_life() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(limits());
+        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let heard = seen(start + 31 * S);
+        assert_eq!(keepalive.due(start + 45 * S, &heard), Due::Nothing);
+        assert_eq!(keepalive.deadline(&heard), Some(start + 61 * S));
+        assert_eq!(keepalive.due(start + 61 * S, &heard), Due::Ping);
+    }
+
+    #[test]
+    fn pings_without_a_timeout_go_on() {
+        let start = Instant::now();
+        let limits = Limits {
+            ping_interval: Some(30 * S),
+            ..Limits::default()
+        };
+        let mut keepalive = Keepalive::new(limits);
+        for n in 1..5 {
+            assert_eq!(keepalive.deadline(&seen(start)), Some(start + n * 30 * S));
+            assert_eq!(keepalive.due(start + n * 30 * S, &seen(start)), Due::Ping);
+        }
+    }
+
+    #[test]
+    fn time_in_which_we_do_not_read_does_not_count() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(limits());
+        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let paused = Seen {
+            paused: true,
+            ..seen(start)
+        };
+        assert_eq!(keepalive.due(start + 45 * S, &paused), Due::Excuse);
+        let excused = seen(start + 45 * S);
+        assert_eq!(keepalive.due(start + 46 * S, &excused), Due::Nothing);
+        assert_eq!(keepalive.due(start + 75 * S, &excused), Due::Ping);
+    }
+
+    #[test]
+    fn a_ping_stuck_behind_other_bytes_is_left_to_the_write_timeout() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(limits());
+        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let stalled = Seen {
+            stalled_since: Some(start + 20 * S),
+            ..seen(start)
+        };
+        assert_eq!(keepalive.due(start + 45 * S, &stalled), Due::Nothing);
+        assert_eq!(keepalive.due(start + 50 * S, &stalled), Due::End(CloseReason::ClientTooSlow));
+    }
+
+    #[test]
+    fn everything_off_means_no_timer() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(Limits::default());
+        let all = Seen {
+            stalled_since: Some(start),
+            tail_since: Some(start),
+            ..seen(start)
+        };
+        assert_eq!(keepalive.deadline(&all), None);
+        assert_eq!(keepalive.due(start + 1000 * S, &all), Due::Nothing);
+    }
+
+    #[test]
+    fn idle_and_tails_have_their_own_clocks() {
+        let start = Instant::now();
+        let limits = Limits {
+            idle_timeout: Some(10 * S),
+            flush_after: Some(S),
+            ..Limits::default()
+        };
+        let mut keepalive = Keepalive::new(limits);
+        let tail = Seen {
+            tail_since: Some(start + S),
+            ..seen(start)
+        };
+        assert_eq!(keepalive.deadline(&tail), Some(start + 2 * S));
+        assert_eq!(keepalive.due(start + 2 * S, &tail), Due::Flush);
+        assert_eq!(keepalive.due(start + 10 * S, &seen(start)), Due::End(CloseReason::Idle));
+    }
+}

@@ -1,0 +1,145 @@
+//! Session: one client joined to one backend connection. It owns both directions, and decides how
+//! it ends and who is told.
+
+mod client;
+mod down;
+mod ending;
+pub mod keepalive;
+mod scratch;
+mod tap;
+mod up;
+mod wire;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use async_io::Timer;
+
+use self::client::Client;
+use self::down::Down;
+use self::keepalive::{Due, Keepalive, Seen};
+use self::up::Up;
+use crate::backend::BackendIo;
+use crate::config::SessionConfig;
+use crate::error::CloseReason;
+use crate::net::stream::ByteStream;
+use crate::registry::Control;
+
+pub use self::ending::refuse;
+pub use self::scratch::poll_discard;
+pub use self::tap::{Counts, Direction, Tap};
+
+/// Batches of up to 64 KiB that one session moves before others get their turn.
+const BATCHES: usize = 8;
+
+/// One client joined to one backend connection.
+///
+/// ```text
+///             ┌──────────────── Session: one task ────────────────┐
+///   client ──▶│ Wire ─▶ tungstenite ─▶ Encoder ─▶ buf ───────────▶│──▶ backend
+///          ◀──│ Wire ◀─ frames ◀────── Decoder ◀─ scratch ◀───────│◀──
+///             └────────── Keepalive (one timer) · Tap ────────────┘
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    backend: BackendIo,
+    up: Up,
+    down: Down,
+    keepalive: Keepalive,
+    timer: Timer,
+    /// When `timer` fires; `None` if it is not set.
+    armed: Option<Instant>,
+    tap: Tap,
+    control: Arc<Control>,
+    waker: Option<Waker>,
+    config: Arc<SessionConfig>,
+}
+
+impl Session {
+    /// Joins a client whose 101 is written to an open backend. `early` is what the client sent
+    /// behind its request; `id` is for the log.
+    pub async fn new(
+        client: ByteStream,
+        early: &[u8],
+        backend: BackendIo,
+        config: Arc<SessionConfig>,
+        id: u64,
+        control: Arc<Control>,
+    ) -> Self {
+        let limits = config.limits;
+        let decoder = config.framing.decoder();
+        Session {
+            client: Client::new(client, early, config.max_line).await,
+            backend,
+            up: Up::new(config.framing.encoder()),
+            down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
+            keepalive: Keepalive::new(limits),
+            timer: Timer::never(),
+            armed: None,
+            tap: Tap::new(id, config.trace, limits.idle_timeout.is_some()),
+            control,
+            waker: None,
+            config,
+        }
+    }
+
+    /// Relays until something ends it, tells both sides, and waits for them to take it.
+    pub async fn run(mut self) -> (CloseReason, Counts) {
+        let reason = poll_fn(|cx| self.poll_relay(cx)).await;
+        let counts = self.tap.counts();
+        // Boxed, as it is needed once and an idle session should not hold room for it.
+        Box::pin(ending::end(self, &reason)).await;
+        (reason, counts)
+    }
+
+    /// Moves what can be moved either way; ready when the session is to end.
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if self.control.poll_stop(cx, &mut self.waker) {
+            return Poll::Ready(CloseReason::Shutdown);
+        }
+        let Session { client, backend, up, down, tap, .. } = self;
+        if let Poll::Ready(reason) = up.poll(cx, client, &mut backend.io, tap) {
+            return Poll::Ready(reason);
+        }
+        if let Poll::Ready(reason) = down.poll(cx, client, &mut backend.io, tap) {
+            return Poll::Ready(reason);
+        }
+        loop {
+            // Pongs, pings and flushed tails leave here; lines have left already.
+            let _ = self.client.poll_drain(cx);
+            match ready!(self.poll_due(cx)) {
+                Due::Nothing => {}
+                Due::Ping => self.client.ping(),
+                Due::Flush => self.down.flush_tail(&mut self.client, &mut self.tap),
+                Due::Excuse => self.client.wire().excuse_silence(Instant::now()),
+                Due::End(reason) => return Poll::Ready(reason),
+            }
+        }
+    }
+
+    /// Waits for the next deadline. The timer is lazy: activity only moves the deadline, and the
+    /// timer is touched when it has fired, or when something is due before it would.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        let seen = Seen {
+            last_read: self.client.wire().last_read(),
+            last_data: self.tap.last_data(),
+            stalled_since: self.client.wire().stalled_since(),
+            tail_since: self.down.tail_since,
+            paused: self.up.paused,
+        };
+        let Some(deadline) = self.keepalive.deadline(&seen) else {
+            return Poll::Pending;
+        };
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            self.timer.set_at(deadline);
+            self.armed = Some(deadline);
+        }
+        let now = ready!(Pin::new(&mut self.timer).poll(cx));
+        self.armed = None;
+        Poll::Ready(self.keepalive.due(now.max(Instant::now()), &seen))
+    }
+}

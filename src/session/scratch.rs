@@ -1,0 +1,38 @@
+//! Scratch: one read buffer per thread, so that idle sessions hold none.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::io::AsyncRead;
+
+use super::BATCHES;
+use crate::net::stream::ByteStream;
+
+/// Bytes read from a socket at once. A read is one system call whatever it brings, and 64 KiB
+/// is what a session may hold per direction.
+pub const CHUNK: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
+}
+
+/// Lends this thread's buffer of [`CHUNK`] bytes. It must not be asked for again within `work`:
+/// only a poll function that reads and consumes on the spot uses it.
+pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
+    BUFFER.with(|buffer| work(&mut buffer.borrow_mut()))
+}
+
+/// Reads and throws away; ready at the end of the stream, whichever end that is.
+pub fn poll_discard(cx: &mut Context<'_>, io: &mut ByteStream) -> Poll<()> {
+    for _ in 0..BATCHES {
+        match with(|chunk| Pin::new(&mut *io).poll_read(cx, chunk)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(n)) if n > 0 => {}
+            Poll::Ready(_) => return Poll::Ready(()),
+        }
+    }
+    // Somebody who floods us to the end must not keep others from theirs.
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}

@@ -1,0 +1,140 @@
+//! Up: the pump from the client to the backend. It gathers the messages that are there and writes
+//! them with one call.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::io::AsyncWrite;
+
+use super::client::{Client, Incoming};
+use super::{BATCHES, Direction, Tap};
+use crate::error::CloseReason;
+use crate::framing::{Encoder, Payload};
+use crate::net::stream::ByteStream;
+
+/// Bytes that may wait for the backend before we stop reading the client.
+const ENOUGH: usize = 64 * 1024;
+
+/// Replies (pongs) that may wait for a client that does not read before we stop reading it too.
+const ENOUGH_REPLIES: usize = 64 * 1024;
+
+/// The pump's state: what waits for the backend.
+#[derive(Debug)]
+pub struct Up {
+    encoder: Encoder,
+    buf: Vec<u8>,
+    /// How much of `buf` the backend has taken.
+    sent: usize,
+    /// Whether a write to the backend failed. Reading from it goes on, as it may have said its
+    /// last words before it left; what the client still says has nowhere to go.
+    broken: bool,
+    /// Whether the client is not being read from, for want of room.
+    pub paused: bool,
+}
+
+enum Gathered {
+    /// The client has no more for now.
+    Everything,
+    /// There is no room for more.
+    Enough,
+    /// The client will not say any more.
+    End(CloseReason),
+}
+
+impl Up {
+    /// A pump that makes lines of messages with `encoder`.
+    pub fn new(encoder: Encoder) -> Self {
+        Up {
+            encoder,
+            buf: Vec::new(),
+            sent: 0,
+            broken: false,
+            paused: false,
+        }
+    }
+
+    /// Moves all that can be moved; ready when the client has ended the session. What is then
+    /// left in [`rest`](Self::rest) is still to be written.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        backend: &mut ByteStream,
+        tap: &mut Tap,
+    ) -> Poll<CloseReason> {
+        for _ in 0..BATCHES {
+            let gathered = self.gather(cx, client, tap);
+            self.paused = matches!(gathered, Gathered::Enough);
+            if let Gathered::End(reason) = gathered {
+                return Poll::Ready(reason);
+            }
+            let all_sent = self.poll_send(cx, backend).is_ready();
+            if !self.paused {
+                return Poll::Pending;
+            }
+            let room_for_replies = client.poll_drain(cx).is_ready();
+            if !all_sent || !room_for_replies {
+                return Poll::Pending;
+            }
+        }
+        // More is there, but other sessions want their turn: async-io has no budget of its own.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn gather(&mut self, cx: &mut Context<'_>, client: &mut Client, tap: &mut Tap) -> Gathered {
+        while self.buf.len() - self.sent < ENOUGH && client.wire().queued() < ENOUGH_REPLIES {
+            let encoded = match client.poll_next(cx) {
+                Poll::Pending => return Gathered::Everything,
+                Poll::Ready(Incoming::Control) => continue,
+                Poll::Ready(Incoming::End(reason)) => return Gathered::End(reason),
+                Poll::Ready(Incoming::Text(text)) => self.encode(Payload::Text(&text), tap),
+                Poll::Ready(Incoming::Binary(bytes)) => self.encode(Payload::Binary(&bytes), tap),
+            };
+            if let Err(reason) = encoded {
+                return Gathered::End(reason);
+            }
+        }
+        Gathered::Enough
+    }
+
+    fn encode(&mut self, payload: Payload<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
+        tap.see(Direction::Up, &payload);
+        let before = self.buf.len();
+        let lines = self.encoder.encode(payload, &mut self.buf).map_err(CloseReason::Framing)?;
+        tap.count(Direction::Up, lines, self.buf.len() - before);
+        if self.encoder.replaced() > 0 {
+            tap.replaced(Direction::Up, self.encoder.replaced());
+        }
+        if self.broken {
+            self.buf.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes what waits; ready when nothing does any more.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
+        while self.sent < self.buf.len() && !self.broken {
+            match Pin::new(&mut *backend).poll_write(cx, &self.buf[self.sent..]) {
+                Poll::Ready(Ok(n)) if n > 0 => self.sent += n,
+                Poll::Ready(_) => self.broken = true,
+                Poll::Pending => {
+                    if self.sent > self.buf.len() / 2 {
+                        self.buf.drain(..self.sent);
+                        self.sent = 0;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        // A session that has nothing to say holds no buffer.
+        self.buf = Vec::new();
+        self.sent = 0;
+        Poll::Ready(())
+    }
+
+    /// How many bytes wait for the backend.
+    pub fn rest(&self) -> usize {
+        self.buf.len() - self.sent
+    }
+}
