@@ -4,9 +4,7 @@ use argh::FromArgs;
 
 /// WebSocket sessions in, lines to one ordinary TCP server out. Each client becomes a TCP
 /// connection to the backend; messages become lines, and lines messages.
-///
-/// wsrelay --port 8082 --to localhost:7777
-#[derive(FromArgs, Debug, Default)]
+#[derive(FromArgs, Clone, Debug, Default)]
 #[argh(
     example = "Relay browsers to a line server on port 7777:
   {command_name} --port 8082 --to localhost:7777",
@@ -133,7 +131,7 @@ pub struct Args {
 }
 
 /// The subcommands.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, Clone, Debug)]
 #[argh(subcommand)]
 pub enum Command {
     /// `wsrelay demo`
@@ -142,7 +140,7 @@ pub enum Command {
 
 /// The built-in chat: a line server, a page, and the relay between them. It prints the address to
 /// open in a browser.
-#[derive(FromArgs, Debug, Default)]
+#[derive(FromArgs, Clone, Debug, Default)]
 #[argh(subcommand, name = "demo")]
 pub struct DemoArgs {
     /// listen on this port on all interfaces, so that phones can join too; default: on 8082 (or a
@@ -176,7 +174,7 @@ pub fn parse(args: &[String]) -> Result<Typed, String> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match Args::from_args(&["wsrelay"], &args) {
         Ok(args) => Ok(Typed::Run(Box::new(args))),
-        Err(exit) if exit.status.is_ok() => Ok(Typed::Print(exit.output)),
+        Err(exit) if exit.status.is_ok() => Ok(Typed::Print(with_usage(&exit.output))),
         Err(exit) => Err(explain(&exit.output)),
     }
 }
@@ -207,6 +205,21 @@ fn normalise(args: &[String]) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
+/// argh's help with a usage that can be taken in at a glance: its own first line names every
+/// option in a row.
+fn with_usage(help: &str) -> String {
+    const USAGE: &str = "\
+Usage: wsrelay [options] --to ADDR      relay to a backend
+       wsrelay demo                     the built-in chat: a line server, a page, the relay between
+";
+    match help.split_once('\n') {
+        Some((first, rest)) if first.starts_with("Usage: wsrelay [--port") => {
+            format!("{USAGE}{rest}")
+        }
+        _ => help.to_owned(),
+    }
+}
+
 /// argh's message as one sentence that says what to type.
 fn explain(output: &str) -> String {
     let first = output.lines().next().unwrap_or_default().trim();
@@ -214,6 +227,10 @@ fn explain(output: &str) -> String {
         let mut text = first.trim_end_matches('.').to_owned();
         if let Some(rest) = text.strip_prefix("No value provided for option '") {
             text = format!("{} needs a value", rest.trim_end_matches('\''));
+        } else if let Some(rest) = text.strip_prefix("Error parsing option '") {
+            // All values are taken as text, so the one thing argh itself can object to is a second.
+            let name = rest.split('\'').next().unwrap_or(rest);
+            text = format!("{name} is given twice: give it once");
         }
         return text;
     };
@@ -271,7 +288,7 @@ mod tests {
             ("localhost:7777", "don't know what to do with \"localhost:7777\""),
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),
-            ("--to a:1 --to b:1", "--to"),
+            ("--to a:1 --to b:1", "--to is given twice"),
         ] {
             let text = typed(line).unwrap_err();
             assert!(text.contains(want), "{line}: {text}");

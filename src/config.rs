@@ -215,11 +215,7 @@ fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
             "--newlines",
             &args.newlines,
             Newlines::Split,
-            &[
-                ("split", Newlines::Split),
-                ("space", Newlines::Space),
-                ("reject", Newlines::Reject),
-            ],
+            &[("split", Newlines::Split), ("space", Newlines::Space), ("reject", Newlines::Reject)],
         )?,
         charset,
         max_line,

@@ -21,7 +21,7 @@
 pub mod backend;
 pub mod cli;
 pub mod config;
-//pub mod demo;
+pub mod demo;
 pub mod error;
 pub mod framing;
 pub mod http;

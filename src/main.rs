@@ -7,9 +7,10 @@ use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use wsrelay::cli::{self, Args, Command, Typed};
 use wsrelay::config::{self, Config};
+use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
-use wsrelay::server::Server;
 use wsrelay::log;
+use wsrelay::server::Server;
 
 fn main() -> ExitCode {
     match start() {
@@ -46,7 +47,11 @@ fn run(args: &Args) -> Result<(), StartError> {
             }
             serve(server)
         }
-        Some(Command::Demo(_)) => todo!(),
+        Some(Command::Demo(demo)) => {
+            let demo = Demo::bind(args, demo)?;
+            say(&demo.greeting());
+            serve(demo.start())
+        }
     }
 }
 

@@ -91,12 +91,7 @@ impl Registry {
         if self.is_stopping() {
             control.stop();
         }
-        Registration {
-            registry: self.clone(),
-            id,
-            control,
-            _alive: lock(&self.alive).clone(),
-        }
+        Registration { registry: self.clone(), id, control, _alive: lock(&self.alive).clone() }
     }
 
     /// A permit for one more session, unless there are `max_sessions`.

@@ -48,12 +48,7 @@ impl Server {
         let registry = Registry::new(config.max_sessions);
         let shutdown_timeout = config.shutdown_timeout;
         let context = Arc::new(Context::new(config, registry.clone())?);
-        Ok(Server {
-            listeners,
-            context,
-            registry,
-            shutdown_timeout,
-        })
+        Ok(Server { listeners, context, registry, shutdown_timeout })
     }
 
     /// The addresses bound, with the ports that the kernel chose.
@@ -80,7 +75,10 @@ impl Server {
         self.registry.stop_all();
         if timeout(self.shutdown_timeout, self.registry.all_gone()).await.is_err() {
             let sessions = self.registry.sessions();
-            tracing::warn!(sessions, "stopped with sessions still open: --shutdown-timeout is over");
+            tracing::warn!(
+                sessions,
+                "stopped with sessions still open: --shutdown-timeout is over"
+            );
         }
     }
 }

@@ -60,10 +60,7 @@ impl Backend {
         if port == 0 {
             return Err("port 0 can't be connected to".into());
         }
-        Ok(Backend::Tcp {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Backend::Tcp { host: host.to_owned(), port })
     }
 
     /// Connects, within `limit` from the start of name resolution to the open connection.

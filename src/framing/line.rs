@@ -44,10 +44,7 @@ impl LineDecoder {
     }
 
     pub(super) fn push<'a>(&'a mut self, chunk: &'a [u8]) -> Lines<'a> {
-        Lines {
-            decoder: self,
-            rest: chunk,
-        }
+        Lines { decoder: self, rest: chunk }
     }
 
     pub(super) fn flush(&mut self) -> Option<&str> {
@@ -67,9 +64,7 @@ impl LineDecoder {
     }
 
     pub(super) fn has_tail(&self) -> bool {
-        self.unfinished
-            .as_ref()
-            .is_some_and(|line| line.is_visible())
+        self.unfinished.as_ref().is_some_and(|line| line.is_visible())
     }
 
     pub(super) fn replaced(&self) -> u64 {
@@ -87,10 +82,7 @@ impl LineDecoder {
             return Ok(text);
         }
         self.message.clear();
-        self.replaced += self
-            .charset
-            .line_decoder()
-            .convert(line, true, &mut self.message);
+        self.replaced += self.charset.line_decoder().convert(line, true, &mut self.message);
         trim_text(&mut self.message);
         Ok(&self.message)
     }
@@ -134,9 +126,7 @@ impl LineDecoder {
     }
 
     fn too_long(&self) -> FramingError {
-        FramingError::LineTooLong {
-            limit: self.max_line,
-        }
+        FramingError::LineTooLong { limit: self.max_line }
     }
 }
 
@@ -200,10 +190,7 @@ impl Unfinished {
         const CRS: [u8; 64] = [b'\r'; 64];
         let content = trim_end_cr(piece);
         if !content.is_empty() {
-            self.length = self
-                .length
-                .saturating_add(self.held_crs)
-                .saturating_add(content.len());
+            self.length = self.length.saturating_add(self.held_crs).saturating_add(content.len());
             if self.length > max_line {
                 return false;
             }
@@ -274,10 +261,7 @@ pub struct LineEncoder {
 
 impl LineEncoder {
     pub(super) fn new(rules: &LineRules) -> Self {
-        LineEncoder {
-            rules: rules.clone(),
-            replaced: 0,
-        }
+        LineEncoder { rules: rules.clone(), replaced: 0 }
     }
 
     pub(super) fn encode(
@@ -288,9 +272,7 @@ impl LineEncoder {
         let bytes = message.as_bytes();
         let content = without_final_eol(bytes);
         if content.len() > self.rules.max_line {
-            return Err(FramingError::MessageTooLong {
-                limit: self.rules.max_line,
-            });
+            return Err(FramingError::MessageTooLong { limit: self.rules.max_line });
         }
         let mut start = 0;
         let mut lines = 1;

@@ -232,8 +232,10 @@ impl Messages<'_> {
     ///
     /// # Errors
     /// [`FramingError::LineTooLong`], after all lines before the long one were given.
-    // Not Iterator::next: a message may be lent from the decoder's own buffer.
-    #[allow(clippy::should_implement_trait)]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a message may be lent from the decoder's own buffer, which Iterator cannot say"
+    )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Payload<'_>>, FramingError> {
         match &mut self.0 {

@@ -30,9 +30,7 @@ impl RawEncoder {
         out: &mut Vec<u8>,
     ) -> Result<u64, FramingError> {
         if message.len() > self.max_message {
-            return Err(FramingError::MessageTooLong {
-                limit: self.max_message,
-            });
+            return Err(FramingError::MessageTooLong { limit: self.max_message });
         }
         out.extend_from_slice(message.as_bytes());
         Ok(1)

@@ -62,9 +62,7 @@ impl Files {
     /// Opens the directory. The error names it and says why not.
     pub fn open(root: &Path) -> io::Result<Self> {
         match Dir::open_ambient_dir(root, cap_std::ambient_authority()) {
-            Ok(dir) => Ok(Self {
-                root: Arc::new(dir),
-            }),
+            Ok(dir) => Ok(Self { root: Arc::new(dir) }),
             Err(why) => Err(io::Error::new(
                 why.kind(),
                 format!("can't serve files from {}: {why}", root.display()),
@@ -87,9 +85,8 @@ impl Files {
         let relevant = RELEVANT
             .iter()
             .flat_map(|name| headers.get_all(name).into_iter().map(move |v| (name, v)));
-        let asked = relevant
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect::<HeaderMap>();
+        let asked =
+            relevant.map(|(name, value)| (name.clone(), value.clone())).collect::<HeaderMap>();
         let head = *method == Method::HEAD;
         // One hop to the pool does it all for a small file: open, decide, read.
         let response = blocking::unblock(move || match find(&root, &target) {
@@ -101,11 +98,7 @@ impl Files {
             Err(why) => refusal(&why),
         })
         .await?;
-        Some(if head {
-            response.map(|_| empty())
-        } else {
-            response
-        })
+        Some(if head { response.map(|_| empty()) } else { response })
     }
 }
 
@@ -127,25 +120,15 @@ enum Found {
 }
 
 fn find(root: &Dir, target: &Target) -> io::Result<Found> {
-    let path = if target.is_directory() {
-        target.path().join(INDEX)
-    } else {
-        target.path().to_owned()
-    };
+    let path =
+        if target.is_directory() { target.path().join(INDEX) } else { target.path().to_owned() };
     // Opened first and looked at then, so that nothing can be put in its place between. A FIFO would block the open
     // without NONBLOCK; a terminal could become ours without NOCTTY.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = root
-        .open_with(&path, OpenOptions::new().read(true).custom_flags(flags))?
-        .into_std();
+    let file = root.open_with(&path, OpenOptions::new().read(true).custom_flags(flags))?.into_std();
     let metadata = file.metadata()?;
     Ok(if metadata.is_file() {
-        Found::File(Opened {
-            file,
-            path,
-            len: metadata.len(),
-            modified: metadata.modified()?,
-        })
+        Found::File(Opened { file, path, len: metadata.len(), modified: metadata.modified()? })
     } else if metadata.is_dir()
         && !target.is_directory()
         && root.metadata(path.join(INDEX))?.is_file()
@@ -169,26 +152,20 @@ fn refusal(why: &io::Error) -> Option<Response<Body>> {
             | Errno::NXIO
             | Errno::NODEV,
         ) => None,
-        Some(Errno::ACCESS | Errno::PERM) => Some(text(
-            StatusCode::FORBIDDEN,
-            "this file may not be read by the server",
-        )),
+        Some(Errno::ACCESS | Errno::PERM) => {
+            Some(text(StatusCode::FORBIDDEN, "this file may not be read by the server"))
+        }
         Some(_) => Some(failure(why)),
     }
 }
 
 fn failure(why: &io::Error) -> Response<Body> {
-    text(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        &format!("this file could not be read: {why}"),
-    )
+    text(StatusCode::INTERNAL_SERVER_ERROR, &format!("this file could not be read: {why}"))
 }
 
 fn redirect(location: &str) -> Response<Body> {
-    let mut response = text(
-        StatusCode::MOVED_PERMANENTLY,
-        &format!("this is a directory: see {location}"),
-    );
+    let mut response =
+        text(StatusCode::MOVED_PERMANENTLY, &format!("this is a directory: see {location}"));
     // Percent-encoded throughout, so it always makes a value.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -202,16 +179,10 @@ fn send(opened: Opened, asked: &HeaderMap, head: bool) -> io::Result<Response<Bo
     let file_is = Validators::new(opened.modified, len, SystemTime::now());
     match conditional::evaluate(asked, &file_is) {
         Verdict::NotModified => {
-            return Ok(finish(
-                described(StatusCode::NOT_MODIFIED, &file_is),
-                empty(),
-            ));
+            return Ok(finish(described(StatusCode::NOT_MODIFIED, &file_is), empty()));
         }
         Verdict::Failed => {
-            return Ok(text(
-                StatusCode::PRECONDITION_FAILED,
-                "the file is not what was expected",
-            ));
+            return Ok(text(StatusCode::PRECONDITION_FAILED, "the file is not what was expected"));
         }
         Verdict::Send => {}
     }
@@ -232,16 +203,10 @@ fn send(opened: Opened, asked: &HeaderMap, head: bool) -> io::Result<Response<Bo
         .header(header::CONTENT_LENGTH, part.end - part.start)
         .header(header::ACCEPT_RANGES, "bytes");
     if status == StatusCode::PARTIAL_CONTENT {
-        response = response.header(
-            header::CONTENT_RANGE,
-            format!("bytes {}-{}/{len}", part.start, part.end - 1),
-        );
+        response = response
+            .header(header::CONTENT_RANGE, format!("bytes {}-{}/{len}", part.start, part.end - 1));
     }
-    let body = if head {
-        empty()
-    } else {
-        contents(opened.file, part)?
-    };
+    let body = if head { empty() } else { contents(opened.file, part)? };
     Ok(finish(response, body))
 }
 
@@ -255,10 +220,8 @@ fn contents(mut file: File, part: Range<u64>) -> io::Result<Body> {
 }
 
 fn unsatisfiable(len: u64) -> Response<Body> {
-    let mut response = text(
-        StatusCode::RANGE_NOT_SATISFIABLE,
-        &format!("the file has {len} bytes"),
-    );
+    let mut response =
+        text(StatusCode::RANGE_NOT_SATISFIABLE, &format!("the file has {len} bytes"));
     if let Ok(range) = HeaderValue::from_str(&format!("bytes */{len}")) {
         response.headers_mut().insert(header::CONTENT_RANGE, range);
     }
@@ -292,15 +255,11 @@ fn common(status: StatusCode) -> response::Builder {
 }
 
 fn finish(response: response::Builder, body: Body) -> Response<Body> {
-    response
-        .body(body)
-        .expect("headers are fixed texts, numbers, dates and hexadecimal tags")
+    response.body(body).expect("headers are fixed texts, numbers, dates and hexadecimal tags")
 }
 
 fn in_memory(bytes: Bytes) -> Body {
-    Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn empty() -> Body {

@@ -51,7 +51,8 @@ pub fn check<B>(request: &Request<B>) -> Result<Upgrade, Refusal> {
         return Err(bad("a WebSocket handshake has no body"));
     }
     if headers.get(VERSION).map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii) != Some(b"13") {
-        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
+        let refusal =
+            Refusal::new(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
         return Err(refusal.with(VERSION, "13"));
     }
     let mut keys = headers.get_all(KEY).iter();
@@ -88,9 +89,7 @@ pub fn check_size<B>(request: &Request<B>) -> Result<(), Refusal> {
     let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let size = uri + headers.iter().map(line).sum::<usize>();
-    let too_large = |why| {
-        Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why))
-    };
+    let too_large = |why| Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why));
     if headers.len() > MAX_HEADERS {
         return too_large("more than 100 headers");
     }

@@ -83,7 +83,10 @@ impl Context {
             Pages::Builtin(pages) => Site::Builtin(pages),
             Pages::Dir(dir) => Site::Files(Files::open(dir).map_err(|e| {
                 let why = reason(&e);
-                StartError::Environment(format!("can't serve --static-dir {}: {why}", dir.display()))
+                StartError::Environment(format!(
+                    "can't serve --static-dir {}: {why}",
+                    dir.display()
+                ))
             })?),
         };
         Ok(Context { config, site, registry })
@@ -93,12 +96,7 @@ impl Context {
 /// What a completed handshake leads to.
 enum Joined {
     /// A session with this backend.
-    Session {
-        backend: BackendIo,
-        permit: Permit,
-        path: String,
-        subprotocol: Option<String>,
-    },
+    Session { backend: BackendIo, permit: Permit, path: String, subprotocol: Option<String> },
     /// A Close with this reason: `--refuse close`.
     Refused(String),
 }
@@ -152,7 +150,8 @@ async fn speak_http(
 ) -> (ByteStream, Bytes) {
     let service = service_fn(|request| {
         let (context, subject, slot) = (context.clone(), subject.clone(), slot.clone());
-        let answer = async move { Ok::<_, Infallible>(answer(request, &context, &subject, &slot).await) };
+        let answer =
+            async move { Ok::<_, Infallible>(answer(request, &context, &subject, &slot).await) };
         // hyper wants to move it about.
         Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
     });
@@ -252,9 +251,7 @@ async fn upgrade(
     let path = request.uri().path().to_owned();
     let joined = match join(context, path.clone(), subprotocol.clone()).await {
         Ok(session) => session,
-        Err(refusal)
-            if refusal.temporary && context.config.handshake.refuse == Refuse::Close =>
-        {
+        Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
             subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
             Joined::Refused(refusal.why)
         }
@@ -270,8 +267,8 @@ async fn join(
     subprotocol: Option<String>,
 ) -> Result<Joined, Refusal> {
     let permit = context.registry.admit();
-    let permit = permit
-        .ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
+    let permit =
+        permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
     let limit = context.config.handshake.connect_timeout;
     let backend = context.config.backend.open(limit).await.map_err(Refusal::no_backend)?;
     Ok(Joined::Session { backend, permit, path, subprotocol })

@@ -23,11 +23,7 @@ pub struct Patient {
 impl Patient {
     /// Watches over the writes to `io`.
     pub fn new(io: ByteStream, limit: Duration) -> Self {
-        Patient {
-            io,
-            limit,
-            stalled: None,
-        }
+        Patient { io, limit, stalled: None }
     }
 
     /// The stream alone.

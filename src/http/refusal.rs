@@ -26,12 +26,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with this status and one line of text.
     pub fn new(status: StatusCode, why: impl Into<String>) -> Self {
-        Refusal {
-            status,
-            why: why.into(),
-            headers: Vec::new(),
-            temporary: false,
-        }
+        Refusal { status, why: why.into(), headers: Vec::new(), temporary: false }
     }
 
     /// The same with one more header.
@@ -41,10 +36,7 @@ impl Refusal {
     }
 
     fn temporary(status: StatusCode, why: impl Into<String>) -> Self {
-        Refusal {
-            temporary: true,
-            ..Refusal::new(status, why)
-        }
+        Refusal { temporary: true, ..Refusal::new(status, why) }
     }
 
     /// There are as many sessions as there may be.
@@ -83,10 +75,7 @@ impl Refusal {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         for (name, value) in self.headers {
             headers.append(name, value);
         }

@@ -32,10 +32,7 @@ impl ListenAddr {
             .to_socket_addrs()
             .map_err(|e| format!("{host:?} does not resolve: {e}"))?;
         // Of several addresses the first is meant, as with every other server's listen option.
-        found
-            .next()
-            .map(ListenAddr::Exact)
-            .ok_or_else(|| format!("{host:?} has no address"))
+        found.next().map(ListenAddr::Exact).ok_or_else(|| format!("{host:?} has no address"))
     }
 }
 
@@ -111,9 +108,7 @@ impl fmt::Display for PeerAddr {
 /// # Errors
 /// A sentence that says what is missing.
 pub fn split_host_port(text: &str) -> Result<(&str, u16), String> {
-    let (host, port) = text
-        .rsplit_once(':')
-        .ok_or_else(|| format!("{text:?} has no port"))?;
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("{text:?} has no port"))?;
     let host = match host.strip_prefix('[') {
         Some(rest) => {
             let inner = rest.strip_suffix(']').filter(|v6| v6.parse::<Ipv6Addr>().is_ok());

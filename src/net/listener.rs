@@ -52,11 +52,7 @@ impl Listener {
             (_, ListenAddr::Unix(path)) => LocalAddr::Unix(path.clone()),
             _ => unreachable!("a Unix socket is bound for a Unix path only"),
         };
-        Ok(Listener {
-            socket,
-            local,
-            pause: FIRST_PAUSE,
-        })
+        Ok(Listener { socket, local, pause: FIRST_PAUSE })
     }
 
     /// The address bound, with the port the kernel chose for port 0.

@@ -56,10 +56,7 @@ impl ByteStream {
     }
 
     fn new(socket: Socket) -> Self {
-        ByteStream {
-            socket,
-            readable: true,
-        }
+        ByteStream { socket, readable: true }
     }
 
     /// Sends our FIN: the peer sees the end of the stream, and we can still read its last words.
@@ -166,8 +163,7 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_write_with(cx, |socket| socket.write_vectored(bufs))
+        self.socket.poll_write_with(cx, |socket| socket.write_vectored(bufs))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

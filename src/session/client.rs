@@ -64,11 +64,7 @@ impl Client {
         let wire = Wire::new(io);
         let ws =
             WebSocketStream::from_partially_read(wire, early.to_vec(), Role::Server, Some(config));
-        Client {
-            ws: ws.await,
-            max_message,
-            closing: false,
-        }
+        Client { ws: ws.await, max_message, closing: false }
     }
 
     /// The connection's books: what waits, since when.
@@ -142,10 +138,7 @@ impl Client {
     pub fn close_with(&mut self, code: CloseCode, reason: &str) {
         self.closing = true;
         let fits = reason.floor_char_boundary(LONGEST_REASON);
-        let frame = CloseFrame {
-            code,
-            reason: reason[..fits].into(),
-        };
+        let frame = CloseFrame { code, reason: reason[..fits].into() };
         let _ = Pin::new(&mut self.ws).start_send(Message::Close(Some(frame)));
     }
 

@@ -28,12 +28,7 @@ pub struct Down {
 impl Down {
     /// A pump that makes messages of lines with `decoder`.
     pub fn new(decoder: Decoder, slow_client: SlowClient, flushes: bool) -> Self {
-        Down {
-            decoder,
-            slow_client,
-            flushes,
-            tail_since: None,
-        }
+        Down { decoder, slow_client, flushes, tail_since: None }
     }
 
     /// Moves all that can be moved; ready when the backend has ended the session, or the client

@@ -60,10 +60,7 @@ pub struct Keepalive {
 impl Keepalive {
     /// Watches over these limits.
     pub fn new(limits: Limits) -> Self {
-        Keepalive {
-            limits,
-            pinged: None,
-        }
+        Keepalive { limits, pinged: None }
     }
 
     /// When something will be due if nothing more happens; `None` if never.
@@ -185,10 +182,7 @@ mod tests {
     #[test]
     fn pings_without_a_timeout_go_on() {
         let start = Instant::now();
-        let limits = Limits {
-            ping_interval: Some(30 * S),
-            ..Limits::default()
-        };
+        let limits = Limits { ping_interval: Some(30 * S), ..Limits::default() };
         let mut keepalive = Keepalive::new(limits);
         for n in 1..5 {
             assert_eq!(keepalive.deadline(&seen(start)), Some(start + n * 30 * S));
@@ -201,10 +195,7 @@ mod tests {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(limits());
         assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
-        let paused = Seen {
-            paused: true,
-            ..seen(start)
-        };
+        let paused = Seen { paused: true, ..seen(start) };
         assert_eq!(keepalive.due(start + 45 * S, &paused), Due::Excuse);
         let excused = seen(start + 45 * S);
         assert_eq!(keepalive.due(start + 46 * S, &excused), Due::Nothing);
@@ -216,10 +207,7 @@ mod tests {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(limits());
         assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
-        let stalled = Seen {
-            stalled_since: Some(start + 20 * S),
-            ..seen(start)
-        };
+        let stalled = Seen { stalled_since: Some(start + 20 * S), ..seen(start) };
         assert_eq!(keepalive.due(start + 45 * S, &stalled), Due::Nothing);
         assert_eq!(keepalive.due(start + 50 * S, &stalled), Due::End(CloseReason::ClientTooSlow));
     }
@@ -228,11 +216,7 @@ mod tests {
     fn everything_off_means_no_timer() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(Limits::default());
-        let all = Seen {
-            stalled_since: Some(start),
-            tail_since: Some(start),
-            ..seen(start)
-        };
+        let all = Seen { stalled_since: Some(start), tail_since: Some(start), ..seen(start) };
         assert_eq!(keepalive.deadline(&all), None);
         assert_eq!(keepalive.due(start + 1000 * S, &all), Due::Nothing);
     }
@@ -240,16 +224,10 @@ mod tests {
     #[test]
     fn idle_and_tails_have_their_own_clocks() {
         let start = Instant::now();
-        let limits = Limits {
-            idle_timeout: Some(10 * S),
-            flush_after: Some(S),
-            ..Limits::default()
-        };
+        let limits =
+            Limits { idle_timeout: Some(10 * S), flush_after: Some(S), ..Limits::default() };
         let mut keepalive = Keepalive::new(limits);
-        let tail = Seen {
-            tail_since: Some(start + S),
-            ..seen(start)
-        };
+        let tail = Seen { tail_since: Some(start + S), ..seen(start) };
         assert_eq!(keepalive.deadline(&tail), Some(start + 2 * S));
         assert_eq!(keepalive.due(start + 2 * S, &tail), Due::Flush);
         assert_eq!(keepalive.due(start + 10 * S, &seen(start)), Due::End(CloseReason::Idle));

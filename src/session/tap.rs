@@ -45,13 +45,7 @@ pub struct Tap {
 impl Tap {
     /// Counters at zero, for session `id`.
     pub fn new(id: u64, trace: bool, clocked: bool) -> Self {
-        Tap {
-            id,
-            trace,
-            clocked,
-            last_data: Instant::now(),
-            counts: Counts::default(),
-        }
+        Tap { id, trace, clocked, last_data: Instant::now(), counts: Counts::default() }
     }
 
     /// Shows a message, if the operator asked for that.

@@ -44,13 +44,7 @@ enum Gathered {
 impl Up {
     /// A pump that makes lines of messages with `encoder`.
     pub fn new(encoder: Encoder) -> Self {
-        Up {
-            encoder,
-            buf: Vec::new(),
-            sent: 0,
-            broken: false,
-            paused: false,
-        }
+        Up { encoder, buf: Vec::new(), sent: 0, broken: false, paused: false }
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then

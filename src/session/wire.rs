@@ -43,15 +43,10 @@ impl Wire {
 
     /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
     pub fn queue(&mut self, opcode: OpCode, payload: &[u8]) {
-        let header = FrameHeader {
-            opcode,
-            ..FrameHeader::default()
-        };
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
         let len = payload.len() as u64;
         self.out.reserve(header.len(len) + payload.len());
-        header
-            .format(len, &mut self.out)
-            .expect("writing to a Vec can't fail");
+        header.format(len, &mut self.out).expect("writing to a Vec can't fail");
         self.out.extend_from_slice(payload);
     }
 

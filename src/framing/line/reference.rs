@@ -77,9 +77,7 @@ pub fn decode_slowly(rules: &LineRules, input: &[u8]) -> Outcome {
     for (number, piece) in pieces.iter().enumerate() {
         let content = trim(piece);
         if content.len() > rules.max_line {
-            outcome.error = Some(FramingError::LineTooLong {
-                limit: rules.max_line,
-            });
+            outcome.error = Some(FramingError::LineTooLong { limit: rules.max_line });
             break;
         }
         let (text, replaced) = line_text(rules.charset, content);
@@ -130,9 +128,7 @@ pub fn encode_slowly(rules: &LineRules, message: &str) -> Result<String, Framing
         },
     };
     if content.len() > rules.max_line {
-        return Err(FramingError::MessageTooLong {
-            limit: rules.max_line,
-        });
+        return Err(FramingError::MessageTooLong { limit: rules.max_line });
     }
     let unix = content.replace("\r\n", "\n");
     let content = match (rules.newlines, rules.eol) {

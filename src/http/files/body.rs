@@ -28,10 +28,7 @@ enum State {
 impl FileBody {
     /// The next `len` bytes from the file's position on.
     pub fn new(file: File, len: u64) -> Self {
-        Self {
-            remaining: len,
-            state: State::Idle(file),
-        }
+        Self { remaining: len, state: State::Idle(file) }
     }
 }
 

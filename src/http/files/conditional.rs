@@ -61,11 +61,7 @@ pub fn evaluate(headers: &HeaderMap, file: &Validators) -> Verdict {
     } else {
         modified_since(headers, IF_MODIFIED_SINCE, file) == Some(false)
     };
-    if unchanged {
-        Verdict::NotModified
-    } else {
-        Verdict::Send
-    }
+    if unchanged { Verdict::NotModified } else { Verdict::Send }
 }
 
 /// Whether `If-Range`, if there is one, lets `Range` apply (RFC 9110, 13.1.5): the tag strongly, the date exactly.
@@ -100,10 +96,7 @@ impl<'a> Iterator for Tags<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self
-            .0
-            .iter()
-            .position(|b| !matches!(b, b' ' | b'\t' | b','))?;
+        let start = self.0.iter().position(|b| !matches!(b, b' ' | b'\t' | b','))?;
         let list = &self.0[start..];
         let open = if list.starts_with(b"W/") { 2 } else { 0 };
         let inner = list[open..].strip_prefix(b"\"")?;

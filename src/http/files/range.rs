@@ -74,17 +74,9 @@ mod tests {
                     (_, 0) => Whole,
                     _ => Part(len.saturating_sub(a)..len),
                 };
-                assert_eq!(
-                    select(format!("bytes=-{a}").as_bytes(), len),
-                    suffix,
-                    "-{a} of {len}"
-                );
+                assert_eq!(select(format!("bytes=-{a}").as_bytes(), len), suffix, "-{a} of {len}");
                 let open = if a < len { Part(a..len) } else { Unsatisfiable };
-                assert_eq!(
-                    select(format!("bytes={a}-").as_bytes(), len),
-                    open,
-                    "{a}- of {len}"
-                );
+                assert_eq!(select(format!("bytes={a}-").as_bytes(), len), open, "{a}- of {len}");
                 for b in 0..8u64 {
                     let closed = match () {
                         _ if a > b => Whole,

@@ -184,11 +184,7 @@ mod tests {
             ("/docs", None, "/docs/"),
             ("/docs", Some("a=1&b=%20"), "/docs/?a=1&b=%20"),
             ("/docs", Some(""), "/docs/?"),
-            (
-                "/docs",
-                Some("a b\r\nX: é"),
-                "/docs/?a%20b%0D%0AX:%20%C3%A9",
-            ),
+            ("/docs", Some("a b\r\nX: é"), "/docs/?a%20b%0D%0AX:%20%C3%A9"),
             ("//example.org", None, "/example.org/"),
             ("///example.org//x", None, "/example.org/x/"),
             ("/%09/example.org", None, "/%09/example.org/"),

@@ -82,27 +82,19 @@ impl From<Response<Body>> for Got {
         let promised = body.size_hint().exact();
         let body = block_on(body.collect()).unwrap().to_bytes();
         assert_eq!(promised, Some(body.len() as u64), "the size hint is exact");
-        Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-        }
+        Self { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 }
 
 impl Got {
     fn header(&self, name: HeaderName) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Bytes that differ from place to place.
 fn noise(len: usize) -> Vec<u8> {
-    (0..len as u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect()
+    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
 #[test]
@@ -151,16 +143,7 @@ fn every_range_is_a_slice_of_the_file() {
     for len in [1, 10, chunk - 1, chunk, chunk + 1, 2 * chunk + 7] {
         let contents = noise(len);
         site.write("a", &contents);
-        let places = [
-            0,
-            1,
-            9,
-            chunk - 1,
-            chunk,
-            chunk + 1,
-            2 * chunk,
-            2 * chunk + 6,
-        ];
+        let places = [0, 1, 9, chunk - 1, chunk, chunk + 1, 2 * chunk, 2 * chunk + 6];
         for first in places.into_iter().filter(|place| *place < len) {
             let mut cases = vec![
                 (format!("bytes={first}-"), first..len),
@@ -181,19 +164,14 @@ fn every_range_is_a_slice_of_the_file() {
                 assert!(!got.header(header::ETAG).is_empty());
             }
         }
-        let got = site
-            .get("/a", &[(header::RANGE, &format!("bytes={len}-"))])
-            .unwrap();
+        let got = site.get("/a", &[(header::RANGE, &format!("bytes={len}-"))]).unwrap();
         assert_eq!(
             (got.status, got.header(header::CONTENT_RANGE)),
             (416, format!("bytes */{len}").as_str())
         );
         for whole in ["bytes=0-0,2-3", "bytes=1-0", "lines=0-1", "garbage"] {
             let got = site.get("/a", &[(header::RANGE, whole)]).unwrap();
-            assert!(
-                got.status == 200 && got.body == contents,
-                "{whole} of {len}"
-            );
+            assert!(got.status == 200 && got.body == contents, "{whole} of {len}");
         }
         let twice = [(header::RANGE, "bytes=0-0"), (header::RANGE, "bytes=0-0")];
         assert_eq!(site.get("/a", &twice).unwrap().status, 200);
@@ -210,26 +188,13 @@ fn head_has_the_headers_of_get_and_no_body() {
     for path in ["/small.txt", "/empty.txt", "/big.bin", "/docs", "/docs/"] {
         let get = site.get(path, &[]).unwrap();
         let head = Got::from(site.ask(Method::HEAD, path, &[]).unwrap());
-        assert_eq!(
-            (head.status, &head.headers),
-            (get.status, &get.headers),
-            "{path}"
-        );
-        assert_eq!(
-            head.header(header::CONTENT_LENGTH),
-            get.body.len().to_string(),
-            "{path}"
-        );
+        assert_eq!((head.status, &head.headers), (get.status, &get.headers), "{path}");
+        assert_eq!(head.header(header::CONTENT_LENGTH), get.body.len().to_string(), "{path}");
         assert!(head.body.is_empty(), "{path}");
     }
-    let ranged = Got::from(
-        site.ask(Method::HEAD, "/small.txt", &[(header::RANGE, "bytes=2-3")])
-            .unwrap(),
-    );
-    assert_eq!(
-        (ranged.status, ranged.header(header::CONTENT_LENGTH)),
-        (200, "10")
-    );
+    let ranged =
+        Got::from(site.ask(Method::HEAD, "/small.txt", &[(header::RANGE, "bytes=2-3")]).unwrap());
+    assert_eq!((ranged.status, ranged.header(header::CONTENT_LENGTH)), (200, "10"));
     assert!(site.ask(Method::HEAD, "/missing", &[]).is_none());
 }
 
@@ -244,10 +209,7 @@ fn big_files_come_in_chunks_and_whole() {
         let data = frame.unwrap().into_data().unwrap();
         assert!(data.len() as u64 <= CHUNK);
         read.extend_from_slice(&data);
-        assert_eq!(
-            body.size_hint().exact(),
-            Some((contents.len() - read.len()) as u64)
-        );
+        assert_eq!(body.size_hint().exact(), Some((contents.len() - read.len()) as u64));
     }
     assert!(read == contents);
     assert!(body.is_end_stream());
@@ -257,25 +219,11 @@ fn big_files_come_in_chunks_and_whole() {
 fn a_file_that_changes_while_it_is_sent() {
     let site = Site::new();
     let len = 3 * CHUNK;
-    for (now, whole) in [
-        (CHUNK + 1, false),
-        (CHUNK, false),
-        (0, false),
-        (2 * len, true),
-    ] {
+    for (now, whole) in [(CHUNK + 1, false), (CHUNK, false), (0, false), (2 * len, true)] {
         site.write("big", noise(len as usize));
         let mut body = site.ask(Method::GET, "/big", &[]).unwrap().into_body();
-        let first = block_on(body.frame())
-            .unwrap()
-            .unwrap()
-            .into_data()
-            .unwrap();
-        fs::OpenOptions::new()
-            .write(true)
-            .open(site.path("big"))
-            .unwrap()
-            .set_len(now)
-            .unwrap();
+        let first = block_on(body.frame()).unwrap().unwrap().into_data().unwrap();
+        fs::OpenOptions::new().write(true).open(site.path("big")).unwrap().set_len(now).unwrap();
         let rest = block_on(async {
             let mut rest = 0;
             while let Some(frame) = body.frame().await {
@@ -288,10 +236,7 @@ fn a_file_that_changes_while_it_is_sent() {
                 whole && first.len() as u64 + rest == len,
                 "grown: what was promised, no more"
             ),
-            Err(why) => assert!(
-                !whole && why.kind() == io::ErrorKind::UnexpectedEof,
-                "{why}"
-            ),
+            Err(why) => assert!(!whole && why.kind() == io::ErrorKind::UnexpectedEof, "{why}"),
         }
         if !whole {
             assert!(block_on(body.frame()).is_none(), "nothing after the error");
@@ -320,12 +265,6 @@ fn answers_can_be_awaited_on_any_thread() {
     let site = Site::new();
     let headers = HeaderMap::new();
     assert!(
-        block_on(is_send(site.files.clone().respond(
-            &Method::GET,
-            "/",
-            None,
-            &headers
-        )))
-        .is_none()
+        block_on(is_send(site.files.clone().respond(&Method::GET, "/", None, &headers))).is_none()
     );
 }

@@ -7,15 +7,8 @@ fn conditions_in_the_order_of_the_rfc() {
     let site = Site::new();
     site.write("a.txt", "0123456789");
     let mtime = UNIX_EPOCH + Duration::new(1_600_000_000, 123_456_789);
-    fs::File::open(site.path("a.txt"))
-        .unwrap()
-        .set_modified(mtime)
-        .unwrap();
-    let etag = site
-        .get("/a.txt", &[])
-        .unwrap()
-        .header(header::ETAG)
-        .to_owned();
+    fs::File::open(site.path("a.txt")).unwrap().set_modified(mtime).unwrap();
+    let etag = site.get("/a.txt", &[]).unwrap().header(header::ETAG).to_owned();
     let weak = format!("W/{etag}");
     let list = format!("\"x,y\", W/\"z\" ,,{weak}, \"w\"");
     let strong_list = format!("\"x\",{etag}");
@@ -95,28 +88,14 @@ fn times_that_a_date_cannot_say_are_left_out() {
     let site = Site::new();
     site.write("a", "x");
     let far = Duration::from_secs(86_400 * 365 * 300);
-    for mtime in [
-        UNIX_EPOCH - Duration::from_millis(1500),
-        SystemTime::now() + far,
-    ] {
-        fs::File::open(site.path("a"))
-            .unwrap()
-            .set_modified(mtime)
-            .unwrap();
+    for mtime in [UNIX_EPOCH - Duration::from_millis(1500), SystemTime::now() + far] {
+        fs::File::open(site.path("a")).unwrap().set_modified(mtime).unwrap();
         let got = site
-            .get(
-                "/a",
-                &[(header::IF_MODIFIED_SINCE, "Sun, 13 Sep 2020 12:26:40 GMT")],
-            )
+            .get("/a", &[(header::IF_MODIFIED_SINCE, "Sun, 13 Sep 2020 12:26:40 GMT")])
             .unwrap();
         assert_eq!((got.status, got.header(header::LAST_MODIFIED)), (200, ""));
         let etag = got.header(header::ETAG).to_owned();
-        assert_eq!(
-            site.get("/a", &[(header::IF_NONE_MATCH, &etag)])
-                .unwrap()
-                .status,
-            304
-        );
+        assert_eq!(site.get("/a", &[(header::IF_NONE_MATCH, &etag)]).unwrap().status, 304);
     }
 }
 
@@ -125,10 +104,7 @@ fn if_range_wants_the_same_file() {
     let site = Site::new();
     site.write("a", "0123456789");
     let mtime = UNIX_EPOCH + Duration::new(1_600_000_000, 5);
-    fs::File::open(site.path("a"))
-        .unwrap()
-        .set_modified(mtime)
-        .unwrap();
+    fs::File::open(site.path("a")).unwrap().set_modified(mtime).unwrap();
     let etag = site.get("/a", &[]).unwrap().header(header::ETAG).to_owned();
     for (condition, status) in [
         (etag.as_str(), 206),
@@ -140,16 +116,11 @@ fn if_range_wants_the_same_file() {
         ("garbage", 200),
         ("", 200),
     ] {
-        for (range, status) in [
-            ("bytes=2-3", status),
-            ("bytes=10-", if status == 206 { 416 } else { 200 }),
-        ] {
-            let got = site
-                .get(
-                    "/a",
-                    &[(header::RANGE, range), (header::IF_RANGE, condition)],
-                )
-                .unwrap();
+        for (range, status) in
+            [("bytes=2-3", status), ("bytes=10-", if status == 206 { 416 } else { 200 })]
+        {
+            let got =
+                site.get("/a", &[(header::RANGE, range), (header::IF_RANGE, condition)]).unwrap();
             assert_eq!(got.status, status, "{range} {condition}");
         }
     }

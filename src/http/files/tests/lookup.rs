@@ -5,24 +5,10 @@ use super::*;
 #[test]
 fn what_lies_outside_or_is_hidden_is_not_found() {
     let site = Site::new();
-    for name in [
-        "ok",
-        "d/ok",
-        ".env",
-        ".git/config",
-        "d/.env",
-        ".well-known/ok",
-        "etc/ok",
-    ] {
+    for name in ["ok", "d/ok", ".env", ".git/config", "d/.env", ".well-known/ok", "etc/ok"] {
         site.write(name, "x");
     }
-    let outside = site
-        .dir
-        .path()
-        .to_str()
-        .unwrap()
-        .trim_start_matches('/')
-        .to_owned();
+    let outside = site.dir.path().to_str().unwrap().trim_start_matches('/').to_owned();
     let absolute = [
         format!("//{outside}/secret"),
         format!("/%2f{outside}/secret"),
@@ -57,20 +43,9 @@ fn what_lies_outside_or_is_hidden_is_not_found() {
     for path in fixed.into_iter().map(str::to_owned).chain(absolute) {
         assert_eq!(site.status(&path), None, "{path}");
     }
-    assert_eq!(
-        site.status(&format!("/{}", "n".repeat(300))),
-        None,
-        "a name too long"
-    );
+    assert_eq!(site.status(&format!("/{}", "n".repeat(300))), None, "a name too long");
     assert_eq!(site.status(&"/n".repeat(5000)), None, "a path too long");
-    for path in [
-        "/ok",
-        "//ok",
-        "/d//ok",
-        "/%6f%6B",
-        "/.well-known/ok",
-        "//etc/ok",
-    ] {
+    for path in ["/ok", "//ok", "/d//ok", "/%6f%6B", "/.well-known/ok", "//etc/ok"] {
         assert_eq!(site.status(path), Some(200), "{path}");
     }
 }
@@ -79,16 +54,9 @@ fn what_lies_outside_or_is_hidden_is_not_found() {
 fn names_need_not_be_utf8() {
     let site = Site::new();
     let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\xfe.css");
-    fs::write(
-        site.dir.path().join("www").join::<&std::ffi::OsStr>(name),
-        "x",
-    )
-    .unwrap();
+    fs::write(site.dir.path().join("www").join::<&std::ffi::OsStr>(name), "x").unwrap();
     let got = site.get("/%ff%FE.css", &[]).unwrap();
-    assert_eq!(
-        (got.status, got.header(header::CONTENT_TYPE)),
-        (200, "text/css; charset=utf-8")
-    );
+    assert_eq!((got.status, got.header(header::CONTENT_TYPE)), (200, "text/css; charset=utf-8"));
 }
 
 #[test]
@@ -173,11 +141,7 @@ fn directories_are_their_index() {
         ("/a%20b", "/a%20b/"),
     ] {
         let got = site.get(uri, &[]).unwrap();
-        assert_eq!(
-            (got.status, got.header(header::LOCATION)),
-            (301, location),
-            "{uri}"
-        );
+        assert_eq!((got.status, got.header(header::LOCATION)), (301, location), "{uri}");
         assert_eq!(got.header(header::CACHE_CONTROL), "no-cache", "{uri}");
     }
     for path in ["/bare", "/bare/", "/odd", "/odd/"] {
@@ -197,12 +161,7 @@ fn an_unreadable_file_is_forbidden() {
     site.write("private", "x");
     site.write("locked/file", "x");
     site.write("public", "x");
-    for (name, mode) in [
-        ("private", 0o000),
-        ("locked", 0o000),
-        ("public", 0o644),
-        ("", 0o755),
-    ] {
+    for (name, mode) in [("private", 0o000), ("locked", 0o000), ("public", 0o644), ("", 0o755)] {
         fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     let root = Arc::clone(&site.files.root);
@@ -218,10 +177,7 @@ fn an_unreadable_file_is_forbidden() {
         }
         ["/private", "/locked/file", "/public", "/missing"].map(status)
     });
-    assert_eq!(
-        answers.join().unwrap(),
-        [Some(403), Some(403), Some(200), None]
-    );
+    assert_eq!(answers.join().unwrap(), [Some(403), Some(403), Some(200), None]);
     fs::set_permissions(site.path("locked"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -230,21 +186,12 @@ fn other_failures_are_told_apart_from_not_found() {
     let full = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
     let got = Got::from(refusal(&full).unwrap());
     assert_eq!(got.status, 500);
+    assert!(got.body.starts_with(b"this file could not be read: "), "{got:?}");
+    let Err(why) = Files::open(Path::new("/no/such/directory")) else { panic!("opened") };
     assert!(
-        got.body.starts_with(b"this file could not be read: "),
-        "{got:?}"
-    );
-    let Err(why) = Files::open(Path::new("/no/such/directory")) else {
-        panic!("opened")
-    };
-    assert!(
-        why.to_string()
-            .starts_with("can't serve files from /no/such/directory: No such"),
+        why.to_string().starts_with("can't serve files from /no/such/directory: No such"),
         "{why}"
     );
     let site = Site::new();
-    assert!(
-        Files::open(&site.dir.path().join("secret")).is_err(),
-        "a file is no root"
-    );
+    assert!(Files::open(&site.dir.path().join("secret")).is_err(), "a file is no root");
 }

@@ -1,0 +1,102 @@
+//! `wsrelay demo`: a chat server, a page, and the relay between them, in one process.
+
+pub mod chat;
+mod line;
+mod page;
+mod room;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use async_std::task;
+
+use self::chat::ChatServer;
+use crate::cli::{Args, DemoArgs};
+use crate::config::{Config, Pages, listen_addrs};
+use crate::error::StartError;
+use crate::net::address::{ListenAddr, LocalAddr};
+use crate::server::Server;
+
+/// Where the demo listens unless told otherwise: the port of the README's examples.
+const PORT: u16 = 8082;
+
+/// The demo, bound but not started.
+#[derive(Debug)]
+pub struct Demo {
+    chat: ChatServer,
+    server: Server,
+}
+
+impl Demo {
+    /// Binds the chat server to a free port of this machine, and the relay in front of it.
+    ///
+    /// # Errors
+    /// [`StartError`]: options that don't go together, or a port that is taken.
+    pub fn bind(args: &Args, demo: &DemoArgs) -> Result<Self, StartError> {
+        if args.to.is_some() || args.static_dir.is_some() {
+            return Err(StartError::Usage(
+                "the demo brings its own backend and page: type wsrelay demo, or leave out demo"
+                    .into(),
+            ));
+        }
+        if args.port.is_some() || !args.listen.is_empty() {
+            return Err(StartError::Usage(
+                "options of the demo come after it: type wsrelay demo --port 8082".into(),
+            ));
+        }
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let chat = ChatServer::bind(any)
+            .map_err(|e| StartError::cannot_listen(&"a port for the chat server", &e))?;
+        let relay = Args {
+            to: Some(chat.local_addr().to_string()),
+            listen: vec![any.to_string()],
+            // What a chat should do: one who does not keep up must not hold up the others.
+            slow_client: args.slow_client.clone().or_else(|| Some("drop".into())),
+            command: None,
+            ..args.clone()
+        };
+        let config = Config { pages: Pages::Builtin(page::PAGE), ..Config::from_args(&relay)? };
+        let typed = listen_addrs(demo.port.as_deref(), &demo.listen)?;
+        let server = if typed.is_empty() {
+            bind_here(&config)?
+        } else {
+            Server::bind(Config { listen: typed, ..config })?
+        };
+        Ok(Demo { chat, server })
+    }
+
+    /// What to tell the newcomer.
+    pub fn greeting(&self) -> String {
+        let mut lines: Vec<String> =
+            self.server.local_addrs().iter().map(|addr| format!("listening on {addr}")).collect();
+        let web = self.server.local_addrs().iter().find_map(LocalAddr::connectable);
+        if let Some(addr) = web {
+            lines.push(format!("open http://{addr}/ in two browser windows, and talk"));
+        }
+        let chat = self.chat.local_addr();
+        lines.push(format!(
+            "the chat behind it is an ordinary TCP line server: nc {} {} joins it too",
+            chat.ip(),
+            chat.port()
+        ));
+        lines.push("Ctrl-C ends it".into());
+        lines.join("\n")
+    }
+
+    /// Starts the chat server, and gives back the relay to run.
+    pub fn start(self) -> Server {
+        task::spawn(self.chat.run());
+        self.server
+    }
+}
+
+/// Binds this machine's own addresses only, as a demo is nobody else's business; another port if
+/// the usual one is taken.
+fn bind_here(config: &Config) -> Result<Server, StartError> {
+    let at = |addrs: &[SocketAddr]| {
+        let listen = addrs.iter().copied().map(ListenAddr::Exact).collect();
+        Server::bind(Config { listen, ..config.clone() })
+    };
+    let (v4, v6) = ((Ipv4Addr::LOCALHOST, PORT).into(), (Ipv6Addr::LOCALHOST, PORT).into());
+    // Browsers may take localhost for either. A machine without IPv6 does with the one.
+    at(&[v4, v6]).or_else(|_| at(&[v4])).or_else(|_| at(&[(Ipv4Addr::LOCALHOST, 0).into()]))
+}
