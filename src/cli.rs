@@ -235,12 +235,40 @@ fn explain(output: &str) -> String {
         return text;
     };
     match unknown.strip_prefix('-') {
-        Some(_) => format!("there is no option {unknown}: wsrelay --help lists them"),
+        Some(_) => match similar_option(unknown) {
+            Some(known) => format!("there is no option {unknown}: did you mean {known}?"),
+            None => format!("there is no option {unknown}: wsrelay --help lists them"),
+        },
         None => format!(
             "don't know what to do with {unknown:?}: try wsrelay --port 8082 --to localhost:7777, \
              or wsrelay --help"
         ),
     }
+}
+
+/// The option that was probably meant: the same but for dashes, what websocketd calls it, or a
+/// typing error away.
+fn similar_option(unknown: &str) -> Option<String> {
+    const WEBSOCKETD: [(&str, &str); 4] = [
+        ("address", "--listen"),
+        ("maxforks", "--max-sessions"),
+        ("pingms", "--ping-interval"),
+        ("maxframesize", "--max-line"),
+    ];
+    let plain = |name: &str| name.replace('-', "");
+    let wanted = plain(unknown);
+    if let Some((_, ours)) = WEBSOCKETD.iter().find(|(theirs, _)| *theirs == wanted) {
+        return Some((*ours).to_owned());
+    }
+    // argh keeps its list of options to itself, but for the help.
+    let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
+    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    known
+        .filter(|name| name.starts_with("--"))
+        .map(|name| (strsim::damerau_levenshtein(&plain(name), &wanted), name.to_owned()))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -284,7 +312,10 @@ mod tests {
     #[test]
     fn mistakes_are_told_in_one_sentence() {
         for (line, want) in [
-            ("--prot 1", "there is no option --prot"),
+            ("--frobnicate 1", "there is no option --frobnicate: wsrelay --help"),
+            ("--prot 1", "there is no option --prot: did you mean --port?"),
+            ("--staticdir .", "did you mean --static-dir?"),
+            ("--maxforks=9", "did you mean --max-sessions?"),
             ("localhost:7777", "don't know what to do with \"localhost:7777\""),
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),

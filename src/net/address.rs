@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn host_and_port() {
-        let table: &[(&str, Result<(&str, u16), &str>)] = &[
+        type Row<'a> = (&'a str, Result<(&'a str, u16), &'a str>);
+        let table: &[Row<'_>] = &[
             ("localhost:7777", Ok(("localhost", 7777))),
             ("127.0.0.1:1", Ok(("127.0.0.1", 1))),
             ("[::1]:7777", Ok(("::1", 7777))),
