@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::{Receiver, Sender};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
@@ -16,11 +16,11 @@ use futures::future::{AbortHandle, Abortable, Either, select};
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::line::{self, Leave};
-use super::room::{Chat, ClientId};
+use super::room::{Chat, ClientId, MAX_MEMBERS};
 
-/// A client for whom so many lines wait is too slow and has to go. More than a room has members, so that
-/// nobody is taken for slow when a whole room comes back at once.
-const QUEUE_LINES: usize = 1_024;
+/// A client for whom so many lines wait is too slow and has to go. Twice as many as a room has members: when a
+/// whole room comes back at once, each says a line before the writers get their turn.
+const QUEUE_LINES: usize = 2 * MAX_MEMBERS;
 
 /// A client that sends so many bytes without an end of line is not a chat client.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
@@ -93,6 +93,7 @@ struct State {
 
 /// The way to one client.
 struct Outlet {
+    /// Kept to [`QUEUE_LINES`] by hand: a bounded channel would take the memory of a full one from the start.
     queue: Sender<Arc<str>>,
     connection: AbortHandle,
 }
@@ -121,8 +122,11 @@ impl State {
                 let Some(outlet) = self.clients.get(&id) else {
                     continue;
                 };
-                // A closed queue belongs to a connection that broke: its own task takes it out.
-                if let Err(TrySendError::Full(_)) = outlet.queue.try_send(delivery.line.clone()) {
+                // The lock is held, so nobody else adds to it between this and the next line.
+                if outlet.queue.len() < QUEUE_LINES {
+                    // A closed queue belongs to a connection that broke: its own task takes it out.
+                    let _ = outlet.queue.try_send(delivery.line.clone());
+                } else {
                     outlet.connection.abort();
                     self.clients.remove(&id);
                     self.chat.leave(id, Leave::TooSlow);
@@ -186,7 +190,7 @@ impl Drop for Member {
 async fn serve(stream: TcpStream, hub: Hub) {
     // A line is sent when it is said. Without the option it is sent a little later.
     let _ = stream.set_nodelay(true);
-    let (queue, lines) = async_channel::bounded(QUEUE_LINES);
+    let (queue, lines) = async_channel::unbounded();
     let (connection, registration) = AbortHandle::new_pair();
     let member = hub.connect(Outlet { queue, connection });
     // Aborted for being too slow, it is stuck in a write that only dropping can end.
@@ -229,6 +233,8 @@ async fn read_lines(stream: &TcpStream, member: &Member) -> io::Result<()> {
         }
         // The buffer of one who has sent a long line isn't kept while he is silent.
         bytes.shrink_to(4096);
+        // The writers whom this line has woken come first, and then one's own next line.
+        task::yield_now().await;
         let pause = pace.spend(answers, Instant::now());
         if !pause.is_zero() {
             task::sleep(pause).await;

@@ -10,7 +10,7 @@ const PEOPLE_SHOWN = 100;
 const LAST_LINES = 20;
 const SAME_SPEAKER_MS = 5 * 60_000;
 const RETRY_MS = { first: 500, most: 15_000 };
-/** Who takes a name that soon after joining has brought it along. */
+/** A guest who takes a name that soon after joining has brought it along. */
 const GUEST_MS = 2_000;
 const CONNECT_MS = 10_000;
 /** A connection that lasts less counts as one more failure: a server that closes at once is not to be hammered. */
@@ -197,6 +197,7 @@ const NOTICES = [
   [/^(\S+) is now (\S+)$/, renamed],
   [/^name (.*)$/, nameRefused],
   [/^room (.*)$/, roomRefused],
+  [/^help: (.*)$/, (words) => answer(words)],
   [/^line (.*)$/, (why) => { unsure.shift(); answer(`Line ${why}`); }],
 ];
 
@@ -250,7 +251,7 @@ function joined(name) {
   lastJoin = { who: name, at: Date.now(), node: news(joinWords(name)) };
   if (name === me && people.size === 1 && !hinted) {
     hinted = true;
-    news('You are the first one here. Open this page in a second window, or send somebody the link.', false);
+    news('You are the first one here. Open this page in a second window to see both sides.', false);
   }
 }
 
@@ -273,8 +274,8 @@ function renamed(old, name) {
     nameAccepted(name);
   }
   // Who comes is a guest for a moment: one line is enough for both.
-  if (lastJoin.who === old && Date.now() - lastJoin.at < GUEST_MS && lastJoin.node.isConnected) {
-    lastJoin.who = name;
+  const isArrival = lastJoin.who === old && /^guest-\d+$/.test(old) && Date.now() - lastJoin.at < GUEST_MS;
+  if (isArrival && lastJoin.node.isConnected) {
     lastJoin.node.firstChild.textContent = joinWords(name);
   } else {
     news(mine ? `You are now ${name}` : `${old} is now ${name}`);
@@ -642,11 +643,12 @@ document.addEventListener('visibilitychange', () => {
 
 /* ---- Start ---- */
 
+if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname)) note('copy-note', 'Works on this computer');
 wish = storedName();
 showWhere(wanted);
 showMe();
 connect();
 // On a phone a focused field brings up the keyboard, which hides half of the page.
-const keyboard = matchMedia('(pointer: fine)').matches;
+const keyboard = !matchMedia('(pointer: coarse)').matches;
 if (!wish) openNameForm(keyboard);
 else if (keyboard) text.focus();
