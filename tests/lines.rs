@@ -2,7 +2,67 @@
 
 mod support;
 
-use support::{Backend, echo, relay_to};
+use std::io::Write;
+
+use async_tungstenite::tungstenite::Message;
+use support::faults::{NoNewline, Slice};
+use support::{Backend, Client, Peer, Relay, echo, frame, relay_to};
+
+/// A relay with these options, a client, and the backend's side of the session.
+fn session(options: &[&str]) -> (Relay, Client, Peer) {
+    let backend = Backend::listen();
+    let relay = relay_to(backend.addr, options);
+    let client = relay.connect("/");
+    let peer = backend.accept();
+    (relay, client, peer)
+}
+
+/// What a backend gets of these messages.
+fn up(options: &[&str], messages: &[&str]) -> String {
+    let (_relay, mut client, mut peer) = session(options);
+    for message in messages {
+        client.send(message);
+    }
+    client.0.close(None).unwrap();
+    let heard = peer.read_to_end();
+    drop(peer);
+    client.expect_end();
+    String::from_utf8(heard).unwrap()
+}
+
+/// What a client gets of these bytes, and then a Close.
+fn down(bytes: &[u8]) -> Vec<String> {
+    let whole = {
+        let (_relay, client, mut peer) = session(&[]);
+        peer.write(bytes);
+        drop(peer);
+        read_all(client)
+    };
+    // However reads happen to cut it, it is the same.
+    let sliced = {
+        let (_relay, client, peer) = session(&[]);
+        Slice(peer.tcp()).write(bytes);
+        drop(peer);
+        read_all(client)
+    };
+    assert_eq!(whole, sliced);
+    whole
+}
+
+fn read_all(mut client: Client) -> Vec<String> {
+    let mut messages = Vec::new();
+    loop {
+        match client.next() {
+            Message::Text(text) => messages.push(text.to_string()),
+            Message::Close(Some(frame)) => {
+                assert_eq!((u16::from(frame.code), &*frame.reason), (1000, "backend closed"));
+                client.expect_end();
+                return messages;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
 
 #[test]
 fn a_line_goes_up_and_comes_down() {
@@ -16,14 +76,184 @@ fn a_line_goes_up_and_comes_down() {
 }
 
 #[test]
-fn a_tail_is_the_last_message() {
-    let backend = Backend::listen();
-    let relay = relay_to(backend.addr, &[]);
-    let mut client = relay.connect("/");
-    let mut peer = backend.accept();
-    peer.write("one\r\ntwo");
+fn a_message_becomes_a_line_and_its_own_newline_is_not_doubled() {
+    let messages = ["a", "b\n", "c\r\n", "", "\n", "two\n\n", " \t ", "cr\r", "last"];
+    let want = "a\nb\nc\r\n\n\ntwo\n\n \t \ncr\r\nlast\n";
+    assert_eq!(up(&[], &messages), want);
+}
+
+#[test]
+fn crlf_ends_every_line_the_inner_ones_too() {
+    let messages = ["a", "b\n", "c\r\n", "", "d\ne", "f\r\ng\n", "\n\n"];
+    let want = "a\r\nb\r\nc\r\n\r\nd\r\ne\r\nf\r\ng\r\n\r\n\r\n";
+    assert_eq!(up(&["--eol", "crlf"], &messages), want);
+}
+
+#[test]
+fn newlines_split_a_message_unless_told_otherwise() {
+    let messages = ["a\nb", "c\r\nd\n", "\ne"];
+    assert_eq!(up(&[], &messages), "a\nb\nc\r\nd\n\ne\n");
+    assert_eq!(up(&["--newlines", "split"], &messages), "a\nb\nc\r\nd\n\ne\n");
+    assert_eq!(up(&["--newlines", "space"], &messages), "a b\nc d\n e\n");
+    let both = ["--newlines", "space", "--eol", "crlf"];
+    assert_eq!(up(&both, &messages), "a b\r\nc d\r\n e\r\n");
+}
+
+#[test]
+fn a_newline_can_be_refused_and_what_came_before_is_delivered() {
+    let (mut relay, mut client, mut peer) = session(&["--newlines", "reject"]);
+    for message in ["one", "two\n", "three\r\n", "in\nside", "never"] {
+        client.send(message);
+    }
+    assert_eq!(peer.read_to_end(), b"one\ntwo\nthree\r\n");
     drop(peer);
-    assert_eq!(client.recv(), "one");
-    assert_eq!(client.recv(), "two");
+    client.expect_close(1008, "newline inside a message");
+    drop(client);
+    relay.wait_log(&["session closed", "lines_up=3", "by=\"relay\"", "code=1008"]);
+}
+
+#[test]
+fn binary_messages_are_lines_too() {
+    let (_relay, mut client, mut peer) = session(&[]);
+    for bytes in [&b"bin"[..], b"\xff\x00\x80", b"", b"end\r\n"] {
+        client.0.send(Message::binary(bytes.to_vec())).unwrap();
+    }
+    client.0.close(None).unwrap();
+    assert_eq!(peer.read_to_end(), b"bin\n\xff\x00\x80\n\nend\r\n");
+}
+
+#[test]
+fn fragments_are_one_message_with_control_frames_between_them() {
+    let (_relay, mut client, mut peer) = session(&[]);
+    let mut tcp = client.tcp();
+    // Text in three pieces, cut within a character, an empty piece and two pings in between.
+    let pieces = [
+        frame(0x01, b"caf\xc3"),
+        frame(0x89, b"one"),
+        frame(0x00, b""),
+        frame(0x89, b"two"),
+        frame(0x80, b"\xa9!"),
+        frame(0x02, b"bi"),
+        frame(0x80, b"nary"),
+    ];
+    tcp.write_all(&pieces.concat()).unwrap();
+    assert_eq!(peer.read_line(), "café!\n");
+    assert_eq!(peer.read_line(), "binary\n");
+    for payload in ["one", "two"] {
+        assert_eq!(client.0.read().unwrap(), Message::Pong(payload.into()));
+    }
+    client.0.close(None).unwrap();
+    peer.expect_fin();
+}
+
+#[test]
+fn a_client_may_send_byte_by_byte() {
+    let (_relay, mut client, mut peer) = session(&[]);
+    let long = "long enough for an extended length ".repeat(8);
+    let frames = [frame(0x81, "größe".as_bytes()), frame(0x81, b""), frame(0x81, long.as_bytes())];
+    Slice(client.tcp()).write(frames.concat());
+    assert_eq!(peer.read_line(), "größe\n");
+    assert_eq!(peer.read_line(), "\n");
+    assert_eq!(peer.read_line(), format!("{long}\n"));
+    client.0.close(None).unwrap();
+    peer.expect_fin();
+}
+
+#[test]
+fn every_end_of_line_ends_a_line_wherever_reads_split_it() {
+    assert_eq!(down(b"a\nb\r\nc\n\rd\n\re\r\r\nf\n"), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(down(b"\n\r\n\n\rx\n\n"), ["", "", "", "x", ""]);
+    assert_eq!(down("größe\r\n🥊\n".as_bytes()), ["größe", "🥊"]);
+    assert_eq!(down(b"in\rside\n"), ["in\rside"]);
+}
+
+#[test]
+fn a_tail_is_the_last_message() {
+    assert_eq!(down(b"one\r\ntwo"), ["one", "two"]);
+    assert_eq!(down(b"tail\r"), ["tail"]);
+    assert_eq!(down("é".as_bytes()), ["é"]);
+    // An end of line leaves no tail, and half of one does not either.
+    assert_eq!(down(b"one\n"), ["one"]);
+    assert_eq!(down(b"one\n\r"), ["one"]);
+    assert_eq!(down(b""), [""; 0]);
+}
+
+#[test]
+fn an_unfinished_line_waits_for_its_end() {
+    let (_relay, mut client, mut peer) = session(&[]);
+    peer.write("half ");
+    client.send("ask");
+    assert_eq!(peer.read_line(), "ask\n");
+    peer.write("a line\nnext");
+    assert_eq!(client.recv(), "half a line");
+    drop(peer);
+    assert_eq!(client.recv(), "next");
     client.expect_close(1000, "backend closed");
+}
+
+#[test]
+fn prompts_appear_with_flush_after() {
+    let (_relay, mut client, mut peer) = session(&["--flush-after", "50ms"]);
+    // The backend waits for an answer to its prompt: only the clock can bring it.
+    let asked = std::thread::spawn(move || {
+        let name = NoNewline::ask(&mut peer, "welcome\r\nlogin: ");
+        (name, peer)
+    });
+    assert_eq!(client.recv(), "welcome");
+    assert_eq!(client.recv(), "login: ");
+    client.send("guest");
+    let (name, mut peer) = asked.join().unwrap();
+    assert_eq!(name, "guest\n");
+
+    // The end of line of a flushed prompt makes no empty message, but a second one does.
+    peer.write("\r\npassword: ");
+    assert_eq!(client.recv(), "password: ");
+    peer.write("\n\nmenu\n");
+    assert_eq!(client.recv(), "");
+    assert_eq!(client.recv(), "menu");
+
+    // What follows a flushed prompt on its line is a message of its own.
+    peer.write("choose ");
+    assert_eq!(client.recv(), "choose ");
+    peer.write("one\n");
+    assert_eq!(client.recv(), "one");
+
+    // Half a character is not shown, nor a carriage return that may belong to the end of line.
+    peer.write(b"caf\xc3");
+    assert_eq!(client.recv(), "caf");
+    peer.write(b"\xa9\r");
+    assert_eq!(client.recv(), "é");
+    peer.write("\nend");
+    assert_eq!(client.recv(), "end");
+    drop(peer);
+    client.expect_close(1000, "backend closed");
+}
+
+#[test]
+fn lines_that_come_in_time_are_not_flushed() {
+    let (_relay, mut client, mut peer) = session(&["--flush-after", "10s"]);
+    for piece in ["one\nt", "w", "o\nthr", "ee\n"] {
+        peer.write(piece);
+    }
+    for line in ["one", "two", "three"] {
+        assert_eq!(client.recv(), line);
+    }
+    peer.write("tail");
+    drop(peer);
+    assert_eq!(client.recv(), "tail");
+    client.expect_close(1000, "backend closed");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_shown_as_such_and_logged_once() {
+    let (mut relay, mut client, mut peer) = session(&[]);
+    peer.write(b"caf\xe9\n\xff\xfe\nfine\ncut \xe2\x82\n");
+    for line in ["caf\u{fffd}", "\u{fffd}\u{fffd}", "fine", "cut \u{fffd}"] {
+        assert_eq!(client.recv(), line);
+    }
+    drop(peer);
+    client.close();
+    relay.wait_log(&["session closed", "replaced_down=4"]);
+    let warnings = relay.seen.iter().filter(|line| line.contains("not in its charset"));
+    assert_eq!(warnings.count(), 1);
 }

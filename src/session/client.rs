@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::error::ProtocolError;
-use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Bytes, Error, Message};
 use futures::{Sink, Stream};
@@ -139,7 +139,12 @@ impl Client {
         self.closing = true;
         let fits = reason.floor_char_boundary(LONGEST_REASON);
         let frame = CloseFrame { code, reason: reason[..fits].into() };
-        let _ = Pin::new(&mut self.ws).start_send(Message::Close(Some(frame)));
+        let close = Message::Close(Some(frame));
+        if Pin::new(&mut self.ws).start_send(close).is_err() {
+            // For tungstenite all is over after the client's FIN, but it may be reading still.
+            let payload = [&u16::from(code).to_be_bytes(), &reason.as_bytes()[..fits]].concat();
+            self.wire().queue(OpCode::Control(Control::Close), &payload);
+        }
     }
 
     /// Sends what waits; ready when nothing does.

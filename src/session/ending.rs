@@ -77,8 +77,10 @@ async fn finish_client(
     patience: Duration,
     close_timeout: Duration,
 ) {
+    // A client that stands still already gets its time from now on: its Close is new to it.
+    let began = Instant::now();
     loop {
-        let stall = client.wire().stalled_since().unwrap_or_else(Instant::now);
+        let stall = client.wire().stalled_since().map_or_else(Instant::now, |at| at.max(began));
         let left = (stall + patience).saturating_duration_since(Instant::now());
         let deliver = poll_fn(|cx| poll_deliver(cx, &mut client, &mut expects_close));
         if timeout(left, deliver).await.is_ok() {

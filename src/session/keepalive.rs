@@ -44,7 +44,8 @@ pub enum Due {
     Ping,
     /// Send the unterminated tail.
     Flush,
-    /// Count this moment as a sign of life: we did not read.
+    /// Count this moment as a sign of life, as we did not read; and see whether the client is
+    /// still there at all.
     Excuse,
     /// End the session.
     End(CloseReason),

@@ -106,7 +106,7 @@ impl Session {
             return Poll::Ready(reason);
         }
         if let Poll::Ready(reason) = down.poll(cx, client, &mut backend.io, tap) {
-            return Poll::Ready(reason);
+            return Poll::Ready(up.explain(reason));
         }
         loop {
             // Pongs, pings and flushed tails leave here; lines have left already.
@@ -115,10 +115,32 @@ impl Session {
                 Due::Nothing => {}
                 Due::Ping => self.client.ping(),
                 Due::Flush => self.down.flush_tail(&mut self.client, &mut self.tap),
-                Due::Excuse => self.client.wire().excuse_silence(Instant::now()),
+                Due::Excuse => {
+                    if let Some(reason) = self.excuse() {
+                        return Poll::Ready(reason);
+                    }
+                }
                 Due::End(reason) => return Poll::Ready(reason),
             }
         }
+    }
+
+    /// Looks after a client that we have not read from for a while, as the backend takes nothing.
+    /// Its silence is no fault of its own, but it may have gone: a Ping makes the kernel find out,
+    /// and then nobody is left who waits for that backend.
+    fn excuse(&mut self) -> Option<CloseReason> {
+        let wire = self.client.wire();
+        wire.excuse_silence(Instant::now());
+        let (is_broken, queued) = (wire.is_broken(), wire.queued());
+        let is_stuck = !self.up.take_progress();
+        if is_broken && is_stuck {
+            let why = "connection ended, and the backend takes nothing of what it said";
+            return Some(CloseReason::ClientGone(why.into()));
+        }
+        if queued == 0 {
+            self.client.ping();
+        }
+        None
     }
 
     /// Waits for the next deadline. The timer is lazy: activity only moves the deadline, and the

@@ -1,6 +1,8 @@
 //! Up: the pump from the client to the backend. It gathers the messages that are there and writes
 //! them with one call.
 
+use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,7 +10,7 @@ use futures::io::AsyncWrite;
 
 use super::client::{Client, Incoming};
 use super::{BATCHES, Direction, Tap};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, reason};
 use crate::framing::{Encoder, Payload};
 use crate::net::stream::ByteStream;
 
@@ -25,9 +27,11 @@ pub struct Up {
     buf: Vec<u8>,
     /// How much of `buf` the backend has taken.
     sent: usize,
-    /// Whether a write to the backend failed. Reading from it goes on, as it may have said its
-    /// last words before it left; what the client still says has nowhere to go.
-    broken: bool,
+    /// How a write to the backend failed. Reading from it goes on, as it may have said its last
+    /// words before it left; what the client still says has nowhere to go.
+    broken: Option<io::Error>,
+    /// Whether the backend has taken anything since [`take_progress`](Self::take_progress).
+    progress: bool,
     /// Whether the client is not being read from, for want of room.
     pub paused: bool,
 }
@@ -44,7 +48,7 @@ enum Gathered {
 impl Up {
     /// A pump that makes lines of messages with `encoder`.
     pub fn new(encoder: Encoder) -> Self {
-        Up { encoder, buf: Vec::new(), sent: 0, broken: false, paused: false }
+        Up { encoder, buf: Vec::new(), sent: 0, broken: None, progress: false, paused: false }
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then
@@ -66,8 +70,8 @@ impl Up {
             if !self.paused {
                 return Poll::Pending;
             }
-            let room_for_replies = client.poll_drain(cx).is_ready();
-            if !all_sent || !room_for_replies {
+            let _ = client.poll_drain(cx);
+            if !all_sent || client.wire().replies() >= ENOUGH_REPLIES {
                 return Poll::Pending;
             }
         }
@@ -77,7 +81,9 @@ impl Up {
     }
 
     fn gather(&mut self, cx: &mut Context<'_>, client: &mut Client, tap: &mut Tap) -> Gathered {
-        while self.buf.len() - self.sent < ENOUGH && client.wire().queued() < ENOUGH_REPLIES {
+        // Only replies count, not the lines that wait beside them: a client that does not read for
+        // a while may go on sending.
+        while self.buf.len() - self.sent < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
             let encoded = match client.poll_next(cx) {
                 Poll::Pending => return Gathered::Everything,
                 Poll::Ready(Incoming::Control) => continue,
@@ -100,7 +106,7 @@ impl Up {
         if self.encoder.replaced() > 0 {
             tap.replaced(Direction::Up, self.encoder.replaced());
         }
-        if self.broken {
+        if self.broken.is_some() {
             self.buf.clear();
         }
         Ok(())
@@ -108,10 +114,14 @@ impl Up {
 
     /// Writes what waits; ready when nothing does any more.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
-        while self.sent < self.buf.len() && !self.broken {
+        while self.sent < self.buf.len() && self.broken.is_none() {
             match Pin::new(&mut *backend).poll_write(cx, &self.buf[self.sent..]) {
-                Poll::Ready(Ok(n)) if n > 0 => self.sent += n,
-                Poll::Ready(_) => self.broken = true,
+                Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::BrokenPipe.into()),
+                Poll::Ready(Ok(n)) => {
+                    self.sent += n;
+                    self.progress = true;
+                }
+                Poll::Ready(Err(error)) => self.broken = Some(error),
                 Poll::Pending => {
                     if self.sent > self.buf.len() / 2 {
                         self.buf.drain(..self.sent);
@@ -125,6 +135,25 @@ impl Up {
         self.buf = Vec::new();
         self.sent = 0;
         Poll::Ready(())
+    }
+
+    /// Whether the backend has taken anything since this was last asked.
+    pub fn take_progress(&mut self) -> bool {
+        mem::take(&mut self.progress)
+    }
+
+    /// Why the backend really ended. The kernel tells an error once, to whoever asks first: when
+    /// that was a write, the read sees nothing but an end.
+    pub fn explain(&self, end: CloseReason) -> CloseReason {
+        match (end, &self.broken) {
+            // A broken pipe follows an ordinary end.
+            (CloseReason::BackendClosed, Some(error))
+                if error.kind() != io::ErrorKind::BrokenPipe =>
+            {
+                CloseReason::BackendFailed(reason(error))
+            }
+            (end, _) => end,
+        }
     }
 
     /// How many bytes wait for the backend.

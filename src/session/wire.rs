@@ -4,7 +4,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
@@ -13,6 +13,10 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use crate::net::stream::ByteStream;
 
+/// Reads in a row after which other sessions get their turn: as much as the pumps move in one, at
+/// 4 KiB a read.
+const READS: usize = 128;
+
 /// The client's socket, with the frames that wait to leave.
 #[derive(Debug)]
 pub struct Wire {
@@ -20,6 +24,11 @@ pub struct Wire {
     out: Vec<u8>,
     /// How much of `out` has left already.
     sent: usize,
+    /// How much of `out`, at most, is tungstenite's: pongs, which a client can have made without
+    /// end.
+    replies: usize,
+    /// Reads in a row that gave bytes.
+    reads: usize,
     last_read: Instant,
     /// Since when the client has taken nothing of what waits; `None` if nothing waits.
     stalled_since: Option<Instant>,
@@ -35,6 +44,8 @@ impl Wire {
             io,
             out: Vec::new(),
             sent: 0,
+            replies: 0,
+            reads: 0,
             last_read: Instant::now(),
             stalled_since: None,
             broken: false,
@@ -53,6 +64,16 @@ impl Wire {
     /// Bytes that wait to leave.
     pub fn queued(&self) -> usize {
         self.out.len() - self.sent
+    }
+
+    /// Bytes among them that answer what the client sent, at most.
+    pub fn replies(&self) -> usize {
+        self.replies.min(self.queued())
+    }
+
+    /// Whether a write failed: the client has gone.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// When the last byte came from the client.
@@ -89,6 +110,7 @@ impl Wire {
         // A session that has nothing to say holds no buffer.
         self.out = Vec::new();
         self.sent = 0;
+        self.replies = 0;
         self.stalled_since = None;
         Poll::Ready(())
     }
@@ -122,7 +144,19 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        // tungstenite reads on for as long as there is something, unseen by the pump while no
+        // message is complete: others would wait for a flood of fragments to end.
+        if self.reads == READS {
+            self.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
+            self.reads = 0;
+            return Poll::Pending;
+        };
+        let n = read?;
+        self.reads += 1;
         self.last_read = Instant::now();
         Poll::Ready(Ok(n))
     }
@@ -136,6 +170,7 @@ impl AsyncWrite for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.out.extend_from_slice(buf);
+        self.replies += buf.len();
         Poll::Ready(Ok(buf.len()))
     }
 

@@ -3,8 +3,11 @@
 
 #![allow(dead_code, missing_docs)]
 
+pub mod faults;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -23,6 +26,7 @@ pub struct Relay {
     /// Where it listens.
     pub addr: SocketAddr,
     log: Receiver<String>,
+    out: Receiver<String>,
     /// Lines of the log that were read so far.
     pub seen: Vec<String>,
 }
@@ -59,7 +63,7 @@ pub fn start(mut command: Command) -> Relay {
     let addr = first
         .strip_prefix("listening on ws://")
         .unwrap_or_else(|| panic!("unexpected first line: {first:?}"));
-    Relay { addr: addr.parse().expect("an address"), child, log, seen: Vec::new() }
+    Relay { addr: addr.parse().expect("an address"), child, log, out, seen: Vec::new() }
 }
 
 fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
@@ -141,7 +145,7 @@ impl Relay {
             request.headers_mut().append(name, value.parse().unwrap());
         }
         let (ws, response) =
-            client_with_config(request, self.tcp(), None).unwrap_or_else(|e| panic!("{e}"));
+            client_with_config(request, Steady(self.tcp()), None).unwrap_or_else(|e| panic!("{e}"));
         (Client(ws), response)
     }
 
@@ -193,7 +197,7 @@ impl HttpResponse {
         let mut bytes = Vec::new();
         let mut byte = [0];
         while !bytes.ends_with(b"\r\n\r\n") {
-            match tcp.read(&mut byte) {
+            match retry(|| tcp.read(&mut byte)) {
                 Ok(1) => bytes.push(byte[0]),
                 other => panic!("response ends early ({other:?}): {}", bytes.escape_ascii()),
             }
@@ -262,7 +266,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A WebSocket client on a blocking socket with a deadline.
-pub struct Client(pub WebSocket<TcpStream>);
+pub struct Client(pub WebSocket<Steady>);
 
 impl Client {
     pub fn send(&mut self, text: &str) {
@@ -442,4 +446,151 @@ fn timed(tcp: TcpStream) -> TcpStream {
     tcp.set_write_timeout(Some(DEADLINE)).unwrap();
     tcp.set_nodelay(true).unwrap();
     tcp
+}
+
+/// An address that refuses connections. Bound but not listening, so that the port stays taken.
+pub struct Refusing {
+    socket: socket2::Socket,
+    pub addr: SocketAddr,
+}
+
+impl Refusing {
+    pub fn bind(ip: &str) -> Self {
+        let any = SocketAddr::new(ip.parse().unwrap(), 0);
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(any),
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        );
+        let socket = socket.unwrap();
+        socket.bind(&any.into()).unwrap();
+        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        Refusing { socket, addr }
+    }
+
+    /// Listens from now on.
+    pub fn accept_from_now_on(self) -> Backend {
+        self.socket.listen(128).unwrap();
+        Backend { listener: self.socket.into(), addr: self.addr }
+    }
+}
+
+/// An address that swallows connections without an answer: its backlog is full.
+pub struct Mute {
+    backend: Backend,
+    waiting: Vec<TcpStream>,
+    pub addr: SocketAddr,
+}
+
+impl Mute {
+    pub fn listen() -> Self {
+        let Refusing { socket, addr } = Refusing::bind("127.0.0.1");
+        socket.listen(0).unwrap();
+        let connect = || TcpStream::connect_timeout(&addr, Duration::from_millis(200)).ok();
+        let waiting = std::iter::from_fn(connect).collect();
+        Mute { backend: Backend { listener: socket.into(), addr }, waiting, addr }
+    }
+
+    /// Makes room in the backlog.
+    pub fn accept_from_now_on(self) -> Backend {
+        for _ in &self.waiting {
+            self.backend.accept();
+        }
+        self.backend
+    }
+}
+
+impl Relay {
+    /// Open descriptors now.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+}
+
+/// Runs wsrelay with a command line that makes it end by itself.
+pub fn run(args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    let child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("wsrelay starts");
+    let pid = child.id();
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    receiver.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        let _ = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
+        panic!("wsrelay {args:?} does not end");
+    })
+}
+
+impl Relay {
+    /// The next line on stdout; the first was read at the start.
+    pub fn stdout_line(&self) -> String {
+        self.out.recv_timeout(DEADLINE).expect("another line on stdout")
+    }
+
+    /// Waits for the process to end, and gives back all that it logged.
+    pub fn log_to_end(&mut self) -> &[String] {
+        self.wait_exit();
+        self.seen.extend(self.log.iter());
+        &self.seen
+    }
+}
+
+/// A connection to a Unix socket, with the deadline.
+pub fn unix(path: &std::path::Path) -> Steady<UnixStream> {
+    let stream = UnixStream::connect(path).expect("somebody listens");
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    Steady(stream)
+}
+
+/// The same, once somebody listens there.
+pub fn wait_for_unix(path: &std::path::Path) -> Steady<UnixStream> {
+    let end = Instant::now() + DEADLINE;
+    while UnixStream::connect(path).is_err() {
+        assert!(Instant::now() < end, "nobody listens on {}", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    unix(path)
+}
+
+/// A socket whose reads and writes go on where a signal (of a child that ended) interrupted them.
+pub struct Steady<S = TcpStream>(pub S);
+
+/// Does it again as long as it is interrupted.
+pub fn retry<T>(mut act: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match act() {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+impl<S: Read> Read for Steady<S> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        retry(|| self.0.read(buf))
+    }
+}
+
+impl<S: Write> Write for Steady<S> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        retry(|| self.0.write(buf))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        retry(|| self.0.flush())
+    }
+}
+
+impl<S> std::ops::Deref for Steady<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
 }
