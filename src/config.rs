@@ -119,13 +119,15 @@ impl Config {
             usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
         })?;
         let max_line = size("--max-line", &args.max_line, 1 << 20)?;
+        let limits = limits(args)?;
         let session = SessionConfig {
             framing: framing(args, max_line)?,
             max_line,
             slow_client: slow_client(args)?,
-            limits: limits(args)?,
+            limits,
             close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
-            response_timeout: Duration::from_secs(30),
+            // What nobody takes is not kept for ever, even where sessions may take their time.
+            response_timeout: limits.write_timeout.unwrap_or(Duration::from_secs(30)),
             trace: args.trace,
         };
         Ok(Config {

@@ -32,6 +32,9 @@ pub fn start(config: LogConfig) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(config.level)
         .with_writer(std::io::stderr)
+        // It would tell by eprintln!, which panics: a log that nobody reads any more (a pipe whose
+        // reader has gone) must not end sessions.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     let _ = match config.format {

@@ -42,24 +42,24 @@ fn run(args: &Args) -> Result<(), StartError> {
     match &args.command {
         None => {
             let server = Server::bind(Config::from_args(args)?)?;
-            for addr in server.local_addrs() {
-                say(&format!("listening on {addr}"));
-            }
-            serve(server)
+            let addrs = server.local_addrs();
+            serve(server, addrs.iter().map(|addr| format!("listening on {addr}\n")).collect())
         }
         Some(Command::Demo(demo)) => {
             let demo = Demo::bind(args, demo)?;
-            say(&demo.greeting());
-            serve(demo.start())
+            let greeting = demo.greeting() + "\n";
+            serve(demo.start(), greeting)
         }
     }
 }
 
-/// Runs until a signal says stop.
-fn serve(server: Server) -> Result<(), StartError> {
+/// Says the greeting, and runs until a signal says stop.
+fn serve(server: Server, greeting: String) -> Result<(), StartError> {
     let watched = [Signal::Term, Signal::Int, Signal::Hup];
     let mut signals = Signals::new(watched)
         .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
+    // Only now: whoever waits for it may signal at once.
+    say(&greeting);
     async_std::task::block_on(async move {
         let (stop, stopped) = async_channel::bounded::<()>(1);
         async_std::task::spawn(async move {
@@ -83,10 +83,10 @@ fn serve(server: Server) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Prints a line on stdout, for whoever waits for it. Nobody may be there to read it.
-fn say(line: &str) {
+/// Prints lines on stdout, for whoever waits for them. Nobody may be there to read them.
+fn say(lines: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Every session takes two descriptors; the soft limit is often 1,024, and ours to raise.

@@ -1,6 +1,7 @@
 //! Server: binds, accepts, gives each connection a task of its own, and stops in good order.
 
 use std::future::Future;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use futures::FutureExt;
 use futures::future::{join_all, select};
 
 use crate::config::Config;
-use crate::error::StartError;
+use crate::error::{StartError, reason};
 use crate::http::{self, Context};
-use crate::net::address::LocalAddr;
+use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::registry::Registry;
 
@@ -43,7 +44,7 @@ impl Server {
         let listeners = config
             .listen
             .iter()
-            .map(|addr| Listener::bind(addr).map_err(|e| StartError::cannot_listen(addr, &e)))
+            .map(|addr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e)))
             .collect::<Result<_, _>>()?;
         let registry = Registry::new(config.max_sessions);
         let shutdown_timeout = config.shutdown_timeout;
@@ -83,6 +84,16 @@ impl Server {
     }
 }
 
+fn cannot_listen(addr: &ListenAddr, error: &io::Error) -> StartError {
+    match addr {
+        // The usual advice is about ports.
+        ListenAddr::Unix(_) => {
+            StartError::Environment(format!("can't listen on {addr}: {}", reason(error)))
+        }
+        _ => StartError::cannot_listen(addr, error),
+    }
+}
+
 /// Does nothing but accept and spawn, so that no client ever waits for another.
 async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Registry>) {
     loop {
@@ -90,11 +101,36 @@ async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Reg
         let registration = registry.register();
         let id = registration.id;
         let served = http::serve(io, peer, context.clone(), registration);
-        task::spawn(async move {
-            // A panic ends its own session only.
-            if AssertUnwindSafe(served).catch_unwind().await.is_err() {
-                tracing::error!(id, client = %peer, "session ended by a bug in wsrelay, please report it");
-            }
-        });
+        task::spawn(contain(id, peer, served));
+    }
+}
+
+/// Runs a connection's task, whose panic ends itself only.
+async fn contain(id: u64, client: PeerAddr, served: impl Future<Output = ()>) {
+    if AssertUnwindSafe(served).catch_unwind().await.is_err() {
+        tracing::error!(id, %client, "session ended by a bug in wsrelay, please report it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_takes_its_own_connection_off_the_books_and_nothing_else() {
+        let registry = Registry::new(2);
+        let (doomed, other) = (registry.register(), registry.register());
+        let permit = registry.admit();
+        let doomed = async move {
+            let _held = (doomed, permit);
+            task::yield_now().await;
+            panic!("as a test of what contains it");
+        };
+        task::block_on(contain(1, PeerAddr::Unix, doomed));
+        assert_eq!(registry.sessions(), 0);
+        registry.stop_all();
+        assert!(registry.all_gone().now_or_never().is_none());
+        drop(other);
+        task::block_on(registry.all_gone());
     }
 }

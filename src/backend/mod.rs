@@ -4,16 +4,19 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use async_std::future::timeout;
 use async_std::net::ToSocketAddrs;
 
 use crate::error::reason;
 use crate::net::address::{split_host_port, unix_path};
 use crate::net::stream::ByteStream;
+
+/// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +73,8 @@ impl Backend {
     pub async fn open(&self, limit: Duration) -> Result<BackendIo, OpenError> {
         let opened = match self {
             Backend::Tcp { host, port } => open_tcp(host, *port, limit).await,
-            Backend::Unix(path) => match timeout(limit, Async::<UnixStream>::connect(path)).await {
-                Ok(connected) => connected.map(ByteStream::unix),
+            Backend::Unix(path) => match timeout(limit, open_unix(path)).await {
+                Ok(opened) => opened,
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             },
         };
@@ -105,12 +108,32 @@ impl fmt::Display for Backend {
     }
 }
 
+/// Connects to a Unix socket. Where TCP would try again by itself, a full backlog is an error at
+/// once (EAGAIN), which async-io takes for a connection in progress that then is none.
+async fn open_unix(path: &Path) -> io::Result<ByteStream> {
+    loop {
+        match Async::<UnixStream>::connect(path).await {
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::NotConnected | io::ErrorKind::WouldBlock) =>
+            {
+                Timer::after(BUSY_PAUSE).await;
+            }
+            connected => return connected.map(ByteStream::unix),
+        }
+    }
+}
+
 async fn open_tcp(host: &str, port: u16, limit: Duration) -> io::Result<ByteStream> {
     let deadline = Instant::now() + limit;
     let addrs = match host.parse() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => resolve(host, port, limit).await?,
     };
+    Ok(ByteStream::tcp(connect_to_any(&addrs, deadline).await?))
+}
+
+/// Connects to the first of the addresses that answers.
+async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Async<TcpStream>> {
     let mut last = io::Error::other("the name has no address");
     for (i, addr) in addrs.iter().enumerate() {
         // What time is left is shared among the addresses left: a first one that swallows packets
@@ -118,7 +141,7 @@ async fn open_tcp(host: &str, port: u16, limit: Duration) -> io::Result<ByteStre
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addrs.len() - i) as u32;
         match timeout(share, Async::<TcpStream>::connect(*addr)).await {
-            Ok(Ok(stream)) => return Ok(ByteStream::tcp(stream)),
+            Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(e)) => last = e,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
@@ -156,6 +179,55 @@ mod tests {
         ] {
             let got = Backend::parse(text).unwrap_err();
             assert!(got.contains(want), "{text}: {got}");
+        }
+    }
+
+    /// An address that refuses, one that swallows connections (its backlog is full), and one that
+    /// answers; with what keeps them so.
+    fn addresses() -> ([SocketAddr; 3], impl Sized) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let [refuses, swallows, answers] = [None, Some(0), Some(128)].map(|backlog| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.bind(&any.into()).unwrap();
+            if let Some(backlog) = backlog {
+                socket.listen(backlog).unwrap();
+            }
+            socket
+        });
+        let addr = |socket: &socket2::Socket| socket.local_addr().unwrap().as_socket().unwrap();
+        let addrs = [addr(&refuses), addr(&swallows), addr(&answers)];
+        let connect = || TcpStream::connect_timeout(&addrs[1], Duration::from_millis(100)).ok();
+        let waiting: Vec<_> = std::iter::from_fn(connect).collect();
+        (addrs, (refuses, swallows, answers, waiting))
+    }
+
+    #[test]
+    fn every_address_has_its_turn() {
+        let ([refuses, swallows, answers], _kept) = addresses();
+        let connect = |addrs: &[SocketAddr], limit| {
+            let connect = connect_to_any(addrs, Instant::now() + Duration::from_millis(limit));
+            async_std::task::block_on(connect)
+        };
+        for addrs in [
+            &[answers][..],
+            &[answers, refuses],
+            &[refuses, answers],
+            &[refuses, refuses, answers],
+            &[swallows, answers],
+            &[swallows, refuses, answers],
+        ] {
+            let stream = connect(addrs, 1500).unwrap();
+            assert_eq!(stream.get_ref().peer_addr().unwrap(), answers, "{addrs:?}");
+        }
+        for (addrs, kind) in [
+            (&[refuses][..], io::ErrorKind::ConnectionRefused),
+            (&[swallows], io::ErrorKind::TimedOut),
+            (&[swallows, refuses], io::ErrorKind::ConnectionRefused),
+            (&[refuses, swallows], io::ErrorKind::TimedOut),
+            (&[], io::ErrorKind::Other),
+        ] {
+            assert_eq!(connect(addrs, 100).unwrap_err().kind(), kind, "{addrs:?}");
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn check<B>(request: &Request<B>) -> Result<Upgrade, Refusal> {
     if headers.get(VERSION).map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii) != Some(b"13") {
         let refusal =
             Refusal::new(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13");
-        return Err(refusal.with(VERSION, "13"));
+        return Err(refusal.with(VERSION, "13").upgrade());
     }
     let mut keys = headers.get_all(KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
@@ -89,7 +89,10 @@ pub fn check_size<B>(request: &Request<B>) -> Result<(), Refusal> {
     let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let size = uri + headers.iter().map(line).sum::<usize>();
-    let too_large = |why| Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why));
+    let too_large = |why| {
+        let refusal = Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why);
+        Err(refusal.close())
+    };
     if headers.len() > MAX_HEADERS {
         return too_large("more than 100 headers");
     }

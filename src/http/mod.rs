@@ -9,8 +9,9 @@ pub mod refusal;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -22,6 +23,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use self::files::Files;
@@ -81,13 +83,9 @@ impl Context {
         let site = match &config.pages {
             Pages::None => Site::None,
             Pages::Builtin(pages) => Site::Builtin(pages),
-            Pages::Dir(dir) => Site::Files(Files::open(dir).map_err(|e| {
-                let why = reason(&e);
-                StartError::Environment(format!(
-                    "can't serve --static-dir {}: {why}",
-                    dir.display()
-                ))
-            })?),
+            Pages::Dir(dir) => {
+                Site::Files(Files::open(dir).map_err(|e| StartError::Environment(reason(&e)))?)
+            }
         };
         Ok(Context { config, site, registry })
     }
@@ -167,6 +165,7 @@ async fn speak_http(
         .serve_connection(FuturesIo::new(io), service);
 
     let mut grace: Option<Timer> = None;
+    let mut cut = false;
     let mut waker = None;
     let spoken = poll_fn(|cx| {
         if grace.is_none() && registration.control.poll_stop(cx, &mut waker) {
@@ -174,17 +173,21 @@ async fn speak_http(
             grace = Some(Timer::after(STOP_GRACE));
         }
         if grace.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
-            return std::task::Poll::Ready(Ok(()));
+            cut = true;
+            return Poll::Ready(Ok(()));
         }
         connection.poll_without_shutdown(cx)
     })
     .await;
-    if let Err(error) = spoken {
-        tell(&subject, &error, context);
-        // What was decided for a client that has gone is void.
+    // First of all what was being answered is given up, and with it a place among the sessions.
+    let parts = connection.into_parts();
+    if let Err(error) = &spoken {
+        tell(&subject, error, context);
+    }
+    if cut || spoken.is_err() {
+        // What was decided for a client that has not got its 101 is void.
         slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     }
-    let parts = connection.into_parts();
     (parts.io.into_inner().into_inner(), parts.read_buf)
 }
 
@@ -197,9 +200,18 @@ fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
         subject.refused("", 431, "request head far too large");
     } else if error.is_parse() {
         subject.refused("", 400, &format!("not HTTP: {error}"));
+    } else if is_stall(error) {
+        let limit = context.config.session.response_timeout;
+        subject.dropped(&format!("took nothing of its response for {limit:?}"));
     } else {
         tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
     }
+}
+
+/// Whether the error is that of [`Patient`].
+fn is_stall(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    source.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Hangs up so that no reset overtakes the last response.
@@ -216,11 +228,13 @@ async fn answer(
     subject: &Subject,
     slot: &Slot,
 ) -> Response<Body> {
-    let path = request.uri().path().to_owned();
+    let path = shown(&request);
     let answered = match preliminary(&request, context) {
         Err(refusal) => Err(refusal),
         Ok(()) if handshake::is_upgrade(request.headers()) => {
-            upgrade(&request, context, subject, slot).await
+            // What follows a handshake is frames, already on their way perhaps: no second request.
+            let answered = upgrade(&request, context, subject, slot).await;
+            answered.map_err(Refusal::close)
         }
         Ok(()) => page(&request, context).await,
     };
@@ -228,6 +242,13 @@ async fn answer(
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
         refusal.response()
     })
+}
+
+/// The path as it is logged. Raw bytes that RFC 3986 does not allow in it are encoded: some of them
+/// (C1 controls, marks that turn the direction of text) are commands to a terminal, and the JSON
+/// format leaves them as they are.
+fn shown(request: &Request<Incoming>) -> String {
+    utf8_percent_encode(request.uri().path(), CONTROLS).to_string()
 }
 
 fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Refusal> {
@@ -248,8 +269,16 @@ async fn upgrade(
     let upgrade = handshake::check(request)?;
     let ours = context.config.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
-    let path = request.uri().path().to_owned();
-    let joined = match join(context, path.clone(), subprotocol.clone()).await {
+    let path = shown(request);
+    let mut joining = pin!(join(context, path.clone(), subprotocol.clone()));
+    let joined = poll_fn(|cx| {
+        // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
+        match context.registry.is_stopping() {
+            true => Poll::Ready(Err(Refusal::stopping())),
+            false => joining.as_mut().poll(cx),
+        }
+    });
+    let joined = match joined.await {
         Ok(session) => session,
         Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
             subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
@@ -297,14 +326,23 @@ fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response
 async fn page(request: &Request<Incoming>, context: &Context) -> Result<Response<Body>, Refusal> {
     let (method, uri) = (request.method(), request.uri());
     let is_read = method == Method::GET || method == Method::HEAD;
+    // Other methods are answered by whether there is anything to read.
+    let asked = if is_read { method } else { &Method::HEAD };
     let found = match &context.site {
-        Site::Files(files) if is_read => {
-            files.respond(method, uri.path(), uri.query(), request.headers()).await
+        Site::None => None,
+        Site::Files(files) => {
+            files.respond(asked, uri.path(), uri.query(), request.headers()).await
         }
-        Site::Builtin(pages) if is_read => builtin(pages, method, uri.path()),
-        _ => None,
+        Site::Builtin(pages) => builtin(pages, asked, uri.path()),
     };
-    found.ok_or_else(|| not_found(request, context))
+    match found {
+        Some(response) if is_read => Ok(response),
+        Some(_) => {
+            let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
+            Err(refusal.with(header::ALLOW, "GET, HEAD"))
+        }
+        None => Err(not_found(request, context)),
+    }
 }
 
 /// Every path is a relay path, so what is no page could still be a WebSocket.
@@ -317,9 +355,7 @@ fn not_found(request: &Request<Incoming>, context: &Context) -> Refusal {
     } else {
         "there is no such page, and this request is no WebSocket handshake"
     };
-    Refusal::new(StatusCode::UPGRADE_REQUIRED, why)
-        .with(header::UPGRADE, "websocket")
-        .with(header::CONNECTION, "Upgrade")
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, why).upgrade()
 }
 
 fn builtin(pages: &'static [Page], method: &Method, path: &str) -> Option<Response<Body>> {

@@ -35,6 +35,20 @@ impl Refusal {
         self
     }
 
+    /// The same with what a 426 must say (RFC 9110, section 15.5.22).
+    pub fn upgrade(self) -> Self {
+        self.with(header::UPGRADE, "websocket").with(header::CONNECTION, "Upgrade")
+    }
+
+    /// The same as the last answer on its connection.
+    pub fn close(mut self) -> Self {
+        let close = HeaderValue::from_static("close");
+        if !self.headers.contains(&(header::CONNECTION, close)) {
+            self = self.with(header::CONNECTION, "close");
+        }
+        self
+    }
+
     fn temporary(status: StatusCode, why: impl Into<String>) -> Self {
         Refusal { temporary: true, ..Refusal::new(status, why) }
     }
@@ -64,8 +78,7 @@ impl Refusal {
 
     /// We are stopping.
     pub fn stopping() -> Self {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server shutting down")
-            .with(header::CONNECTION, "close")
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server shutting down").close()
     }
 
     /// The response.

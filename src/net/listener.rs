@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -39,8 +39,8 @@ impl Listener {
     /// Binds and listens.
     ///
     /// # Errors
-    /// As of `bind(2)`; for a Unix path, `AddrInUse` if a server answers there. A socket file that
-    /// nobody listens on any more is replaced.
+    /// As of `bind(2)`; for a Unix path, also if a server answers there. A socket file that nobody
+    /// listens on any more is replaced.
     pub fn bind(addr: &ListenAddr) -> io::Result<Self> {
         let socket = match addr {
             ListenAddr::Everywhere(port) => Socketed::Tcp(bind_everywhere(*port)?),
@@ -150,17 +150,21 @@ fn bind_unix(path: &Path) -> io::Result<Async<UnixListener>> {
     Async::new(socket.into())
 }
 
-/// Removes a socket that a killed server left behind. Anything else at the path stays, so that
-/// `bind` fails on it.
+/// Removes a socket that a killed server left behind, and nothing else.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        // bind(2) tells what is wrong with the directory.
+        Err(_) => return Ok(()),
+    };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::other("something that is no socket is in its place"));
     }
-    match UnixStream::connect(path) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(PathBuf::from(path))
-        }
-        _ => Err(io::ErrorKind::AddrInUse.into()),
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A live server's backlog may be full, and then connecting would wait.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        _ => Err(io::Error::other("another program listens there: stop it, or give another path")),
     }
 }

@@ -1,0 +1,133 @@
+//! The log, as the command line asks for it: its formats and levels, and that it shows what people
+//! say only with `--trace`.
+
+mod support;
+
+use std::io::Read;
+
+use async_tungstenite::tungstenite::Message;
+use serde_json::Value;
+use support::{Backend, Relay, handshake, relay_to};
+
+const UP: &str = "payload-up-\u{1b}[31m\u{202e}\"quoted\"";
+const DOWN: &str = "payload-down-\u{1b}[31m\u{9b}2J";
+
+/// A relay that has seen a session with payloads in all places, a refusal, a dropped connection,
+/// and its end.
+fn busy_relay(options: &[&str]) -> Relay {
+    let backend = Backend::listen();
+    let options = [options, &["--handshake-timeout", "100ms"]].concat();
+    let mut relay = relay_to(backend.addr, &options);
+    let headers = [("Cookie", "payload-cookie"), ("Authorization", "Bearer payload-token")];
+    let (mut client, _) = relay.connect_with("/chat?payload-query", &headers);
+    let mut peer = backend.accept();
+    client.send(UP);
+    assert_eq!(peer.read_line(), format!("{UP}\n"));
+    peer.write(format!("{DOWN}\n"));
+    assert_eq!(client.recv(), DOWN);
+    client.0.send(Message::Binary("payload-binary\0\u{ff}".into())).unwrap();
+    assert_eq!(peer.read_line(), "payload-binary\0\u{ff}\n");
+    client.0.send(Message::Ping("payload-ping".into())).unwrap();
+    assert!(matches!(client.0.read().unwrap(), Message::Pong(_)));
+    let close = async_tungstenite::tungstenite::protocol::CloseFrame {
+        code: 4000.into(),
+        reason: "payload-reason".into(),
+    };
+    client.0.close(Some(close)).unwrap();
+    client.expect_end();
+    drop((client, peer));
+    assert_eq!(relay.http(&handshake("/bad?payload-query", "").replace(": 13", ": 8")).status, 426);
+    assert_eq!(relay.http("payload as no HTTP\r\n\r\n").status, 400);
+    let mut silent = relay.tcp();
+    assert_eq!(silent.read_to_end(&mut Vec::new()).unwrap(), 0);
+    drop(silent);
+    relay.signal("TERM");
+    relay.wait_exit();
+    relay
+}
+
+#[test]
+fn payloads_are_never_logged_unasked() {
+    for format in ["text", "json"] {
+        // Not even where libraries log whatever they like.
+        let options = ["--log-level", "trace", "--log-format", format];
+        let mut relay = busy_relay(&options);
+        let log = relay.log_to_end();
+        assert!(log.iter().any(|line| line.contains("session closed")), "{log:#?}");
+        for line in log {
+            assert!(!line.contains("payload"), "{line}");
+            assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+        }
+    }
+}
+
+#[test]
+fn trace_shows_messages_escaped() {
+    for format in ["text", "json"] {
+        let mut relay = busy_relay(&["--trace", "--log-format", format]);
+        let log = relay.log_to_end();
+        for word in ["payload-up-", "payload-down-", "payload-binary"] {
+            let seen = log.iter().filter(|line| line.contains(word)).count();
+            assert_eq!(seen, 1, "{word} in {log:#?}");
+        }
+        for line in log {
+            assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+            assert!(!line.contains('\u{202e}'), "{}", line.escape_debug());
+            for word in ["cookie", "token", "query", "ping", "reason-"] {
+                assert!(!line.contains(&format!("payload-{word}")), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn json_is_one_object_per_line() {
+    let mut relay = busy_relay(&["--log-format", "json"]);
+    let mut closed = None;
+    for line in relay.log_to_end() {
+        let Ok(Value::Object(object)) = serde_json::from_str(line) else {
+            panic!("not an object: {line}");
+        };
+        for name in ["timestamp", "level", "message"] {
+            assert!(object[name].is_string(), "{line}");
+        }
+        if object["message"] == "session closed" {
+            closed = Some(object);
+        }
+    }
+    let closed = closed.expect("a session was closed");
+    for (name, value) in [
+        ("level", Value::from("INFO")),
+        ("id", 1.into()),
+        ("path", "/chat".into()),
+        ("lines_up", 2.into()),
+        ("bytes_up", (UP.len() + 1 + "payload-binary\0\u{ff}\n".len()).into()),
+        ("lines_down", 1.into()),
+        ("bytes_down", (DOWN.len() + 1).into()),
+        ("by", "client".into()),
+        ("code", 4000.into()),
+    ] {
+        assert_eq!(closed[name], value, "{name} in {closed:?}");
+    }
+    assert!(closed["seconds"].is_number() && closed["client"].is_string(), "{closed:?}");
+    assert!(closed["backend"].is_string() && closed["reason"].is_string(), "{closed:?}");
+}
+
+#[test]
+fn levels() {
+    for (level, shown, hidden) in [
+        ("error", None, Some("session opened")),
+        ("warn", None, Some("session opened")),
+        ("info", Some("session opened"), Some("DEBUG")),
+        ("debug", Some("session opened"), None),
+    ] {
+        let mut relay = busy_relay(&["--log-level", level]);
+        let log = relay.log_to_end();
+        if let Some(shown) = shown {
+            assert!(log.iter().any(|line| line.contains(shown)), "{level}: {log:#?}");
+        }
+        if let Some(hidden) = hidden {
+            assert!(!log.iter().any(|line| line.contains(hidden)), "{level}: {log:#?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Clients that do not finish their request, speak something else, or leave in between: they are
+//! cut off, and nobody else notices.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use support::{HttpResponse, Mute, Relay, echo, handshake, relay_to};
+
+/// What the relay still says, up to its FIN. A reset is no good end.
+fn read_to_fin(tcp: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    tcp.read_to_end(&mut all).unwrap_or_else(|e| panic!("{e} after {:?}", all.escape_ascii()));
+    String::from_utf8(all).unwrap()
+}
+
+fn assert_serves(relay: &Relay) {
+    let mut client = relay.connect("/");
+    client.send("hello");
+    assert_eq!(client.recv(), "hello");
+    client.close();
+}
+
+#[test]
+fn a_request_that_never_becomes_complete() {
+    let timeout = Duration::from_millis(400);
+    let mut relay = relay_to(echo(), &["--handshake-timeout", "400ms", "--max-sessions", "1"]);
+    let began = Instant::now();
+    let request = handshake("/slow", "X-Slow: and so on\r\n");
+    let mut tcp = relay.tcp();
+    let mut slow = tcp.try_clone().unwrap();
+    let slowloris = std::thread::spawn(move || {
+        for byte in request.bytes().cycle().take(100_000) {
+            // What counts is the whole head, not that something comes all the time.
+            if slow.write_all(&[if byte < b' ' { b'x' } else { byte }]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    // Meanwhile it neither holds the one permit nor keeps anybody waiting.
+    assert_serves(&relay);
+    assert_eq!(read_to_fin(&mut tcp), "");
+    assert!(began.elapsed() >= timeout, "{:?}", began.elapsed());
+    let client = format!("client={}", tcp.local_addr().unwrap());
+    relay.wait_log(&["connection dropped", &client, "no complete request within 400ms"]);
+    // The relay has hung up altogether, or else this one would write for ever.
+    slowloris.join().unwrap();
+    assert_serves(&relay);
+}
+
+#[test]
+fn a_connection_that_says_nothing() {
+    let mut relay = relay_to(echo(), &["--handshake-timeout", "300ms"]);
+    let mut session = relay.connect("/");
+    let mut silent: Vec<_> = (0..20).map(|_| relay.tcp()).collect();
+    let mut idle = relay.tcp();
+    idle.write_all(b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    assert_eq!(HttpResponse::read(&mut idle).status, 426);
+    silent.push(idle);
+    for tcp in &mut silent {
+        assert_eq!(read_to_fin(tcp), "");
+        let client = format!("client={}", tcp.local_addr().unwrap());
+        relay.wait_log(&["connection dropped", &client]);
+    }
+    // The timeout is about requests: it ends with the 101.
+    session.send("still here");
+    assert_eq!(session.recv(), "still here");
+}
+
+#[test]
+fn a_client_that_leaves_before_its_request_is_complete() {
+    let mut relay = relay_to(echo(), &["--max-sessions", "1", "--log-level", "debug"]);
+    for n in [0, 1, 10, 100] {
+        let mut tcp = relay.tcp();
+        tcp.write_all(&handshake("/", "").as_bytes()[..n]).unwrap();
+        tcp.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_fin(&mut tcp), "");
+        if n > 0 {
+            let client = format!("client={}", tcp.local_addr().unwrap());
+            relay.wait_log(&["connection ended", &client]);
+        }
+    }
+    assert_serves(&relay);
+}
+
+#[test]
+fn a_client_that_leaves_while_its_backend_is_dialled() {
+    let mute = Mute::listen();
+    let options = ["--max-sessions", "1", "--connect-timeout", "1h", "--log-level", "debug"];
+    let mut relay = relay_to(mute.addr, &options);
+    // One of two holds the place while the backend is dialled: the one that is not refused.
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut tcp = relay.tcp();
+        tcp.write_all(handshake("/", "").as_bytes()).unwrap();
+        tcp.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        waiting.push(tcp);
+    }
+    while waiting.len() == 2 {
+        waiting.retain(|tcp| tcp.peek(&mut [0]).is_err());
+    }
+    let client = format!("client={}", waiting[0].local_addr().unwrap());
+    assert!(!relay.wait_log(&["refused", "status=503"]).contains(&client));
+
+    drop(waiting);
+    relay.wait_log(&["connection ended", &client]);
+    let backend = mute.accept_from_now_on();
+    let mut client = relay.connect("/");
+    let mut peer = backend.accept();
+    peer.write("welcome\n");
+    assert_eq!(client.recv(), "welcome");
+}
+
+#[test]
+fn other_protocols() {
+    let mut relay = relay_to(echo(), &[]);
+    // The beginning of a ClientHello, as browsers send it to wss:// on a ws:// port.
+    let mut client_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
+    client_hello.extend((0..506u32).map(|n| (n * 7) as u8));
+    let h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let everything: Vec<u8> = (0..=255).collect();
+    for bytes in [
+        &client_hello[..],
+        h2,
+        b"hello\n",
+        b"NICK me\r\nUSER me 0 * :me\r\n",
+        b"\xff\xfb\x01\xff\xfb\x03\r\n",
+        b"GET\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET  /two-spaces HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"G\0T / HTTP/1.1\r\n\r\n",
+        &[0; 4096],
+        &everything,
+        // With more behind it than anybody will read.
+        &b"hello\n".repeat(50_000),
+    ] {
+        let mut tcp = relay.tcp();
+        let shown = bytes[..bytes.len().min(40)].escape_ascii();
+        let (mut writer, all) = (tcp.try_clone().unwrap(), bytes.to_vec());
+        let writer = std::thread::spawn(move || {
+            let _ = writer.write_all(&all);
+            let _ = writer.shutdown(Shutdown::Write);
+        });
+        let answer = read_to_fin(&mut tcp);
+        writer.join().unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{shown}: {answer}");
+        assert!(!answer.is_empty() || bytes == h2, "{shown} is told that this is HTTP");
+        let client = format!("client={}", tcp.local_addr().unwrap());
+        let line = relay.wait_log(&["refused", "status=400", "not HTTP", &client]);
+        assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+    }
+    assert_serves(&relay);
+}
+
+#[test]
+fn a_client_that_goes_on_after_a_refusal() {
+    let mut relay = relay_to(echo(), &["--max-sessions", "1"]);
+    let _only = relay.connect("/only");
+    // Its first line is on the way already: it is no second request, and no reset may overtake the
+    // answer because of it.
+    let mut tcp = relay.tcp();
+    let mut all = handshake("/second", "").into_bytes();
+    all.extend(support::frame(0x81, &b"hello".repeat(10_000)));
+    tcp.write_all(&all).unwrap();
+    let response = HttpResponse::read(&mut tcp);
+    assert_eq!((response.status, response.header("connection")), (503, Some("close")));
+    assert_eq!(read_to_fin(&mut tcp), "");
+    relay.get("/mark", &[]);
+    relay.wait_log(&["/mark"]);
+    let client = format!("client={}", tcp.local_addr().unwrap());
+    let lines = relay.seen.iter().filter(|line| line.contains(&client)).count();
+    assert_eq!(lines, 1, "{:#?}", relay.seen);
+}
