@@ -1,15 +1,22 @@
-"""What the tests against other WebSocket programs share: the relay's binary, and programs that end with their test."""
+"""What the tests with other programs share: relays, backends, browsers, and programs that end with their test."""
+import contextlib
 import os
 import pathlib
 import queue
 import re
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+import websockets.sync.client
+
+os.environ.update(no_proxy="127.0.0.1,localhost", NO_PROXY="127.0.0.1,localhost")  # selenium asks a proxy otherwise
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 10  # seconds; far more than anything here needs, so only a hang meets it
@@ -30,15 +37,16 @@ class Program:
     """A running program in a process group of its own, whose stdout and stderr are read as they come."""
 
     def __init__(self, argv, **popen):
+        popen = {"stdin": subprocess.DEVNULL} | popen
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", errors="replace", start_new_session=True, **popen,
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+            start_new_session=True, **popen,
         )
         self.pid = self.process.pid
-        self._lines = {}
-        for name in ("stdout", "stderr"):
-            self._lines[name] = queue.Queue()
-            threading.Thread(target=self._read, args=(name,), daemon=True).start()
+        self._lines = {name: queue.Queue() for name in ("stdout", "stderr")}
+        self._readers = [threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._lines]
+        for reader in self._readers:
+            reader.start()
 
     def _read(self, name):
         with getattr(self.process, name) as stream:
@@ -85,15 +93,19 @@ class Program:
 
     def end(self):
         """Ask the group to end, then make it."""
+        if self.process.stdin:
+            self.process.stdin.close()
         for signum in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.pid, signum)
             except ProcessLookupError:
-                return
+                break
             try:
                 self.process.wait(DEADLINE if signum == signal.SIGTERM else None)
             except subprocess.TimeoutExpired:
                 pass
+        for reader in self._readers:
+            reader.join(DEADLINE)
 
 
 @pytest.fixture
@@ -108,3 +120,221 @@ def start():
     yield start
     for program in reversed(programs):
         program.end()
+
+
+@pytest.fixture
+def opened():
+    """What a test opens through this stack is closed with the test."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def command(name):
+    """The path of a program that a test needs."""
+    return shutil.which(name) or pytest.fail(f"{name} is missing: scripts/test installs it", pytrace=False)
+
+
+def listening(program):
+    """Where a program says that it listens: HOST:PORT."""
+    return program.wait_for_line(r"^listening on (?:ws://)?(\S+)$")[1]
+
+
+# Run by Python, as dash can't name a descriptor of two digits.
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def as_fd_3(listening_socket, argv):
+    """The same command line with a listening socket handed over, so that no port is chosen before it is bound.
+
+    The second value is for `start`. LISTEN_* is systemd's protocol, see sd_listen_fds(3).
+    """
+    number = listening_socket.fileno()
+    return [sys.executable, "-c", HAND_OVER, number, *argv], {"pass_fds": [number]}
+
+
+@pytest.fixture
+def listener(opened):
+    """A listening TCP socket, and a port nobody else takes."""
+    return opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+
+def address(listening_socket):
+    return "{}:{}".format(*listening_socket.getsockname())
+
+
+@pytest.fixture
+def refusing(opened):
+    """The address of a port that is taken, and where nobody listens."""
+    taken = opened.enter_context(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    return address(taken)
+
+
+class Peer:
+    """A backend's end of a session."""
+
+    def __init__(self, connection):
+        connection.settimeout(DEADLINE)
+        self.socket = connection
+        self.file = connection.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def line(self):
+        return self.file.readline()
+
+    def take(self, size):
+        return self.file.read(size)
+
+    def rest(self):
+        """All that comes, up to the FIN."""
+        return self.file.read()
+
+    def finish(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Backend:
+    """A backend in the hands of the test."""
+
+    def __init__(self, listener, opened):
+        self._listener, self._opened = listener, opened
+        listener.settimeout(DEADLINE)
+        self.address = address(listener)
+
+    def accept(self):
+        return self._opened.enter_context(contextlib.closing(Peer(self._listener.accept()[0])))
+
+
+@pytest.fixture
+def backend(opened):
+    return Backend(opened.enter_context(socket.create_server(("127.0.0.1", 0))), opened)
+
+
+@pytest.fixture
+def echo(start):
+    """The address of an echo server of lines."""
+    return listening(start([sys.executable, ROOT / "scripts/autobahn/echo_backend.py", "line"]))
+
+
+@pytest.fixture
+def chat(start):
+    """The address of the chat of the examples."""
+    return listening(start([sys.executable, ROOT / "examples/chat/chat.py"]))
+
+
+class Relay:
+    """A running relay."""
+
+    def __init__(self, program, opened):
+        self.program, self._opened = program, opened
+        self.address = listening(program)
+        self.url = f"ws://{self.address}/"
+
+    def connect(self, url=None, **options):
+        """A WebSocket client of its own, closed with the test."""
+        options = {"proxy": None, "open_timeout": DEADLINE, "max_queue": None, "max_size": None} | options
+        return self._opened.enter_context(websockets.sync.client.connect(url or self.url, **options))
+
+    def wait_log(self, pattern):
+        return self.program.wait_for_line(pattern, "stderr")
+
+
+@pytest.fixture
+def relay(start, wsrelay, opened):
+    """relay(*options) -> Relay on a free port."""
+    return lambda *options: Relay(start([wsrelay, "--listen", "127.0.0.1:0", *options]), opened)
+
+
+def hears(client, *messages):
+    """These messages come next, and each is of the right kind: str for text, bytes for binary."""
+    for message in messages:
+        assert client.recv(timeout=DEADLINE) == message
+
+
+def closed(client):
+    """(code, reason, who closed first), after messages still to come were read."""
+    try:
+        while True:
+            client.recv(timeout=DEADLINE)
+    except websockets.exceptions.ConnectionClosed as end:
+        assert end.rcvd, f"no Close frame came: {end}"
+        return end.rcvd.code, end.rcvd.reason, "client" if end.rcvd_then_sent is False else "relay"
+
+
+@contextlib.contextmanager
+def browsers(folder):
+    """A function that starts browsers, each of a person of its own (own storage), which end with the context."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    drivers = []
+
+    def start(width=1000, height=700, dark=False):
+        options = webdriver.ChromeOptions()
+        options.binary_location = command("chromium")
+        flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
+                 "disable-background-networking", "disable-component-update", "disable-dev-shm-usage",
+                 "no-proxy-server", f"user-data-dir={folder / f'profile-{len(drivers)}'}"]
+        for flag in flags:
+            options.add_argument(f"--{flag}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options, Service(command("chromedriver")))
+        drivers.append(driver)
+        driver.set_script_timeout(DEADLINE)
+        set_size(driver, width, height)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        return driver
+
+    try:
+        yield start
+    finally:
+        for driver in drivers:
+            driver.quit()
+
+
+def set_size(driver, width, height):
+    """The size of the page itself: a headless window would not get narrower than 500 pixels."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+@pytest.fixture
+def open_browser(tmp_path):
+    """open_browser(width, height, dark) -> a WebDriver, ended with the test."""
+    with browsers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_browser(tmp_path_factory):
+    with browsers(tmp_path_factory.mktemp("browser")) as start:
+        yield start()
+
+
+@pytest.fixture
+def browser(shared_browser):
+    """A WebDriver with one empty window; the browser is shared by tests, its windows are not."""
+    first = shared_browser.current_window_handle
+    shared_browser.get("about:blank")
+    yield shared_browser
+    for handle in shared_browser.window_handles:
+        if handle != first:
+            shared_browser.switch_to.window(handle)
+            shared_browser.close()
+    shared_browser.switch_to.window(first)

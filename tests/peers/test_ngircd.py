@@ -1,0 +1,98 @@
+"""ngIRCd behind the relay: two people meet in a channel."""
+import pytest
+
+from conftest import DEADLINE, address, as_fd_3, closed, command
+
+CONFIG = """
+[Global]
+Name = irc.example.net
+Info = behind a relay
+AdminInfo1 = test
+AdminEMail = admin@irc.example.net
+MotdPhrase = Welcome
+Listen = 127.0.0.1
+[Limits]
+PingTimeout = 1
+PongTimeout = 9
+[Options]
+DNS = no
+Ident = no
+PAM = no
+IncludeDir = {nothing}
+"""
+
+
+@pytest.fixture
+def ngircd(start, listener, tmp_path):
+    """The address of an IRC server."""
+    config = tmp_path / "ngircd.conf"
+    (tmp_path / "nothing").mkdir()
+    config.write_text(CONFIG.format(nothing=tmp_path / "nothing"))
+    argv, popen = as_fd_3(listener, [command("ngircd"), "--nodaemon", "--config", config])
+    start(argv, **popen)
+    return address(listener)
+
+
+class Person:
+    """A client that answers PING, as all must."""
+
+    def __init__(self, connection, nick):
+        self.connection, self.nick, self.pings = connection, nick, 0
+        self.say(f"NICK {nick}")
+        self.say(f"USER {nick} 0 * :{nick} behind a browser")
+        self.hears(" 376 ")
+
+    def say(self, line):
+        self.connection.send(line)
+
+    def hears(self, *words):
+        """The next line that has all of these in it."""
+        while True:
+            line = self.connection.recv(timeout=DEADLINE)
+            assert "\r" not in line and "\n" not in line
+            if line.startswith("PING "):
+                self.pings += 1
+                self.say(line.replace("PING", "PONG", 1))
+            if all(word in line for word in words):
+                return line
+
+
+def test_two_people_talk_in_a_channel_and_one_quits(relay, ngircd):
+    running = relay("--to", ngircd, "--eol", "crlf")
+    ann = Person(running.connect(subprotocols=["text.ircv3.net"]), "ann")
+    bob = Person(running.connect(), "bob")
+    assert ann.connection.subprotocol == "text.ircv3.net"
+    ann.say("JOIN #tea")
+    ann.hears(" 366 ", "#tea")
+    bob.say("JOIN #tea")
+    bob.hears(" 366 ", "#tea")
+    assert ann.hears(" JOIN ").startswith(":bob!")
+    ann.say("PRIVMSG #tea :žluťoučký 🐈")
+    assert bob.hears(" PRIVMSG ").endswith(" PRIVMSG #tea :žluťoučký 🐈")
+    bob.say("PRIVMSG ann :only you\r\nPRIVMSG #tea :all of you\r\n")  # two lines in one message
+    assert ann.hears(" PRIVMSG ").endswith(" PRIVMSG ann :only you")
+    assert ann.hears(" PRIVMSG ").endswith(" PRIVMSG #tea :all of you")
+    bob.say("QUIT :good night")
+    assert "good night" in ann.hears(":bob!", " QUIT ")
+    bob.hears("ERROR ")
+    assert closed(bob.connection) == (1000, "backend closed", "relay")
+
+
+def test_who_closes_the_page_is_seen_leaving(relay, ngircd):
+    running = relay("--to", ngircd, "--eol", "crlf")
+    ann, bob = (Person(running.connect(), nick) for nick in ("ann", "bob"))
+    for person in (ann, bob):
+        person.say("JOIN #tea")
+        person.hears(" 366 ", "#tea")
+    ann.hears(":bob!", " JOIN ")
+    bob.connection.close()
+    ann.hears(":bob!", " QUIT ")
+
+
+def test_who_is_silent_is_pinged_and_stays(relay, ngircd):
+    running = relay("--to", ngircd, "--eol", "crlf")
+    ann = Person(running.connect(), "ann")
+    ann.hears("PING ")  # from the server, after a second
+    assert ann.pings == 1
+    ann.say("VERSION")
+    ann.hears(" 351 ")
