@@ -15,6 +15,7 @@ use crate::error::{StartError, reason};
 use crate::http::{self, Context};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
+use crate::net::readiness;
 use crate::registry::Registry;
 
 /// A bound relay.
@@ -41,6 +42,8 @@ impl Server {
     /// # Errors
     /// [`StartError::Environment`]: what can't be bound or opened, and what to do about it.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        readiness::start()
+            .map_err(|e| StartError::Environment(format!("can't watch sockets: {}", reason(&e))))?;
         let listeners = config
             .listen
             .iter()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -118,7 +118,7 @@ async fn open_unix(path: &Path) -> io::Result<ByteStream> {
             {
                 Timer::after(BUSY_PAUSE).await;
             }
-            connected => return connected.map(ByteStream::unix),
+            connected => return ByteStream::unix(connected?.into_inner()?),
         }
     }
 }
@@ -129,18 +129,18 @@ async fn open_tcp(host: &str, port: u16, limit: Duration) -> io::Result<ByteStre
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => resolve(host, port, limit).await?,
     };
-    Ok(ByteStream::tcp(connect_to_any(&addrs, deadline).await?))
+    connect_to_any(&addrs, deadline).await
 }
 
 /// Connects to the first of the addresses that answers.
-async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Async<TcpStream>> {
+async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<ByteStream> {
     let mut last = io::Error::other("the name has no address");
     for (i, addr) in addrs.iter().enumerate() {
         // What time is left is shared among the addresses left: a first one that swallows packets
         // must not keep the second from its turn.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addrs.len() - i) as u32;
-        match timeout(share, Async::<TcpStream>::connect(*addr)).await {
+        match timeout(share, ByteStream::connect_tcp(*addr)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(e)) => last = e,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -197,7 +197,8 @@ mod tests {
         });
         let addr = |socket: &socket2::Socket| socket.local_addr().unwrap().as_socket().unwrap();
         let addrs = [addr(&refuses), addr(&swallows), addr(&answers)];
-        let connect = || TcpStream::connect_timeout(&addrs[1], Duration::from_millis(100)).ok();
+        let connect =
+            || std::net::TcpStream::connect_timeout(&addrs[1], Duration::from_millis(100)).ok();
         let waiting: Vec<_> = std::iter::from_fn(connect).collect();
         (addrs, (refuses, swallows, answers, waiting))
     }
@@ -218,7 +219,7 @@ mod tests {
             &[swallows, refuses, answers],
         ] {
             let stream = connect(addrs, 1500).unwrap();
-            assert_eq!(stream.get_ref().peer_addr().unwrap(), answers, "{addrs:?}");
+            assert_eq!(stream.peer_addr().unwrap(), answers, "{addrs:?}");
         }
         for (addrs, kind) in [
             (&[refuses][..], io::ErrorKind::ConnectionRefused),

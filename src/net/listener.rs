@@ -88,12 +88,12 @@ impl Listener {
     async fn try_accept(&self) -> io::Result<(ByteStream, PeerAddr)> {
         match &self.socket {
             Socketed::Tcp(tcp) => {
-                let (stream, peer) = tcp.accept().await?;
-                Ok((ByteStream::tcp(stream), peer.into()))
+                let (stream, peer) = tcp.read_with(TcpListener::accept).await?;
+                Ok((ByteStream::tcp(stream)?, peer.into()))
             }
             Socketed::Unix(unix) => {
-                let (stream, _) = unix.accept().await?;
-                Ok((ByteStream::unix(stream), PeerAddr::Unix))
+                let (stream, _) = unix.read_with(UnixListener::accept).await?;
+                Ok((ByteStream::unix(stream)?, PeerAddr::Unix))
             }
         }
     }

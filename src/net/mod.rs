@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod listener;
+pub mod readiness;
 pub mod stream;

@@ -1,15 +1,18 @@
 //! ByteStream: a connected TCP or Unix socket, whichever it is.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_io::Async;
 use futures::io::{AsyncRead, AsyncWrite};
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+
+use super::readiness::Source;
 
 /// How long a TCP connection is silent before the kernel probes it. A peer whose machine vanished
 /// is noticed after this plus [`KEEPALIVE_PROBES`] intervals, also when pings are off.
@@ -17,46 +20,76 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// A connected stream socket in non-blocking mode, registered with the reactor.
+/// A connected stream socket in non-blocking mode, watched for its whole life.
 ///
 /// Reading follows the kernel's word instead of guessing: after a read that did not fill the
 /// buffer the socket is taken to be empty, and the next read waits for an event first. That
 /// saves the `recv` that would only say `EAGAIN`.
 #[derive(Debug)]
 pub struct ByteStream {
+    // Dropped in this order: the descriptor leaves the epoll when it is closed.
     socket: Socket,
-    /// Whether a read may give bytes without waiting for an event first.
-    readable: bool,
+    source: Source,
 }
 
 #[derive(Debug)]
 enum Socket {
-    Tcp(Async<TcpStream>),
-    Unix(Async<UnixStream>),
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 impl ByteStream {
     /// Takes a connected TCP socket; Nagle's algorithm goes off and keepalive on.
     ///
-    /// A socket option that can't be set is no reason to refuse the peer, so failures are ignored
+    /// # Errors
+    /// If it can't be watched. A socket option that can't be set is no reason to refuse the peer
     /// (macOS, for one, gives EINVAL on a connection that was reset meanwhile).
-    pub fn tcp(tcp: Async<TcpStream>) -> Self {
-        let _ = tcp.get_ref().set_nodelay(true);
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_PROBES);
-        let _ = SockRef::from(tcp.get_ref()).set_tcp_keepalive(&keepalive);
-        ByteStream::new(Socket::Tcp(tcp))
+    pub fn tcp(tcp: TcpStream) -> io::Result<Self> {
+        tcp.set_nonblocking(true)?;
+        set_options(&tcp);
+        let source = Source::new(&tcp, true)?;
+        Ok(ByteStream { socket: Socket::Tcp(tcp), source })
     }
 
     /// Takes a connected Unix socket.
-    pub fn unix(unix: Async<UnixStream>) -> Self {
-        ByteStream::new(Socket::Unix(unix))
+    ///
+    /// # Errors
+    /// If it can't be watched.
+    pub fn unix(unix: UnixStream) -> io::Result<Self> {
+        unix.set_nonblocking(true)?;
+        let source = Source::new(&unix, true)?;
+        Ok(ByteStream { socket: Socket::Unix(unix), source })
     }
 
-    fn new(socket: Socket) -> Self {
-        ByteStream { socket, readable: true }
+    /// Connects to a TCP server. There is no limit of time but the kernel's.
+    ///
+    /// # Errors
+    /// As of `connect(2)`.
+    pub async fn connect_tcp(addr: SocketAddr) -> io::Result<Self> {
+        let socket = Domain::for_address(addr);
+        let socket = socket2::Socket::new(socket, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        match socket.connect(&addr.into()) {
+            Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            connected => connected?,
+        }
+        let tcp = TcpStream::from(socket);
+        let source = Source::new(&tcp, false)?;
+        poll_fn(|cx| source.poll_writable(cx)).await;
+        if let Some(error) = tcp.take_error()? {
+            return Err(error);
+        }
+        set_options(&tcp);
+        source.still_readable();
+        Ok(ByteStream { socket: Socket::Tcp(tcp), source })
+    }
+
+    /// Who is at the other end of a TCP connection.
+    #[cfg(test)]
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.peer_addr(),
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Sends our FIN: the peer sees the end of the stream, and we can still read its last words.
@@ -65,8 +98,8 @@ impl ByteStream {
     /// As of `shutdown(2)`; `NotConnected` if the peer has reset the connection.
     pub fn shutdown_write(&self) -> io::Result<()> {
         match &self.socket {
-            Socket::Tcp(tcp) => tcp.get_ref().shutdown(Shutdown::Write),
-            Socket::Unix(unix) => unix.get_ref().shutdown(Shutdown::Write),
+            Socket::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Socket::Unix(unix) => unix.shutdown(Shutdown::Write),
         }
     }
 }
@@ -74,76 +107,76 @@ impl ByteStream {
 impl Socket {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(tcp) => tcp.get_ref().read(buf),
-            Socket::Unix(unix) => unix.get_ref().read(buf),
+            Socket::Tcp(tcp) => (&*tcp).read(buf),
+            Socket::Unix(unix) => (&*unix).read(buf),
         }
     }
 
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(tcp) => tcp.get_ref().write(buf),
-            Socket::Unix(unix) => unix.get_ref().write(buf),
+            Socket::Tcp(tcp) => (&*tcp).write(buf),
+            Socket::Unix(unix) => (&*unix).write(buf),
         }
     }
 
     fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(tcp) => tcp.get_ref().write_vectored(bufs),
-            Socket::Unix(unix) => unix.get_ref().write_vectored(bufs),
-        }
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(tcp) => tcp.poll_readable(cx),
-            Socket::Unix(unix) => unix.poll_readable(cx),
-        }
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(tcp) => tcp.poll_writable(cx),
-            Socket::Unix(unix) => unix.poll_writable(cx),
-        }
-    }
-
-    /// Runs a write until it does not block.
-    fn poll_write_with(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&Self) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            match write(self) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                done => return Poll::Ready(done),
-            }
-            ready!(self.poll_writable(cx))?;
+            Socket::Tcp(tcp) => (&*tcp).write_vectored(bufs),
+            Socket::Unix(unix) => (&*unix).write_vectored(bufs),
         }
     }
 }
 
+impl ByteStream {
+    /// Runs a write until it does not block.
+    fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&Socket) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write(&self.socket) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                done => return Poll::Ready(done),
+            }
+            ready!(self.source.poll_writable(cx));
+        }
+    }
+}
+
+/// Options that every TCP connection should have, on either side.
+fn set_options(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
+}
+
 impl AsyncRead for ByteStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            if !self.readable {
-                ready!(self.socket.poll_readable(cx))?;
-                self.readable = true;
-            }
+            ready!(self.source.poll_readable(cx));
             match self.socket.read(buf) {
                 Ok(n) => {
                     // Zero is the end of the stream, and stays so however often it is asked for.
-                    self.readable = n == buf.len() || n == 0;
+                    if n == buf.len() || n == 0 {
+                        self.source.still_readable();
+                    }
                     return Poll::Ready(Ok(n));
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable = false,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Poll::Ready(Err(e)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => self.source.still_readable(),
+                Err(e) => {
+                    self.source.still_readable();
+                    return Poll::Ready(Err(e));
+                }
             }
         }
     }
@@ -155,7 +188,7 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_write_with(cx, |socket| socket.write(buf))
+        self.poll_write_with(cx, |socket| socket.write(buf))
     }
 
     fn poll_write_vectored(
@@ -163,7 +196,7 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_write_with(cx, |socket| socket.write_vectored(bufs))
+        self.poll_write_with(cx, |socket| socket.write_vectored(bufs))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

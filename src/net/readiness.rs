@@ -1,0 +1,208 @@
+//! Readiness: which sockets can be read or written, told by one edge-triggered epoll for all
+//! sessions.
+//!
+//! async-io arms a socket for one event at a time, so that each message costs an `epoll_ctl`
+//! besides its `recv` and `send`. Here a socket is armed once for its whole life, in an epoll of
+//! our own; that epoll is the one thing that async-io's reactor waits for.
+//!
+//! ```text
+//!   sockets ──(edge-triggered)──▶ our epoll ──(one Async)──▶ async-io's reactor ──▶ driver task
+//!                                                             sessions' wakers ◀──────┘
+//! ```
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll};
+
+use async_io::Async;
+use atomic_waker::AtomicWaker;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use slab::Slab;
+
+/// Events taken from the kernel at once.
+const BATCH: usize = 256;
+
+/// A read may bring bytes.
+const READ: u8 = 1;
+/// A write may be taken.
+const WRITE: u8 = 2;
+/// The peer has ended its stream: no further event will come, so reads are always worth a try.
+const ENDED: u8 = 4;
+
+/// A socket's registration, for as long as it lives. The socket itself is closed by its owner,
+/// which takes it out of the epoll.
+#[derive(Debug)]
+pub struct Source {
+    entry: Arc<Entry>,
+    key: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Unlike its key in the table, never used again: the kernel may still have an event at hand
+    /// for a socket that is closed, and the end of one must not be taken for that of another.
+    id: u64,
+    state: AtomicU8,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+#[derive(Debug)]
+struct Driver {
+    epoll: Async<OwnedFd>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: Slab<Arc<Entry>>,
+    next_id: u32,
+}
+
+impl Table {
+    fn insert(&mut self, state: u8) -> Source {
+        let slot = self.entries.vacant_entry();
+        let key = slot.key();
+        self.next_id = self.next_id.wrapping_add(1);
+        let id = u64::from(self.next_id) << 32 | key as u64;
+        let entry = Arc::new(Entry { id, state: AtomicU8::new(state), ..Entry::default() });
+        slot.insert(entry.clone());
+        Source { entry, key }
+    }
+
+    fn find(&self, id: u64) -> Option<&Entry> {
+        let entry = self.entries.get((id & u64::from(u32::MAX)) as usize)?;
+        (entry.id == id).then_some(entry)
+    }
+}
+
+impl Source {
+    /// Watches a non-blocking socket. `ready` says whether reads and writes are worth a try at
+    /// once, which they are not while a connection is being made.
+    ///
+    /// # Errors
+    /// As of `epoll_ctl(2)`.
+    pub fn new(socket: impl AsFd, ready: bool) -> io::Result<Self> {
+        let driver = driver()?;
+        let source = lock(&driver.table).insert(if ready { READ | WRITE } else { 0 });
+        let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&driver.epoll, socket, EventData::new_u64(source.entry.id), events)?;
+        Ok(source)
+    }
+
+    /// Ready when a read is worth a try. It uses the readiness up: whoever has not read all there
+    /// is says so by [`still_readable`](Self::still_readable).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.entry.poll(READ, &self.entry.reader, cx)
+    }
+
+    /// Ready when a write is worth a try, likewise.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.entry.poll(WRITE, &self.entry.writer, cx)
+    }
+
+    /// There is more to read.
+    pub fn still_readable(&self) {
+        self.entry.state.fetch_or(READ, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Ok(driver) = driver() {
+            lock(&driver.table).entries.remove(self.key);
+        }
+    }
+}
+
+impl Entry {
+    fn poll(&self, what: u8, waker: &AtomicWaker, cx: &mut Context<'_>) -> Poll<()> {
+        // Used up before the system call, never after: an event that comes in between stays.
+        if self.take(what) {
+            return Poll::Ready(());
+        }
+        waker.register(cx.waker());
+        if self.take(what) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn take(&self, what: u8) -> bool {
+        let lasting = if what == READ { ENDED } else { 0 };
+        let state = self.state.load(Ordering::Acquire);
+        state & lasting != 0
+            || state & what != 0 && self.state.fetch_and(!what, Ordering::AcqRel) & what != 0
+    }
+
+    fn tell(&self, events: EventFlags) {
+        let mut state = 0;
+        if events.intersects(EventFlags::RDHUP | EventFlags::HUP) {
+            state |= ENDED | READ;
+        }
+        if events.intersects(EventFlags::IN | EventFlags::ERR) {
+            state |= READ;
+        }
+        if events.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
+            state |= WRITE;
+        }
+        self.state.fetch_or(state, Ordering::AcqRel);
+        if state & READ != 0 {
+            self.reader.wake();
+        }
+        if state & WRITE != 0 {
+            self.writer.wake();
+        }
+    }
+}
+
+/// Starts what every socket needs, so that a failure is one of the start.
+///
+/// # Errors
+/// As of `epoll_create1(2)`.
+pub fn start() -> io::Result<()> {
+    driver().map(drop)
+}
+
+/// The one driver, started when it is first asked for.
+fn driver() -> io::Result<&'static Driver> {
+    static DRIVER: OnceLock<Result<Driver, io::ErrorKind>> = OnceLock::new();
+    let driver = DRIVER.get_or_init(|| {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|e| e.kind())?;
+        let epoll = Async::new(epoll).map_err(|e| e.kind())?;
+        async_std::task::spawn(drive());
+        Ok(Driver { epoll, table: Mutex::default() })
+    });
+    driver.as_ref().map_err(|kind| (*kind).into())
+}
+
+async fn drive() {
+    let Ok(driver) = driver() else { return };
+    loop {
+        if let Err(error) = driver.epoll.readable().await {
+            tracing::error!(%error, "can't wait for sockets");
+            return;
+        }
+        driver.tell_all();
+    }
+}
+
+impl Driver {
+    /// Passes on what the kernel has to tell now.
+    fn tell_all(&self) {
+        let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; BATCH];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) else { return };
+        let table = lock(&self.table);
+        for event in events {
+            if let Some(entry) = table.find(event.data.u64()) {
+                entry.tell(event.flags);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
