@@ -48,6 +48,9 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How long a connection that was answered for the last time may take to hang up.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Bytes of a path that the log shows: no client should fill a disk with one request.
+const LONGEST_LOGGED: usize = 200;
+
 /// A file built into the program.
 #[derive(Debug)]
 pub struct Page {
@@ -123,7 +126,7 @@ pub async fn serve(
             drop(subprotocol);
             let began = Instant::now();
             let (config, control) = (context.config.session.clone(), registration.control.clone());
-            let session = Session::new(io, &early, backend, config, subject.id, control).await;
+            let session = Session::new(io, &early, backend, config, subject.id, control);
             drop(early);
             let (reason, counts) = session.run().await;
             drop(permit);
@@ -238,6 +241,11 @@ async fn answer(
         }
         Ok(()) => page(&request, context).await,
     };
+    if let Ok(response) = &answered
+        && (response.status() == StatusCode::FORBIDDEN || response.status().is_server_error())
+    {
+        subject.refused(&path, response.status().as_u16(), "the file can't be read");
+    }
     answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
         refusal.response()
@@ -248,7 +256,12 @@ async fn answer(
 /// (C1 controls, marks that turn the direction of text) are commands to a terminal, and the JSON
 /// format leaves them as they are.
 fn shown(request: &Request<Incoming>) -> String {
-    utf8_percent_encode(request.uri().path(), CONTROLS).to_string()
+    let mut path = utf8_percent_encode(request.uri().path(), CONTROLS).to_string();
+    if path.len() > LONGEST_LOGGED {
+        path.truncate(LONGEST_LOGGED);
+        path.push('…');
+    }
+    path
 }
 
 fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Refusal> {

@@ -8,7 +8,8 @@ use async_tungstenite::tungstenite::error::ProtocolError;
 use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Bytes, Error, Message};
-use futures::{Sink, Stream};
+use futures::io::{AsyncRead, AsyncWrite};
+use futures::{FutureExt, Sink, Stream};
 
 use super::wire::Wire;
 use crate::error::{CloseReason, reason};
@@ -17,7 +18,7 @@ use crate::net::stream::ByteStream;
 
 /// tungstenite's read buffer: it is allocated at once and zeroed anew at every read, so that the
 /// library's default of 128 KiB costs four times as much per small message.
-const READ_BUFFER: usize = 4096;
+const READ_BUFFER: usize = 512;
 
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
@@ -28,58 +29,100 @@ const EOL: usize = 2;
 /// A WebSocket client. tungstenite is the authority on the protocol; messages down are encoded
 /// straight into the [`Wire`]'s buffer.
 #[derive(Debug)]
-pub struct Client {
-    ws: WebSocketStream<Wire>,
+pub struct Client<S = ByteStream> {
+    ws: WebSocketStream<Wire<S>>,
     /// The longest message, in bytes, for what is said when one is longer.
     max_message: usize,
     /// Whether a Close frame was queued: then no other frame may follow (RFC 6455, section 5.5.1).
     closing: bool,
 }
 
-/// What came from a client.
+/// What came of a frame.
 #[derive(Debug)]
-pub enum Incoming {
+enum Incoming {
     /// A whole text message.
     Text(async_tungstenite::tungstenite::Utf8Bytes),
     /// A whole binary message.
     Binary(Bytes),
-    /// A ping or pong; pings are answered already.
+    /// No message: a ping (answered already), a pong, a fragment.
     Control,
     /// Nothing more will come, and why.
     End(CloseReason),
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Takes over the connection once the 101 is written; `early` is what was read behind the
     /// request's head, the first frames.
-    pub async fn new(io: ByteStream, early: &[u8], max_message: usize) -> Self {
+    pub fn new(io: S, early: &[u8], max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // The wire takes everything at once, so tungstenite's own buffer never fills. The
             // bound is there all the same, as a wall around what can't happen.
             .write_buffer_size(0)
-            .max_write_buffer_size(READ_BUFFER)
+            .max_write_buffer_size(4096)
             .max_message_size(Some(max_message + EOL))
             .max_frame_size(Some(max_message + EOL));
-        let wire = Wire::new(io);
-        let ws =
-            WebSocketStream::from_partially_read(wire, early.to_vec(), Role::Server, Some(config));
-        Client { ws: ws.await, max_message, closing: false }
+        let wire = Wire::new(io, early.to_vec());
+        // Asynchronous in form only: it reads nothing.
+        let ws = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config));
+        let ws = ws.now_or_never().expect("it waits for nothing");
+        Client { ws, max_message, closing: false }
     }
 
     /// The connection's books: what waits, since when.
-    pub fn wire(&mut self) -> &mut Wire {
+    pub fn wire(&mut self) -> &mut Wire<S> {
         self.ws.get_mut()
     }
 
-    /// The next message. Not to be called again after an [`Incoming::End`].
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
-        Poll::Ready(match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
+    /// Passes on the messages that one read brings, in order; ready with the reason when nothing
+    /// more will come (it is not to be called again then), else with `None`. Plain frames are
+    /// taken straight from the bytes read; everything else is tungstenite's.
+    ///
+    /// What `take` objects to is such a reason too.
+    pub fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut impl FnMut(Payload<'_>) -> Result<(), CloseReason>,
+    ) -> Poll<Option<CloseReason>> {
+        if !self.wire().is_handed() {
+            let max = self.max_message + EOL;
+            let plain = self.wire().poll_plain(cx, max, |is_text, bytes| {
+                if !is_text {
+                    return take(Payload::Binary(bytes));
+                }
+                match simdutf8::basic::from_utf8(bytes) {
+                    Ok(text) => take(Payload::Text(text)),
+                    Err(_) => Err(CloseReason::InvalidUtf8),
+                }
+            });
+            match ready!(plain) {
+                Err(reason) => return Poll::Ready(Some(reason)),
+                Ok(false) => return Poll::Ready(None),
+                Ok(true) => {}
+            }
+        }
+        let taken = match ready!(self.poll_next(cx)) {
+            Incoming::Text(text) => take(Payload::Text(&text)),
+            Incoming::Binary(bytes) => take(Payload::Binary(&bytes)),
+            Incoming::Control => Ok(()),
+            Incoming::End(reason) => Err(reason),
+        };
+        Poll::Ready(taken.err())
+    }
+
+    /// The next message of the frame that was handed to tungstenite.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        let next = match Pin::new(&mut self.ws).poll_next(cx) {
+            // All of the frame is taken, and it was no message yet: a fragment.
+            Poll::Pending if !self.wire().is_handed() => return Poll::Ready(Incoming::Control),
+            next => ready!(next),
+        };
+        // Pongs and Close replies leave at once, not at the next frame that is tungstenite's.
+        let _ = Pin::new(&mut self.ws).poll_flush(cx);
+        Poll::Ready(match next {
             Some(Ok(Message::Text(text))) => Incoming::Text(text),
             Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
             Some(Ok(Message::Close(frame))) => {
-                // tungstenite has its reply ready and hands it over when it is polled again.
-                let _ = Pin::new(&mut self.ws).poll_flush(cx);
                 self.closing = true;
                 Incoming::End(CloseReason::ClientClosed(frame.map(|f| f.code.into())))
             }
@@ -152,3 +195,7 @@ impl Client {
         self.ws.get_mut().poll_drain(cx)
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

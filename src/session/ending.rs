@@ -8,20 +8,17 @@ use async_std::future::timeout;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
-use super::client::{Client, Incoming};
+use super::client::Client;
 use super::up::Up;
-use super::{Session, scratch};
+use super::{BATCHES, Session, scratch};
 use crate::backend::BackendIo;
 use crate::error::CloseReason;
 use crate::net::stream::ByteStream;
 
-/// Messages that are read past in one go before other sessions get their turn.
-const MESSAGES: usize = 1024;
-
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
 /// it and our FIN; both at the same time, as neither should wait for the other.
-pub async fn end(session: Session, reason: &CloseReason) {
-    let Session { client, backend, up, config, .. } = session;
+pub async fn end(session: Box<Session>, reason: &CloseReason) {
+    let Session { client, backend, up, config, .. } = *session;
     // A client that is reading gets all that the backend said before the end, however long that
     // takes; one that is being closed for not reading gets one more chance, and no more.
     let patience = match (reason, config.limits.write_timeout) {
@@ -38,7 +35,7 @@ pub async fn end(session: Session, reason: &CloseReason) {
 /// Completes a handshake only to close it: `--refuse close`. A page's script can read a close
 /// reason, but never an HTTP status.
 pub async fn refuse(io: ByteStream, early: &[u8], why: &str, close_timeout: Duration) {
-    let mut client = Client::new(io, early, 0).await;
+    let mut client = Client::new(io, early, 0);
     // 1013 Try Again Later (IANA's registry of close codes).
     client.close_with(CloseCode::Again, why);
     finish_client(client, true, close_timeout, close_timeout).await;
@@ -113,11 +110,11 @@ fn poll_deliver(cx: &mut Context<'_>, client: &mut Client, expects_close: &mut b
 
 /// Reads on, past what the client was still saying, to its Close or its end.
 fn poll_close_reply(cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
-    for _ in 0..MESSAGES {
-        match client.poll_next(cx) {
+    for _ in 0..BATCHES {
+        match client.poll_messages(cx, &mut |_| Ok(())) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Incoming::End(_)) => return Poll::Ready(()),
-            Poll::Ready(_) => {}
+            Poll::Ready(Some(_)) => return Poll::Ready(()),
+            Poll::Ready(None) => {}
         }
     }
     cx.waker().wake_by_ref();

@@ -4,6 +4,7 @@
 mod client;
 mod down;
 mod ending;
+mod frame;
 pub mod keepalive;
 mod scratch;
 mod tap;
@@ -39,8 +40,9 @@ const BATCHES: usize = 8;
 ///
 /// ```text
 ///             ┌──────────────── Session: one task ────────────────┐
-///   client ──▶│ Wire ─▶ tungstenite ─▶ Encoder ─▶ buf ───────────▶│──▶ backend
-///          ◀──│ Wire ◀─ frames ◀────── Decoder ◀─ scratch ◀───────│◀──
+///   client ──▶│ Wire ─▶ plain frames ──┬▶ Encoder ─▶ buf ────────▶│──▶ backend
+///             │      └▶ tungstenite ───┘                          │
+///          ◀──│ Wire ◀─ frames ◀──────── Decoder ◀─ scratch ◀─────│◀──
 ///             └────────── Keepalive (one timer) · Tap ────────────┘
 /// ```
 #[derive(Debug)]
@@ -62,18 +64,18 @@ pub struct Session {
 impl Session {
     /// Joins a client whose 101 is written to an open backend. `early` is what the client sent
     /// behind its request; `id` is for the log.
-    pub async fn new(
+    pub fn new(
         client: ByteStream,
         early: &[u8],
         backend: BackendIo,
         config: Arc<SessionConfig>,
         id: u64,
         control: Arc<Control>,
-    ) -> Self {
+    ) -> Box<Self> {
         let limits = config.limits;
         let decoder = config.framing.decoder();
-        Session {
-            client: Client::new(client, early, config.max_line).await,
+        Box::new(Session {
+            client: Client::new(client, early, config.max_line),
             backend,
             up: Up::new(config.framing.encoder()),
             down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
@@ -84,11 +86,11 @@ impl Session {
             control,
             waker: None,
             config,
-        }
+        })
     }
 
     /// Relays until something ends it, tells both sides, and waits for them to take it.
-    pub async fn run(mut self) -> (CloseReason, Counts) {
+    pub async fn run(mut self: Box<Self>) -> (CloseReason, Counts) {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
         let counts = self.tap.counts();
         // Boxed, as it is needed once and an idle session should not hold room for it.
@@ -163,5 +165,16 @@ impl Session {
         let now = ready!(Pin::new(&mut self.timer).poll(cx));
         self.armed = None;
         Poll::Ready(self.keepalive.due(now.max(Instant::now()), &seen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most sessions are idle most of the time, and there are ten thousand of them.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Session>() <= 1024, "{} bytes", size_of::<Session>());
     }
 }

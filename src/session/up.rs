@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncWrite;
 
-use super::client::{Client, Incoming};
+use super::client::Client;
 use super::{BATCHES, Direction, Tap};
 use crate::error::{CloseReason, reason};
 use crate::framing::{Encoder, Payload};
@@ -84,15 +84,10 @@ impl Up {
         // Only replies count, not the lines that wait beside them: a client that does not read for
         // a while may go on sending.
         while self.buf.len() - self.sent < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
-            let encoded = match client.poll_next(cx) {
+            match client.poll_messages(cx, &mut |payload| self.encode(payload, tap)) {
                 Poll::Pending => return Gathered::Everything,
-                Poll::Ready(Incoming::Control) => continue,
-                Poll::Ready(Incoming::End(reason)) => return Gathered::End(reason),
-                Poll::Ready(Incoming::Text(text)) => self.encode(Payload::Text(&text), tap),
-                Poll::Ready(Incoming::Binary(bytes)) => self.encode(Payload::Binary(&bytes), tap),
-            };
-            if let Err(reason) = encoded {
-                return Gathered::End(reason);
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(reason)) => return Gathered::End(reason),
             }
         }
         Gathered::Enough

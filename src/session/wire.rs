@@ -4,31 +4,43 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use async_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use futures::io::{AsyncRead, AsyncWrite};
 
+use super::frame::{self, Stop};
+use super::scratch::{self, CHUNK};
 use crate::net::stream::ByteStream;
 
-/// Reads in a row after which other sessions get their turn: as much as the pumps move in one, at
-/// 4 KiB a read.
-const READS: usize = 128;
+/// Bytes read in a row after which other sessions get their turn. Lines come to a pause before
+/// that, when enough wait for the backend; pongs and fragments make nothing that could.
+const TURN: usize = 4 * CHUNK;
 
 /// The client's socket, with the frames that wait to leave.
 #[derive(Debug)]
-pub struct Wire {
-    io: ByteStream,
+pub struct Wire<S = ByteStream> {
+    io: S,
+    /// Bytes that came but were not understood yet, from `seen` on. Most of the time none: plain
+    /// frames are taken straight from the thread's read buffer.
+    inbox: Vec<u8>,
+    seen: usize,
+    /// How many bytes tungstenite may take: what is left of the frame that was handed to it.
+    handed: u64,
+    /// Whether a message in fragments is under way, so that all frames are tungstenite's.
+    fragmented: bool,
     out: Vec<u8>,
     /// How much of `out` has left already.
     sent: usize,
     /// How much of `out`, at most, is tungstenite's: pongs, which a client can have made without
     /// end.
     replies: usize,
-    /// Reads in a row that gave bytes.
-    reads: usize,
+    /// How reading failed: the kernel tells an error once.
+    end: Option<io::Error>,
+    /// Bytes read in a row.
+    turn: usize,
     last_read: Instant,
     /// Since when the client has taken nothing of what waits; `None` if nothing waits.
     stalled_since: Option<Instant>,
@@ -37,15 +49,20 @@ pub struct Wire {
     broken: bool,
 }
 
-impl Wire {
-    /// Takes over a client's socket once the 101 is written.
-    pub fn new(io: ByteStream) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Takes over a client's socket once the 101 is written; `early` came with the request.
+    pub fn new(io: S, early: Vec<u8>) -> Self {
         Wire {
             io,
+            inbox: early,
+            seen: 0,
+            handed: 0,
+            fragmented: false,
             out: Vec::new(),
             sent: 0,
             replies: 0,
-            reads: 0,
+            end: None,
+            turn: 0,
             last_read: Instant::now(),
             stalled_since: None,
             broken: false,
@@ -61,9 +78,88 @@ impl Wire {
         self.out.extend_from_slice(payload);
     }
 
+    /// Whether tungstenite is to read on: it has not got all of the frame that it was given.
+    pub fn is_handed(&self) -> bool {
+        self.handed > 0
+    }
+
+    /// Passes on the plain messages that are there: what waits, else one read from the socket.
+    /// Ready with whether a frame was then handed to tungstenite.
+    ///
+    /// # Errors
+    /// What `take` objects to: nothing may be read after that.
+    pub fn poll_plain<E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+        mut take: impl FnMut(bool, &[u8]) -> Result<(), E>,
+    ) -> Poll<Result<bool, E>> {
+        let waiting = self.inbox.len() - self.seen;
+        if waiting > 0 {
+            let (used, stop) = self.understand_inbox(max, &mut take)?;
+            self.skip(used);
+            if stop || used > 0 {
+                return Poll::Ready(Ok(stop));
+            }
+        }
+        // What is left of it, if anything, is less than a header.
+        scratch::with(|chunk| {
+            let short = self.inbox.len() - self.seen;
+            chunk[..short].copy_from_slice(&self.inbox[self.seen..]);
+            let read = ready!(self.poll_socket(cx, &mut chunk[short..]));
+            let n = match read {
+                Ok(n) if n > 0 => n,
+                // The end, one way or another, is tungstenite's to tell too.
+                end => {
+                    self.end = end.err();
+                    self.handed = u64::MAX;
+                    return Poll::Ready(Ok(true));
+                }
+            };
+            let all = &mut chunk[..short + n];
+            let (used, stop) = self.understand(all, max, &mut take)?;
+            self.seen = 0;
+            self.inbox = all[used..].to_vec();
+            Poll::Ready(Ok(stop))
+        })
+    }
+
+    /// Runs over the frames of `buf`; gives the bytes used, and whether a frame was handed over.
+    fn understand<E>(
+        &mut self,
+        buf: &mut [u8],
+        max: usize,
+        take: &mut impl FnMut(bool, &[u8]) -> Result<(), E>,
+    ) -> Result<(usize, bool), E> {
+        // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
+        let max = if self.fragmented { None } else { Some(max) };
+        let (used, stop) = frame::run(buf, max, take)?;
+        let Stop::Other(handed) = stop else { return Ok((used, false)) };
+        self.handed = handed.len;
+        self.fragmented = handed.opens.unwrap_or(self.fragmented);
+        Ok((used, true))
+    }
+
+    fn understand_inbox<E>(
+        &mut self,
+        max: usize,
+        take: &mut impl FnMut(bool, &[u8]) -> Result<(), E>,
+    ) -> Result<(usize, bool), E> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let understood = self.understand(&mut inbox[self.seen..], max, take);
+        self.inbox = inbox;
+        understood
+    }
+
     /// Bytes that wait to leave.
     pub fn queued(&self) -> usize {
         self.out.len() - self.sent
+    }
+
+    /// What waits to leave.
+    #[cfg(test)]
+    pub fn waiting(&self) -> &[u8] {
+        &self.out[self.sent..]
     }
 
     /// Bytes among them that answer what the client sent, at most.
@@ -122,11 +218,13 @@ impl Wire {
             self.sent = 0;
         }
     }
+}
 
+impl Wire {
     /// Reads and throws away until the client's FIN, so that what it still sends does not turn
     /// our close into a reset that overtakes the last line (RFC 9293, section 3.6.1).
     pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        super::scratch::poll_discard(cx, &mut self.io)
+        scratch::poll_discard(cx, &mut self.io)
     }
 
     /// Sends our FIN.
@@ -138,32 +236,66 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        // tungstenite reads on for as long as there is something, unseen by the pump while no
-        // message is complete: others would wait for a flood of fragments to end.
-        if self.reads == READS {
-            self.reads = 0;
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads from the socket, unless it is the others' turn.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.turn >= TURN {
+            self.turn = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
-            self.reads = 0;
+            self.turn = 0;
             return Poll::Pending;
         };
         let n = read?;
-        self.reads += 1;
+        self.turn += n;
         self.last_read = Instant::now();
         Poll::Ready(Ok(n))
     }
 }
 
+impl<S> Wire<S> {
+    /// The next `n` bytes of the inbox are done with.
+    fn skip(&mut self, n: usize) {
+        self.seen += n;
+        if self.seen == self.inbox.len() {
+            self.inbox = Vec::new();
+            self.seen = 0;
+        }
+    }
+}
+
+/// tungstenite's view: the frame that was handed to it, and not a byte beyond.
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.handed == 0 {
+            return Poll::Pending;
+        }
+        let most = usize::try_from(self.handed).unwrap_or(usize::MAX).min(buf.len());
+        if let Some(error) = self.end.take() {
+            return Poll::Ready(Err(error));
+        }
+        let waiting = &self.inbox[self.seen..];
+        let n = if waiting.is_empty() {
+            ready!(self.poll_socket(cx, &mut buf[..most]))?
+        } else {
+            let n = most.min(waiting.len());
+            buf[..n].copy_from_slice(&waiting[..n]);
+            self.skip(n);
+            n
+        };
+        self.handed -= n as u64;
+        Poll::Ready(Ok(n))
+    }
+}
+
 /// Writing never blocks: whoever reads from the client first looks at [`Wire::queued`].
-impl AsyncWrite for Wire {
+impl<S: Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -1,0 +1,238 @@
+//! Any bytes from a client, cut anyhow, come to the same as with tungstenite alone: the same
+//! messages, the same replies, the same end.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
+use async_tungstenite::tungstenite::{Error, Message};
+use futures::io::{AsyncRead, AsyncWrite};
+use futures::task::noop_waker;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// The longest message of these tests.
+const MAX: usize = 300;
+
+/// A client that says these pieces, each in a read of its own, and hangs up.
+struct Pieces(VecDeque<Vec<u8>>);
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(piece) = self.0.front_mut() else { return Poll::Ready(Ok(0)) };
+        let n = piece.len().min(buf.len());
+        buf[..n].copy_from_slice(&piece[..n]);
+        piece.drain(..n);
+        if piece.is_empty() {
+            self.0.pop_front();
+        }
+        Poll::Ready(Ok(n))
+    }
+}
+
+/// The replies stay in the wire's buffer.
+impl AsyncWrite for Pieces {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// What both sides of the comparison come to.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    messages: Vec<(bool, Vec<u8>)>,
+    replies: Vec<u8>,
+    end: CloseReason,
+}
+
+/// What the client makes of it.
+fn ours(early: &[u8], pieces: Vec<Vec<u8>>) -> Outcome {
+    let mut client = Client::new(Pieces(pieces.into()), early, MAX);
+    let waker = noop_waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut messages = Vec::new();
+    loop {
+        let polled = client.poll_messages(&mut cx, &mut |payload| {
+            let is_text = matches!(payload, Payload::Text(_));
+            messages.push((is_text, payload.as_bytes().to_vec()));
+            Ok(())
+        });
+        match polled {
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(end)) => {
+                let replies = client.wire().waiting().to_vec();
+                return Outcome { messages, replies, end };
+            }
+            Poll::Pending => panic!("it waits for a client that has hung up"),
+        }
+    }
+}
+
+/// What tungstenite makes of it alone, reading all at once.
+fn tungstenites(bytes: &[u8]) -> Outcome {
+    struct Duplex<'a>(&'a [u8], Vec<u8>);
+    impl Read for Duplex<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buf)
+        }
+    }
+    impl Write for Duplex<'_> {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.1.write(buf)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX + EOL))
+        .max_frame_size(Some(MAX + EOL));
+    let stream = Duplex(bytes, Vec::new());
+    let mut ws = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
+    let mut messages = Vec::new();
+    let end = loop {
+        match ws.read() {
+            Ok(Message::Text(text)) => messages.push((true, text.as_bytes().to_vec())),
+            Ok(Message::Binary(bytes)) => messages.push((false, bytes.to_vec())),
+            Ok(Message::Close(frame)) => {
+                break CloseReason::ClientClosed(frame.map(|f| f.code.into()));
+            }
+            Ok(_) => {}
+            Err(error) => break explain(error),
+        }
+    };
+    // What was queued leaves, as far as the connection's state lets it.
+    let _ = ws.flush();
+    let Duplex(_, replies) = ws.into_inner();
+    Outcome { messages, replies, end }
+}
+
+/// The meaning of tungstenite's errors, by a client that has nothing else to do.
+fn explain(error: Error) -> CloseReason {
+    let nobody = Pieces(VecDeque::new());
+    Client::new(nobody, b"", MAX).explain(error)
+}
+
+/// A frame as RFC 6455, section 5.2, has it, right or wrong.
+fn frame(first: u8, masked: bool, form: u8, payload: &[u8]) -> Vec<u8> {
+    let mask_bit = if masked { 0x80 } else { 0 };
+    let mut out = vec![first];
+    match (form, payload.len()) {
+        (0, n) if n < 126 => out.push(mask_bit | n as u8),
+        (0 | 1, n) => {
+            out.push(mask_bit | 126);
+            out.extend((n as u16).to_be_bytes());
+        }
+        (_, n) => {
+            out.push(mask_bit | 127);
+            out.extend((n as u64).to_be_bytes());
+        }
+    }
+    let mask: [u8; 4] = if masked { [7, 77, 177, 17] } else { [0; 4] };
+    if masked {
+        out.extend(mask);
+    }
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        6 => "\\PC{0,40}".prop_map(String::into_bytes),
+        1 => "[a-ü]{100,200}".prop_map(String::into_bytes),
+        1 => vec(any::<u8>(), 0..20),
+        1 => vec(any::<u8>(), 290..310),
+        1 => Just(vec![0x03, 0xe8]),
+        1 => Just(b"\x03\xe8bye".to_vec()),
+    ]
+}
+
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        12 => Just(0x81u8),
+        6 => Just(0x82),
+        3 => Just(0x89),
+        2 => Just(0x8a),
+        2 => Just(0x01),
+        2 => Just(0x00),
+        2 => Just(0x80),
+        1 => Just(0x88),
+        1 => any::<u8>(),
+    ];
+    let form = prop_oneof![20 => Just(0u8), 1 => Just(1), 1 => Just(2)];
+    (first, prop::bool::weighted(0.98), form, payload())
+        .prop_map(|(first, masked, form, payload)| frame(first, masked, form, &payload))
+}
+
+fn cut(bytes: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
+    let mut rest = bytes;
+    let mut pieces = Vec::new();
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, later) = rest.split_at((*size).min(rest.len()));
+        pieces.push(piece.to_vec());
+        rest = later;
+    }
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames_come_to_the_same_however_cut(
+        frames in vec(any_frame(), 0..12),
+        garbage in vec(any::<u8>(), 0..8),
+        early in 0usize..200,
+        sizes in vec(1usize..400, 1..6),
+    ) {
+        let mut bytes = frames.concat();
+        bytes.extend(&garbage);
+        let (early, rest) = bytes.split_at(early.min(bytes.len()));
+        prop_assert_eq!(ours(early, cut(rest, &sizes)), tungstenites(&bytes));
+    }
+
+    #[test]
+    fn so_does_garbage(bytes in vec(any::<u8>(), 0..60), sizes in vec(1usize..20, 1..4)) {
+        prop_assert_eq!(ours(b"", cut(&bytes, &sizes)), tungstenites(&bytes));
+    }
+}
+
+#[test]
+fn cut_at_every_byte() {
+    let frames = [
+        frame(0x81, true, 0, "zwölf".as_bytes()),
+        frame(0x89, true, 0, b"ping"),
+        frame(0x01, true, 0, b"in "),
+        frame(0x89, true, 0, b""),
+        frame(0x80, true, 0, b"fragments"),
+        frame(0x82, true, 1, &[0xff; 130]),
+        frame(0x81, true, 0, b""),
+        frame(0x88, true, 0, b"\x03\xe8bye"),
+    ];
+    let bytes = frames.concat();
+    let want = tungstenites(&bytes);
+    assert_eq!(want.messages.len(), 4);
+    for at in 0..=bytes.len() {
+        let (one, two) = bytes.split_at(at);
+        assert_eq!(ours(b"", vec![one.to_vec(), two.to_vec()]), want, "cut at {at}");
+        assert_eq!(ours(one, vec![two.to_vec()]), want, "early up to {at}");
+    }
+    assert_eq!(ours(b"", cut(&bytes, &[1])), want);
+}
