@@ -18,6 +18,8 @@ use argh::FromArgs;
     error_code(1, "can't start: port taken, file unreadable …"),
     error_code(2, "the command line is wrong")
 )]
+// argh shows these texts as they stand, brackets of IPv6 addresses and all.
+#[allow(rustdoc::broken_intra_doc_links)]
 pub struct Args {
     /// listen on this port on all interfaces, IPv4 and IPv6; 0 picks a free one
     #[argh(option, arg_name = "n")]

@@ -11,7 +11,7 @@
 //! Where things are:
 //! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
-//! - [`net`] is bytes: listeners, streams, addresses.
+//! - [`net`] is bytes: listeners, streams, addresses, and who tells that a socket is ready.
 //! - [`http`] is what is said before the 101.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.

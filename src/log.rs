@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::backend::Backend;
 use crate::error::CloseReason;
@@ -27,11 +28,21 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr. A second call changes nothing.
-pub fn start(config: LogConfig) {
+/// Lines that may wait for a reader of stderr before further ones are dropped.
+const WAITING_LINES: usize = 16 * 1024;
+
+/// Starts logging to stderr, on a thread of its own: a reader that does not read (a stuck pipe)
+/// must not stop the relay. What waits is written when the guard is dropped. A second call
+/// changes nothing.
+pub fn start(config: LogConfig) -> WorkerGuard {
+    let (stderr, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(std::io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_max_level(config.level)
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         // It would tell by eprintln!, which panics: a log that nobody reads any more (a pipe whose
         // reader has gone) must not end sessions.
         .log_internal_errors(false)
@@ -41,6 +52,7 @@ pub fn start(config: LogConfig) {
         LogFormat::Text => lines.try_init_text(),
         LogFormat::Json => lines.json().flatten_event(true).try_init_text(),
     };
+    guard
 }
 
 /// Both formats end in the same call, of different types.

@@ -37,7 +37,7 @@ fn start() -> Result<(), StartError> {
 }
 
 fn run(args: &Args) -> Result<(), StartError> {
-    log::start(config::log_config(args)?);
+    let _guard = log::start(config::log_config(args)?);
     raise_file_limit();
     match &args.command {
         None => {

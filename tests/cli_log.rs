@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::process::Command;
 
 use async_tungstenite::tungstenite::Message;
 use serde_json::Value;
-use support::{Backend, Relay, handshake, relay_to};
+use support::{Backend, Relay, echo, handshake, relay_to, start};
 
 const UP: &str = "payload-up-\u{1b}[31m\u{202e}\"quoted\"";
 const DOWN: &str = "payload-down-\u{1b}[31m\u{9b}2J";
@@ -130,4 +132,26 @@ fn levels() {
             assert!(!log.iter().any(|line| line.contains(hidden)), "{level}: {log:#?}");
         }
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("log");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Open for both, so that it has a reader, and is full after 64 KiB.
+    let _reader = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let mut command = Command::new("sh");
+    let script = r#"fifo=$1; shift; exec "$@" 2>"$fifo""#;
+    command.args(["-c", script, "sh"]).arg(&fifo).arg(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0", "--trace", "--to", &echo().to_string()]);
+    let mut relay = start(command);
+    for _ in 0..50 {
+        let mut client = relay.connect("/");
+        let line = "x".repeat(1000);
+        client.send(&line);
+        assert_eq!(client.recv(), line);
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.wait_exit().code(), Some(0));
 }
