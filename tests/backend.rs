@@ -4,8 +4,9 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Instant;
 
 use support::{Backend, Refusing, echo, handshake, relay};
 use tempfile::TempDir;
@@ -52,6 +53,16 @@ fn greet_one(path: &Path) -> std::thread::JoinHandle<Vec<u8>> {
     })
 }
 
+/// Waits until nobody listens at `path`. A process that another test is just starting holds all
+/// that is open here, this listener too, until it becomes its program.
+fn wait_refused(path: &Path) {
+    let end = Instant::now() + support::DEADLINE;
+    while UnixStream::connect(path).is_ok() {
+        assert!(Instant::now() < end, "somebody still listens");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_unix_socket() {
     let dir = TempDir::new().unwrap();
@@ -75,6 +86,7 @@ fn a_unix_socket() {
         // The FIN reaches the server through a Unix socket too.
         assert_eq!(server.join().unwrap(), b"one\ntwo\n");
 
+        wait_refused(&path);
         let gone = relay.http(&handshake("/", ""));
         assert_eq!(gone.status, 502);
         assert_eq!(gone.text(), format!("backend {to}: connection refused\n"));

@@ -1,0 +1,217 @@
+//! Relay: the real binary on a free port, its output read as it comes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use async_tungstenite::tungstenite;
+use async_tungstenite::tungstenite::client::{IntoClientRequest, client_with_config};
+use async_tungstenite::tungstenite::handshake::client::Response;
+
+use super::client::Client;
+use super::http::HttpResponse;
+use super::{DEADLINE, Steady, timed};
+
+/// A running relay, ended with the test.
+pub struct Relay {
+    child: Child,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    log: Receiver<String>,
+    out: Receiver<String>,
+    /// Lines of the log that were read so far.
+    pub seen: Vec<String>,
+}
+
+/// Starts wsrelay on a free port of 127.0.0.1 with these options besides.
+pub fn relay(options: &[&str]) -> Relay {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0"]).args(options);
+    start(command)
+}
+
+/// Starts wsrelay in front of `backend`, with these options besides.
+pub fn relay_to(backend: SocketAddr, options: &[&str]) -> Relay {
+    let to = backend.to_string();
+    let mut all = vec!["--to", &to];
+    all.extend_from_slice(options);
+    relay(&all)
+}
+
+/// Starts a prepared command and waits until it listens.
+pub fn start(mut command: Command) -> Relay {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("wsrelay starts");
+    let out = lines_of(child.stdout.take().unwrap());
+    let log = lines_of(child.stderr.take().unwrap());
+    let Ok(first) = out.recv_timeout(DEADLINE) else {
+        let said: Vec<_> = log.try_iter().collect();
+        panic!("wsrelay did not come up: {said:?}");
+    };
+    let addr = first
+        .strip_prefix("listening on ws://")
+        .unwrap_or_else(|| panic!("unexpected first line: {first:?}"));
+    Relay { addr: addr.parse().expect("an address"), child, log, out, seen: Vec::new() }
+}
+
+fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+impl Relay {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name: "TERM", "INT", "HUP".
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let done = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
+    /// Waits for a line of the log that contains every one of `words`; gives it back.
+    pub fn wait_log(&mut self, words: &[&str]) -> String {
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+        if let Some(line) = self.seen.iter().find(|line| has_all(line)) {
+            return line.clone();
+        }
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if has_all(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("no line with {words:?} in the log: {:#?}", self.seen)
+                }
+            }
+        }
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait works") {
+                return status;
+            }
+            assert!(Instant::now() < end, "wsrelay does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Resident memory now, in bytes.
+    pub fn rss(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// A WebSocket client at `path`.
+    pub fn connect(&self, path: &str) -> Client {
+        self.connect_with(path, &[]).0
+    }
+
+    /// A WebSocket client that sends these headers besides, and the response it got.
+    pub fn connect_with(&self, path: &str, headers: &[(&str, &str)]) -> (Client, Response) {
+        let mut request = format!("ws://{}{path}", self.addr).into_client_request().unwrap();
+        for (name, value) in headers {
+            let name: tungstenite::http::HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (ws, response) =
+            client_with_config(request, Steady(self.tcp()), None).unwrap_or_else(|e| panic!("{e}"));
+        (Client(ws), response)
+    }
+
+    /// A plain TCP connection to the relay.
+    pub fn tcp(&self) -> TcpStream {
+        timed(TcpStream::connect(self.addr).expect("the relay accepts"))
+    }
+
+    /// Sends a request as it stands, and reads the response to its end (or, for a 101, its head).
+    pub fn http(&self, request: &str) -> HttpResponse {
+        let mut tcp = self.tcp();
+        tcp.write_all(request.as_bytes()).unwrap();
+        HttpResponse::read(&mut tcp)
+    }
+
+    /// A GET of `path` with these headers besides.
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        self.http(&(request + "\r\n"))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.seen.extend(self.log.try_iter());
+            eprintln!("the relay's log:\n{}", self.seen.join("\n"));
+        }
+    }
+}
+
+impl Relay {
+    /// Open descriptors now.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+}
+
+/// Runs wsrelay with a command line that makes it end by itself.
+pub fn run(args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    let child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("wsrelay starts");
+    let pid = child.id();
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    receiver.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        let _ = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
+        panic!("wsrelay {args:?} does not end");
+    })
+}
+
+impl Relay {
+    /// The next line on stdout; the first was read at the start.
+    pub fn stdout_line(&self) -> String {
+        self.out.recv_timeout(DEADLINE).expect("another line on stdout")
+    }
+
+    /// Waits for the process to end, and gives back all that it logged.
+    pub fn log_to_end(&mut self) -> &[String] {
+        self.wait_exit();
+        self.seen.extend(self.log.iter());
+        &self.seen
+    }
+}
