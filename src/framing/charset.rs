@@ -3,6 +3,7 @@
 use std::fmt;
 
 use encoding_rs::{DecoderResult, EncoderResult, Encoding, ISO_2022_JP, UTF_8};
+use memchr::memrchr;
 
 /// A charset in which an end of line is the one byte `\n`, named by a WHATWG label. UTF-8 unless told otherwise.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,11 +37,19 @@ impl Charset {
         self.0 == UTF_8
     }
 
+    /// The lines of `chunk` up to its last end of line, if all of them are the same in UTF-8; else nothing.
+    #[inline]
+    pub(super) fn whole_lines(self, chunk: &[u8]) -> &str {
+        let end = if self.is_utf8() { memrchr(b'\n', chunk) } else { None };
+        let lines = end.and_then(|end| simdutf8::basic::from_utf8(&chunk[..=end]).ok());
+        lines.unwrap_or_default()
+    }
+
     /// `line` itself as text, if it is the same in UTF-8.
     #[inline]
     pub(super) fn as_text(self, line: &[u8]) -> Option<&str> {
         if self.is_utf8() || self.is_plain_ascii(line) {
-            std::str::from_utf8(line).ok()
+            simdutf8::basic::from_utf8(line).ok()
         } else {
             None
         }

@@ -81,6 +81,8 @@ impl Down {
         tap: &mut Tap,
     ) -> Result<(), FramingError> {
         let mut lines = 0;
+        // A header takes the place of an end of line: two bytes for one or two.
+        client.wire().reserve(chunk.len() + chunk.len() / 32 + 16);
         let mut messages = self.decoder.push(chunk);
         let outcome = loop {
             match messages.next() {

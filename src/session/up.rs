@@ -17,6 +17,9 @@ use crate::net::stream::ByteStream;
 /// Bytes that may wait for the backend before we stop reading the client.
 const ENOUGH: usize = 64 * 1024;
 
+/// Room for what waits for the backend, at first: many lines come together, and one takes no more.
+const FIRST: usize = 4096;
+
 /// Replies (pongs) that may wait for a client that does not read before we stop reading it too.
 const ENOUGH_REPLIES: usize = 64 * 1024;
 
@@ -95,6 +98,9 @@ impl Up {
 
     fn encode(&mut self, payload: Payload<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
         tap.see(Direction::Up, &payload);
+        if self.buf.capacity() == 0 {
+            self.buf.reserve(FIRST);
+        }
         let before = self.buf.len();
         let lines = self.encoder.encode(payload, &mut self.buf).map_err(CloseReason::Framing)?;
         tap.count(Direction::Up, lines, self.buf.len() - before);

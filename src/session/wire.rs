@@ -69,12 +69,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// Makes room for as many bytes, so that the frames of one read need no more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
     /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
     pub fn queue(&mut self, opcode: OpCode, payload: &[u8]) {
-        let header = FrameHeader { opcode, ..FrameHeader::default() };
-        let len = payload.len() as u64;
-        self.out.reserve(header.len(len) + payload.len());
-        header.format(len, &mut self.out).expect("writing to a Vec can't fail");
+        if let (Ok(len @ 0..=125), OpCode::Data(_)) = (u8::try_from(payload.len()), opcode) {
+            // Most lines are short, and then the header is its two bytes.
+            self.out.extend_from_slice(&[0x80 | u8::from(opcode), len]);
+        } else {
+            let header = FrameHeader { opcode, ..FrameHeader::default() };
+            header
+                .format(payload.len() as u64, &mut self.out)
+                .expect("writing to a Vec can't fail");
+        }
         self.out.extend_from_slice(payload);
     }
 
