@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::{ListenAddr, LocalAddr, PeerAddr};
-use super::stream::ByteStream;
+use super::stream::{ByteStream, set_options};
 
 /// Connections that the kernel completes for us before we accept them. Listeners of the standard
 /// library and async-std stop at 128; a page reload by a thousand browsers needs more.
@@ -88,15 +90,22 @@ impl Listener {
     async fn try_accept(&self) -> io::Result<(ByteStream, PeerAddr)> {
         match &self.socket {
             Socketed::Tcp(tcp) => {
-                let (stream, peer) = tcp.read_with(TcpListener::accept).await?;
-                Ok((ByteStream::tcp(stream)?, peer.into()))
+                let (stream, peer) = tcp.read_with(accept_ready).await?;
+                let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
+                let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
+                Ok((ByteStream::tcp(stream.into())?, peer.into()))
             }
             Socketed::Unix(unix) => {
-                let (stream, _) = unix.read_with(UnixListener::accept).await?;
-                Ok((ByteStream::unix(stream)?, PeerAddr::Unix))
+                let (stream, _) = unix.read_with(accept_ready).await?;
+                Ok((ByteStream::unix(stream.into())?, PeerAddr::Unix))
             }
         }
     }
+}
+
+/// Accepts a connection that is non-blocking from the start, which saves a system call.
+fn accept_ready(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
 }
 
 impl Drop for Listener {
@@ -137,6 +146,7 @@ fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
         socket.set_only_v6(only_v6)?;
     }
     socket.set_reuse_address(true)?;
+    set_options(SockRef::from(&socket));
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Async::new(socket.into())
@@ -166,5 +176,24 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match probe.connect(&socket2::SockAddr::unix(path)?) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         _ => Err(io::Error::other("another program listens there: stop it, or give another path")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_have_their_listeners_options() {
+        let addr = ListenAddr::Exact(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let mut listener = Listener::bind(&addr).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().connectable().unwrap());
+        let client = client.unwrap();
+        let (stream, peer) = async_std::task::block_on(listener.accept());
+        assert_eq!(peer, client.local_addr().unwrap().into());
+        let socket = SockRef::from(stream.as_tcp());
+        assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     }
 }

@@ -39,24 +39,21 @@ enum Socket {
 }
 
 impl ByteStream {
-    /// Takes a connected TCP socket; Nagle's algorithm goes off and keepalive on.
+    /// Takes an accepted TCP socket, non-blocking already. Its options are its listener's, see
+    /// [`set_options`].
     ///
     /// # Errors
-    /// If it can't be watched. A socket option that can't be set is no reason to refuse the peer
-    /// (macOS, for one, gives EINVAL on a connection that was reset meanwhile).
+    /// If it can't be watched.
     pub fn tcp(tcp: TcpStream) -> io::Result<Self> {
-        tcp.set_nonblocking(true)?;
-        set_options(&tcp);
         let source = Source::new(&tcp, true)?;
         Ok(ByteStream { socket: Socket::Tcp(tcp), source })
     }
 
-    /// Takes a connected Unix socket.
+    /// Takes a connected Unix socket, non-blocking already.
     ///
     /// # Errors
     /// If it can't be watched.
     pub fn unix(unix: UnixStream) -> io::Result<Self> {
-        unix.set_nonblocking(true)?;
         let source = Source::new(&unix, true)?;
         Ok(ByteStream { socket: Socket::Unix(unix), source })
     }
@@ -78,17 +75,16 @@ impl ByteStream {
         if let Some(error) = tcp.take_error()? {
             return Err(error);
         }
-        set_options(&tcp);
-        source.still_readable();
+        set_options(SockRef::from(&tcp));
         Ok(ByteStream { socket: Socket::Tcp(tcp), source })
     }
 
-    /// Who is at the other end of a TCP connection.
+    /// The socket, if it is TCP.
     #[cfg(test)]
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+    pub fn as_tcp(&self) -> &TcpStream {
         match &self.socket {
-            Socket::Tcp(tcp) => tcp.peer_addr(),
-            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Socket::Tcp(tcp) => tcp,
+            Socket::Unix(_) => panic!("not TCP"),
         }
     }
 
@@ -145,14 +141,17 @@ impl ByteStream {
     }
 }
 
-/// Options that every TCP connection should have, on either side.
-fn set_options(tcp: &TcpStream) {
-    let _ = tcp.set_nodelay(true);
+/// Options that every TCP connection should have: Nagle's algorithm off and keepalive on. Set on a
+/// listener, they are those of every connection that it accepts (Linux hands them down).
+///
+/// One that can't be set is no reason to refuse the peer.
+pub fn set_options(socket: SockRef<'_>) {
+    let _ = socket.set_tcp_nodelay(true);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
 impl AsyncRead for ByteStream {
