@@ -158,8 +158,14 @@ pub fn log_config(args: &Args) -> Result<LogConfig, StartError> {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
+    let level = choice("--log-level", &args.log_level, Level::INFO, &levels)?;
+    if args.trace && level < Level::INFO {
+        return usage(
+            "--trace logs what passes as information: add --log-level info, or drop --trace",
+        );
+    }
     Ok(LogConfig {
-        level: choice("--log-level", &args.log_level, Level::INFO, &levels)?,
+        level,
         format: choice(
             "--log-format",
             &args.log_format,
@@ -321,6 +327,16 @@ mod tests {
         assert_eq!(config.handshake.timeout, Duration::from_secs(10));
         assert_eq!(config.handshake.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_trace_that_nobody_would_see_is_refused() {
+        let with = |level: &str| {
+            let log_level = Some(level.to_owned());
+            log_config(&Args { trace: true, log_level, ..Args::default() })
+        };
+        assert!(with("warn").unwrap_err().to_string().contains("--log-level info"));
+        assert!(with("info").is_ok() && with("debug").is_ok());
     }
 
     #[test]
