@@ -16,8 +16,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use atomic_waker::AtomicWaker;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -25,6 +26,9 @@ use slab::Slab;
 
 /// Events taken from the kernel at once.
 const BATCH: usize = 256;
+
+/// Between two attempts to wait, when the kernel refuses.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A read may bring bytes.
 const READ: u8 = 1;
@@ -109,6 +113,12 @@ impl Source {
     pub fn still_readable(&self) {
         self.entry.state.fetch_or(READ, Ordering::AcqRel);
     }
+
+    /// A read would have had to wait: whatever was told, it is not at its end. The kernel does not
+    /// say the one and then the other; if it ever did, the reader would turn in a circle.
+    pub fn not_ended(&self) {
+        self.entry.state.fetch_and(!ENDED, Ordering::AcqRel);
+    }
 }
 
 impl Drop for Source {
@@ -181,8 +191,9 @@ async fn drive() {
     let Ok(driver) = driver() else { return };
     loop {
         if let Err(error) = driver.epoll.readable().await {
-            tracing::error!(%error, "can't wait for sockets");
-            return;
+            // Short of memory, perhaps. Every session hangs on this task, so it never gives up.
+            tracing::error!(%error, "can't wait for sockets, will try again");
+            Timer::after(PAUSE).await;
         }
         driver.tell_all();
     }

@@ -170,7 +170,7 @@ impl AsyncRead for ByteStream {
                     }
                     return Poll::Ready(Ok(n));
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.source.not_ended(),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => self.source.still_readable(),
                 Err(e) => {
                     self.source.still_readable();
