@@ -1,0 +1,255 @@
+//! The driver: starts a fresh backend, relay and load for each run, round after round.
+
+use crate::{
+    load::{Order, Outcome, Traffic},
+    peers::{Peer, Places, fill},
+    procs,
+    workloads::Workload,
+};
+use rustix::process::{Pid, Signal, WaitOptions};
+use serde::Serialize;
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Below the ports that Linux gives to outgoing connections, which might take one that a relay is about to bind.
+const FIRST_PORT: u16 = 20_001;
+const LAST_PORT: u16 = 32_000;
+
+/// Longest wait for a program to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// Between two looks at something that can't be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What came of one run.
+#[derive(Serialize)]
+pub struct Run {
+    pub round: usize,
+    pub workload: &'static str,
+    pub peer: &'static str,
+    pub outcome: Option<Outcome>,
+    /// Why it counts for nothing.
+    pub failed: Option<String>,
+}
+
+pub struct Bench {
+    pub places: Places,
+    pub scratch: PathBuf,
+    /// Measured seconds of a run.
+    pub secs: f64,
+    /// The CPUs of the relay and of the load, where there are two.
+    pub cpus: Option<[usize; 2]>,
+    next_port: u16,
+}
+
+/// A process group that ends with this value.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(group) = Pid::from_raw(self.0.id() as i32) else { return };
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        let _ = self.0.wait();
+        // Its orphans are ours: hundreds that are still dying would disturb the next run.
+        while rustix::process::waitpgid(group, WaitOptions::empty()).is_ok() {}
+    }
+}
+
+impl Bench {
+    pub fn new(places: Places, scratch: PathBuf, secs: f64, cpus: Option<[usize; 2]>) -> Self {
+        Bench { places, scratch, secs, cpus, next_port: FIRST_PORT }
+    }
+
+    /// One run.
+    pub fn run(&mut self, round: usize, workload: &'static Workload, peer: &'static Peer) -> Run {
+        let done = self.measure(workload, peer);
+        let failed = match &done {
+            Ok(outcome) => failure(outcome, workload.traffic),
+            Err(why) => Some(why.clone()),
+        };
+        Run { round, workload: workload.name, peer: peer.name, outcome: done.ok(), failed }
+    }
+
+    fn measure(&mut self, workload: &Workload, peer: &Peer) -> Result<Outcome, String> {
+        let program = self.places.find(peer)?;
+        let mode = serde_json::to_string(&workload.backend).expect("a name");
+        let own = own_program();
+        let words = [
+            own.clone(),
+            "backend".into(),
+            mode.trim_matches('"').into(),
+            workload.line.to_string(),
+        ];
+        let mut backend = self.start(&words, 1, "backend", Stdio::piped())?;
+        let mut line = String::new();
+        let stdout = backend.0.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("backend: {error}"))?;
+        let backend_port: u16 = line.trim().parse().map_err(|_| "the backend did not start")?;
+
+        let relay = program
+            .map(|program| self.start_relay(peer, &program.to_string_lossy(), backend_port))
+            .transpose()?;
+        let idle = workload.traffic == Traffic::Idle;
+        let order = Order {
+            traffic: workload.traffic,
+            wire: peer.wire,
+            port: relay.as_ref().map_or(backend_port, |(_, port)| *port),
+            sessions: workload.sessions.min(peer.most_sessions),
+            senders: workload.senders,
+            window: workload.window,
+            line: workload.line,
+            warmup: 0.2,
+            secs: if idle { 0.3 } else { self.secs },
+            patience: if idle { 30.0 } else { 5.0 },
+            relay: relay.as_ref().map(|(group, _)| group.0.id()),
+            backend: backend.0.id(),
+        };
+        let limit = Duration::from_secs_f64(2.0 * order.patience + order.warmup + order.secs + 5.0);
+        let order = serde_json::to_string(&order).expect("plain data");
+        let mut load = self.start(&[own, "load".into(), order], 1, "load", Stdio::piped())?;
+        let begin = Instant::now();
+        while load.0.try_wait().map_err(|error| error.to_string())?.is_none() {
+            if begin.elapsed() > limit {
+                return Err(format!("not done in {} s", limit.as_secs()));
+            }
+            sleep(LOOK_AGAIN);
+        }
+        let mut said = String::new();
+        load.0
+            .stdout
+            .take()
+            .expect("a pipe")
+            .read_to_string(&mut said)
+            .map_err(|error| error.to_string())?;
+        serde_json::from_str(&said).map_err(|_| format!("the load failed: {}", self.log("load")))
+    }
+
+    fn start_relay(
+        &mut self,
+        peer: &Peer,
+        program: &str,
+        backend_port: u16,
+    ) -> Result<(Group, u16), String> {
+        let port = self.free_port()?;
+        let config = self.scratch.join("config");
+        let (port_text, backend_text) = (port.to_string(), backend_port.to_string());
+        let config_text = config.to_string_lossy().into_owned();
+        let values = [("port", &*port_text), ("backend", &backend_text), ("config", &config_text)];
+        fs::write(&config, fill(peer.config, &values))
+            .map_err(|error| format!("{config_text}: {error}"))?;
+        let mut words = vec![program.to_owned()];
+        words.extend(peer.command[1..].iter().map(|word| fill(word, &values)));
+        let log = File::create(self.log_path(peer.name)).map_err(|error| error.to_string())?;
+        let mut group = self.start(&words, 0, peer.name, log.into())?;
+        let begin = Instant::now();
+        while !procs::is_listening(port) {
+            let ended = group.0.try_wait().map_err(|error| error.to_string())?.is_some();
+            if ended || begin.elapsed() > START {
+                return Err(format!("did not start: {}", self.log(peer.name)));
+            }
+            sleep(LOOK_AGAIN);
+        }
+        Ok((group, port))
+    }
+
+    /// Starts a program on the relay's (0) or the load's (1) CPU, to die when this process does.
+    fn start(
+        &self,
+        words: &[String],
+        cpu: usize,
+        name: &str,
+        stdout: Stdio,
+    ) -> Result<Group, String> {
+        let log = File::options().create(true).append(true).open(self.log_path(name));
+        let log = log.map_err(|error| format!("{}: {error}", self.scratch.display()))?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(cpus) = self.cpus {
+            command.args(["taskset", "-c", &cpus[cpu].to_string()]);
+        }
+        command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(log).process_group(0);
+        command.spawn().map(Group).map_err(|error| format!("{}: {error}", words[0]))
+    }
+
+    fn log_path(&self, name: &str) -> PathBuf {
+        self.scratch.join(format!("{name}.log"))
+    }
+
+    /// The last line that a program wrote.
+    fn log(&self, name: &str) -> String {
+        let text = fs::read(self.log_path(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        text.lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing")
+            .trim()
+            .to_owned()
+    }
+
+    fn free_port(&mut self) -> Result<u16, String> {
+        for _ in FIRST_PORT..LAST_PORT {
+            let port = self.next_port;
+            self.next_port = if port + 1 < LAST_PORT { port + 1 } else { FIRST_PORT };
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(format!("no free port from {FIRST_PORT} to {LAST_PORT}"))
+    }
+}
+
+fn own_program() -> String {
+    std::env::current_exe()
+        .map_or_else(|_| "/proc/self/exe".into(), |path| path.to_string_lossy().into_owned())
+}
+
+/// Why a run counts for nothing: a line was lost, changed, doubled or misplaced, a session failed, or nothing happened.
+pub fn failure(outcome: &Outcome, traffic: Traffic) -> Option<String> {
+    let broken =
+        outcome.missing + outcome.out_of_order + outcome.bad_lines + outcome.lost_sessions as u64;
+    if broken > 0 {
+        let counts = [
+            (outcome.lost_sessions as u64, "sessions lost"),
+            (outcome.missing, "lines missing"),
+            (outcome.out_of_order, "out of order"),
+            (outcome.bad_lines, "not as sent"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        return Some(format!(
+            "{} ({})",
+            counts.join(", "),
+            outcome.first_error.as_deref().unwrap_or("?")
+        ));
+    }
+    (traffic != Traffic::Idle && outcome.down == 0).then(|| "no line arrived".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_proves_nothing_has_failed() {
+        let good = Outcome { sessions: 1, up: 5, down: 5, ..Outcome::default() };
+        assert_eq!(failure(&good, Traffic::Echo), None);
+        assert!(
+            failure(&Outcome { missing: 1, ..good.clone() }, Traffic::Echo)
+                .unwrap()
+                .contains("1 lines missing")
+        );
+        assert!(failure(&Outcome { lost_sessions: 1, ..good.clone() }, Traffic::Echo).is_some());
+        assert!(failure(&Outcome { out_of_order: 1, ..good.clone() }, Traffic::Echo).is_some());
+        assert!(failure(&Outcome { bad_lines: 1, ..good }, Traffic::Echo).is_some());
+        assert!(failure(&Outcome::default(), Traffic::Echo).is_some());
+        assert_eq!(failure(&Outcome::default(), Traffic::Idle), None);
+    }
+}

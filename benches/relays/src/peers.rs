@@ -1,0 +1,216 @@
+//! The relays that are measured: how each is started, what its clients speak, and where it comes from.
+
+use crate::wire::Wire;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+pub struct Peer {
+    pub name: &'static str,
+    pub wire: Wire,
+    /// Program and arguments; `{port}`, `{backend}` and `{config}` are filled in. Nothing: no relay at all.
+    pub command: &'static [&'static str],
+    /// Another program that it runs.
+    pub helper: Option<&'static str>,
+    /// Contents of `{config}`, filled in likewise.
+    pub config: &'static str,
+    /// The most sessions that it is asked to hold.
+    pub most_sessions: usize,
+    pub install: &'static str,
+    /// Commands that say its version; `{program}` and `{dir}`, where that lies, are filled in.
+    pub versions: &'static [&'static [&'static str]],
+}
+
+/// All others are compared with this one.
+pub const REFERENCE: &str = "haproxy";
+
+const NO_LIMIT: usize = usize::MAX;
+
+const HAPROXY: &str = "\
+global
+    nbthread 1
+    maxconn 9800
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen relay
+    bind 127.0.0.1:{port}
+    server backend 127.0.0.1:{backend}
+";
+
+pub const PEERS: &[Peer] = &[
+    Peer {
+        name: "direct",
+        wire: Wire::Tcp,
+        command: &[],
+        helper: None,
+        config: "",
+        most_sessions: NO_LIMIT,
+        install: "",
+        versions: &[],
+    },
+    Peer {
+        name: REFERENCE,
+        wire: Wire::Tcp,
+        command: &["haproxy", "-db", "-f", "{config}"],
+        helper: None,
+        config: HAPROXY,
+        most_sessions: 9_700,
+        install: "Debian package haproxy",
+        versions: &[&["{program}", "-v"]],
+    },
+    Peer {
+        name: "wsrelay",
+        wire: Wire::Lines,
+        command: &[
+            "wsrelay",
+            "--listen",
+            "127.0.0.1:{port}",
+            "--to",
+            "127.0.0.1:{backend}",
+            "--log-level",
+            "error",
+        ],
+        helper: None,
+        config: "",
+        most_sessions: NO_LIMIT,
+        install: "cargo build --release",
+        versions: &[&["{program}", "--version"]],
+    },
+    // A process and four descriptors for each session.
+    Peer {
+        name: "websocketd+nc",
+        wire: Wire::Lines,
+        command: &[
+            "websocketd",
+            "--address=127.0.0.1",
+            "--port={port}",
+            "--loglevel=fatal",
+            "nc",
+            "127.0.0.1",
+            "{backend}",
+        ],
+        helper: Some("nc"),
+        config: "",
+        most_sessions: 1_000,
+        install: "Debian packages websocketd and netcat-openbsd",
+        versions: &[&["{program}", "--version"], &["dpkg-query", "-W", "netcat-openbsd"]],
+    },
+    // Its option to take the end of line off a message damages lines when two arrive in one read: so bytes it is.
+    Peer {
+        name: "websocat",
+        wire: Wire::Bytes,
+        command: &[
+            "websocat",
+            "-t",
+            "-E",
+            "-B",
+            "131072",
+            "ws-l:127.0.0.1:{port}",
+            "tcp:127.0.0.1:{backend}",
+        ],
+        helper: None,
+        config: "",
+        most_sessions: NO_LIMIT,
+        install: "cargo install --locked websocat@1.14.1",
+        versions: &[&["{program}", "--version"]],
+    },
+    Peer {
+        name: "wstcp",
+        wire: Wire::Bytes,
+        command: &[
+            "wstcp",
+            "--log-level",
+            "error",
+            "--bind-addr",
+            "127.0.0.1:{port}",
+            "127.0.0.1:{backend}",
+        ],
+        helper: None,
+        config: "",
+        most_sessions: NO_LIMIT,
+        install: "cargo install --locked wstcp@0.2.1",
+        versions: &[&["{program}", "--version"]],
+    },
+    // Its select() knows no descriptor above 1023, and it keeps two for each session.
+    Peer {
+        name: "websockify",
+        wire: Wire::Bytes,
+        command: &["websockify", "127.0.0.1:{port}", "127.0.0.1:{backend}"],
+        helper: None,
+        config: "",
+        most_sessions: 400,
+        install: "pip install websockify==0.13.0",
+        versions: &[&[
+            "{dir}/python",
+            "-c",
+            "from importlib.metadata import version as v; print('websockify', v('websockify'))",
+        ]],
+    },
+];
+
+/// Replaces each `{name}` in `text`.
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    values
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+/// Where programs are looked for.
+pub struct Places {
+    pub wsrelay: PathBuf,
+    /// What `scripts/bench` installed.
+    pub peers: PathBuf,
+}
+
+impl Places {
+    /// The program of `peer`, or why it can't be run.
+    pub fn find(&self, peer: &Peer) -> Result<Option<PathBuf>, String> {
+        let Some(&program) = peer.command.first() else { return Ok(None) };
+        let found = if peer.name == "wsrelay" {
+            Some(self.wsrelay.clone()).filter(|path| path.is_file())
+        } else {
+            self.look_for(program)
+        };
+        if found.is_some() && peer.helper.is_none_or(|helper| self.look_for(helper).is_some()) {
+            return Ok(found);
+        }
+        let failed = std::fs::read_to_string(self.peers.join(format!("{}.failed", peer.name)));
+        let why = failed.unwrap_or_else(|_| "not tried".into());
+        Err(format!("not installed ({}): {}", peer.install, why.trim()))
+    }
+
+    fn look_for(&self, program: &str) -> Option<PathBuf> {
+        let own = ["bin", "venv/bin"].map(|dir| self.peers.join(dir));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        // Daemons lie in sbin, which not everybody's PATH has.
+        let everywhere =
+            own.into_iter().chain(std::env::split_paths(&path)).chain(["/usr/sbin".into()]);
+        everywhere.map(|dir| dir.join(program)).find(|path| path.is_file())
+    }
+}
+
+/// What `peer` says its version is.
+pub fn version(peer: &Peer, program: &Path) -> String {
+    let (program, dir) =
+        (program.to_string_lossy(), program.parent().unwrap_or(Path::new("")).to_string_lossy());
+    let said = peer.versions.iter().map(|command| {
+        let words: Vec<String> = command
+            .iter()
+            .map(|word| fill(word, &[("program", &program), ("dir", &dir)]))
+            .collect();
+        first_line(&words).unwrap_or_else(|| "unknown".into())
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// The first line that a command prints.
+pub fn first_line(words: &[String]) -> Option<String> {
+    let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output().ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    let line = String::from_utf8_lossy(&text).lines().next()?.trim().replace('\t', " ");
+    Some(line.split(" - https").next().unwrap_or(&line).to_owned())
+}

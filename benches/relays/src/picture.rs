@@ -1,0 +1,134 @@
+//! The picture: for each workload, how many times HAProxy's cost every relay has, on a logarithmic scale.
+
+use crate::summary::Chart;
+use plotters::{
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+use std::{error::Error, path::Path};
+
+const WIDTH: i32 = 1000;
+const LEFT: i32 = 250;
+const RIGHT: i32 = 200;
+const TOP: i32 = 90;
+const BAR: i32 = 15;
+const GAP: i32 = 14;
+const INK: RGBColor = RGBColor(34, 34, 34);
+const FAINT: RGBColor = RGBColor(221, 221, 221);
+
+/// Okabe and Ito's colours, which colour-blind people can tell apart; names stand beside the bars all the same.
+fn colour(peer: &str) -> RGBColor {
+    match peer {
+        "wsrelay" => RGBColor(0, 114, 178),
+        "websocketd+nc" => RGBColor(213, 94, 0),
+        "websocat" => RGBColor(0, 158, 115),
+        "wstcp" => RGBColor(204, 121, 167),
+        "websockify" => RGBColor(230, 159, 0),
+        _ => RGBColor(136, 136, 136),
+    }
+}
+
+/// Ratios to pixels.
+struct Scale {
+    least: f64,
+    most: f64,
+}
+
+impl Scale {
+    /// One and all that is to be shown lie on it.
+    fn new(ratios: impl Iterator<Item = f64>) -> Self {
+        let (least, most) = ratios.fold((0.8, 2.0), |(least, most): (f64, f64), ratio| {
+            (least.min(ratio), most.max(ratio))
+        });
+        Scale { least: least.max(1e-3), most: most.min(1e5) * 1.1 }
+    }
+
+    fn x(&self, ratio: f64) -> i32 {
+        let share =
+            (ratio.clamp(self.least, self.most) / self.least).ln() / (self.most / self.least).ln();
+        LEFT + (share * f64::from(WIDTH - LEFT - RIGHT)).round() as i32
+    }
+
+    /// 1, 2 and 5 times the powers of ten, or the powers alone if it is a long scale.
+    fn ticks(&self) -> Vec<f64> {
+        let steps: &[f64] = if self.most / self.least > 200.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let all = (-3..=5).flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+        all.filter(|tick| (self.least..=self.most).contains(tick)).collect()
+    }
+}
+
+fn text(size: i32, colour: RGBColor, h: HPos) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&colour).pos(Pos::new(h, VPos::Center))
+}
+
+/// Writes the picture to `path`.
+pub fn draw(chart: &Chart, path: &Path) -> Result<(), Box<dyn Error>> {
+    let rows: i32 =
+        chart.groups.iter().map(|group| group.bars.len().max(1) as i32 * BAR + GAP).sum();
+    let bottom = TOP + rows;
+    let height = bottom + 40 + 18 * chart.absent.len() as i32;
+    let root = SVGBackend::new(path, (WIDTH as u32, height as u32)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let scale = Scale::new(
+        chart.groups.iter().flat_map(|group| &group.bars).filter_map(|(_, bar)| bar.ratio),
+    );
+
+    let label = |words: &str, x: i32, y: i32, style: TextStyle<'static>| {
+        root.draw(&Text::new(words.to_owned(), (x, y), style))
+    };
+    label("Cost as a multiple of HAProxy's", 16, 24, text(22, INK, HPos::Left))?;
+    label(
+        "HAProxy (mode tcp) = 1×; logarithmic; shorter is better, left of the line is less than HAProxy",
+        16,
+        48,
+        text(13, INK, HPos::Left),
+    )?;
+    for tick in scale.ticks() {
+        let (x, one) = (scale.x(tick), tick == 1.0);
+        let style = if one { INK.stroke_width(2) } else { FAINT.stroke_width(1) };
+        root.draw(&PathElement::new(vec![(x, TOP - 8), (x, bottom)], style))?;
+        label(&format!("{tick}×"), x, TOP - 18, text(12, INK, HPos::Center))?;
+    }
+    let mut y = TOP;
+    for group in &chart.groups {
+        label(&group.title, 16, y + BAR / 2, text(14, INK, HPos::Left))?;
+        for (peer, bar) in &group.bars {
+            let middle = y + BAR / 2;
+            let mut words = peer.to_string();
+            let mut end = scale.x(1.0);
+            if let Some(ratio) = bar.ratio {
+                let start = scale.x(ratio.min(1.0));
+                end = scale.x(ratio.max(1.0));
+                let corners = [(start, y + 1), (end.max(start + 1), y + BAR - 2)];
+                root.draw(&Rectangle::new(corners, colour(peer).filled()))?;
+                words += &format!(" {ratio:.2}×");
+            }
+            if let Some(remark) = &bar.remark {
+                words += &format!(": {remark}");
+            }
+            label(&words, end + 6, middle, text(12, INK, HPos::Left))?;
+            y += BAR;
+        }
+        y += GAP + if group.bars.is_empty() { BAR } else { 0 };
+    }
+    for (at, why) in chart.absent.iter().enumerate() {
+        label(why, 16, bottom + 20 + 18 * at as i32, text(12, INK, HPos::Left))?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_is_logarithmic_and_holds_everything() {
+        let scale = Scale::new([0.5, 50.0].into_iter());
+        let step = scale.x(2.0) - scale.x(1.0);
+        assert!((scale.x(4.0) - scale.x(2.0) - step).abs() <= 1);
+        assert!(scale.x(0.5) >= LEFT && scale.x(50.0) <= WIDTH - RIGHT);
+        assert!(scale.ticks().contains(&1.0));
+        assert!(scale.x(f64::INFINITY) <= WIDTH - RIGHT);
+    }
+}

@@ -1,0 +1,308 @@
+//! All that was measured, on what, and the tables made of it.
+
+use crate::{
+    bench::{Bench, Run},
+    load::{Outcome, Traffic},
+    peers::{self, Peer},
+    summary::{self, Figure},
+    workloads::Workload,
+};
+use serde::Serialize;
+use std::fmt::Write;
+
+#[derive(Serialize)]
+pub struct Report {
+    pub date: String,
+    pub machine: String,
+    pub kernel: String,
+    pub cpus: String,
+    /// Open files of a process.
+    pub files: u64,
+    pub rounds: usize,
+    pub secs_per_run: f64,
+    pub seconds: f64,
+    pub peers: Vec<PeerReport>,
+    pub runs: Vec<Run>,
+}
+
+#[derive(Serialize)]
+pub struct PeerReport {
+    pub name: &'static str,
+    pub version: String,
+    pub command: String,
+    pub most_sessions: usize,
+    /// Why it was not measured.
+    pub absent: Option<String>,
+}
+
+/// CPUs that programs outside the measurement took, from which on its times are doubtful.
+const NOISE: f64 = 0.1;
+
+type Column<'a> = (&'a str, Box<dyn Fn(&str) -> String + 'a>);
+
+impl Report {
+    pub fn new(
+        bench: &Bench,
+        peers: &[&'static Peer],
+        workloads: &[&Workload],
+        rounds: usize,
+        files: u64,
+    ) -> Self {
+        let most = workloads.iter().map(|workload| workload.sessions).max().unwrap_or(0);
+        let peers = peers.iter().map(|peer| {
+            let found = bench.places.find(peer);
+            PeerReport {
+                name: peer.name,
+                version: match &found {
+                    Ok(Some(program)) => peers::version(peer, program),
+                    _ => "–".into(),
+                },
+                command: peer.command.join(" "),
+                most_sessions: peer.most_sessions.min(most),
+                absent: found.err(),
+            }
+        });
+        let date = peers::first_line(&["date".into(), "-u".into(), "+%Y-%m-%d %H:%M UTC".into()]);
+        let system = rustix::system::uname();
+        Report {
+            date: date.unwrap_or_default(),
+            machine: machine(),
+            kernel: format!(
+                "{} {}",
+                system.sysname().to_string_lossy(),
+                system.release().to_string_lossy()
+            ),
+            cpus: match bench.cpus {
+                Some([relay, load]) => {
+                    format!("relay on CPU {relay}, backend and clients on CPU {load}")
+                }
+                None => "all on one CPU, so that figures depend on each other".into(),
+            },
+            files,
+            rounds,
+            secs_per_run: bench.secs,
+            seconds: 0.0,
+            peers: peers.collect(),
+            runs: Vec::new(),
+        }
+    }
+
+    pub fn is_absent(&self, peer: &Peer) -> bool {
+        self.absent(peer.name).is_some()
+    }
+
+    fn absent(&self, peer: &str) -> Option<&str> {
+        self.peers.iter().find(|one| one.name == peer)?.absent.as_deref()
+    }
+
+    /// Whether a peer is there and holds as many sessions as it takes.
+    pub fn can_run(&self, peer: &Peer, workload: &Workload) -> bool {
+        self.why_not(peer, workload).is_none()
+    }
+
+    fn why_not(&self, peer: &Peer, workload: &Workload) -> Option<String> {
+        let too_many = !workload.fewer && peer.most_sessions < workload.sessions;
+        let few = || {
+            format!("not run: holds at most {} sessions", thousands(peer.most_sessions as f64, 0))
+        };
+        self.absent(peer.name).map(str::to_owned).or_else(|| too_many.then(few))
+    }
+
+    pub fn runs_of(&self, workload: &str, peer: &str) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(move |run| run.workload == workload && run.peer == peer)
+    }
+
+    /// What the runs came to that proved every line.
+    pub fn good(&self, workload: &str, peer: &str) -> impl Iterator<Item = &Outcome> {
+        self.runs_of(workload, peer)
+            .filter(|run| run.failed.is_none())
+            .filter_map(|run| run.outcome.as_ref())
+    }
+
+    pub fn markdown(&self, peers: &[&'static Peer], workloads: &[&'static Workload]) -> String {
+        let mut text = format!(
+            "# Relays side by side\n\n\
+             - Date: {}\n- Machine: {}\n- Kernel: {}\n- {}; {} open files a process\n\
+             - Medians of {} round(s), {} s measured in each run; {:.0} s in all\n\n\
+             CPU is the time of the relay and all its children, user and system. A line counts once for each way: an echoed \
+             line is one up and one down. `÷ haproxy` says how many times HAProxy's cost it is, which relays bytes and \
+             knows no WebSocket; `direct` is no relay at all. Less is better. In each run every line was proved to have \
+             arrived once, in order and unchanged; runs that could not prove it are shown as failed and count for nothing.\n\n\
+             `busy` is the share of a CPU that relay / backend / clients took: where the relay's is not near 1, lines/s \
+             say little about it. Costs of lines that come in batches fall as batches grow, and a slow relay gets larger ones: \
+             only roundtrip, echo and chat-1 are free of that.\n\n",
+            self.date,
+            self.machine,
+            self.kernel,
+            self.cpus,
+            self.files,
+            self.rounds,
+            self.secs_per_run,
+            self.seconds
+        );
+        text += "| relay | version | command |\n| --- | --- | --- |\n";
+        for peer in &self.peers {
+            let version = peer.absent.as_deref().unwrap_or(&peer.version);
+            let command =
+                if peer.command.is_empty() { "–".into() } else { format!("`{}`", peer.command) };
+            let _ = writeln!(text, "| {} | {} | {command} |", peer.name, cell(version));
+        }
+        for workload in workloads {
+            let _ = write!(text, "\n## {}: {}\n\n", workload.name, workload.what);
+            self.table(workload, peers, &mut text);
+        }
+        text
+    }
+
+    fn table(&self, workload: &Workload, peers: &[&'static Peer], text: &mut String) {
+        let columns = if workload.traffic == Traffic::Idle {
+            self.idle(workload)
+        } else {
+            self.lines(workload)
+        };
+        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+        let _ = writeln!(
+            text,
+            "| relay | {} | check |\n| --- |{}",
+            heads.join(" | "),
+            " ---: |".repeat(heads.len()) + " --- |"
+        );
+        for peer in peers {
+            let (cells, check) = match self.why_not(peer, workload) {
+                Some(why) => (vec!["–".into(); columns.len()], why),
+                None => (
+                    columns.iter().map(|(_, cell)| cell(peer.name)).collect(),
+                    self.check(workload, peer.name),
+                ),
+            };
+            let _ = writeln!(text, "| {} | {} | {} |", peer.name, cells.join(" | "), cell(&check));
+        }
+    }
+
+    fn check(&self, workload: &Workload, peer: &str) -> String {
+        let all = self.runs_of(workload.name, peer).count();
+        let failed: Vec<&str> =
+            self.runs_of(workload.name, peer).filter_map(|run| run.failed.as_deref()).collect();
+        match failed.first() {
+            Some(why) => format!("**failed {} of {all}**: {why}", failed.len()),
+            None => {
+                let share: Figure = |outcome| Some(outcome.others_cpu / outcome.secs);
+                let others =
+                    summary::middle(self, workload, peer, share).filter(|share| *share > NOISE);
+                others
+                    .map_or("ok".into(), |share| format!("ok; noise: others took {share:.2} CPUs"))
+            }
+        }
+    }
+
+    fn figure<'a>(
+        &'a self,
+        workload: &'a Workload,
+        head: &'a str,
+        digits: usize,
+        figure: Figure,
+    ) -> Column<'a> {
+        let cell =
+            move |peer: &str| show(summary::middle(self, workload, peer, figure), digits, "");
+        (head, Box::new(cell))
+    }
+
+    fn versus<'a>(&'a self, workload: &'a Workload, figure: Figure) -> Column<'a> {
+        let cell = move |peer: &str| show(summary::ratio(self, workload, peer, figure), 2, "×");
+        ("÷ haproxy", Box::new(cell))
+    }
+
+    fn lines<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        let up: Figure = |outcome| Some(outcome.up as f64 / outcome.secs);
+        let down: Figure = |outcome| Some(outcome.down as f64 / outcome.secs);
+        let (head, rate) = if workload.traffic == Traffic::Up {
+            ("lines/s up", up)
+        } else {
+            ("lines/s down", down)
+        };
+        let busy = move |peer: &str| {
+            let share = |figure: Figure| show(summary::middle(self, workload, peer, figure), 2, "");
+            let relay = share(|outcome| Some(outcome.relay_cpu / outcome.secs));
+            let backend = share(|outcome| Some(outcome.backend_cpu / outcome.secs));
+            format!(
+                "{relay} / {backend} / {}",
+                share(|outcome| Some(outcome.load_cpu / outcome.secs))
+            )
+        };
+        vec![
+            self.figure(workload, "CPU µs/line", 3, summary::cpu_per_line),
+            self.versus(workload, summary::cpu_per_line),
+            self.figure(workload, head, 0, rate),
+            self.figure(workload, "p50 µs", 1, summary::round_trip),
+            self.figure(workload, "p99 µs", 1, |outcome| outcome.p99),
+            ("busy", Box::new(busy)),
+        ]
+    }
+
+    fn idle<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        vec![
+            self.figure(workload, "sessions", 0, |outcome| Some(outcome.sessions as f64)),
+            self.figure(workload, "KiB/session", 2, summary::memory_per_session),
+            self.versus(workload, summary::memory_per_session),
+            self.figure(workload, "total MiB", 1, |outcome| {
+                (outcome.processes > 0).then_some(outcome.after_kib as f64 / 1024.0)
+            }),
+            self.figure(workload, "processes", 0, |outcome| Some(outcome.processes as f64)),
+            self.figure(workload, "opened/s", 0, |outcome| {
+                Some(outcome.sessions as f64 / outcome.open_secs)
+            }),
+            self.figure(workload, "CPU µs/opening", 1, summary::cpu_per_open),
+            self.versus(workload, summary::cpu_per_open),
+        ]
+    }
+}
+
+/// Text that does not break its table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn show(value: Option<f64>, digits: usize, unit: &str) -> String {
+    value.map_or("–".into(), |value| thousands(value, digits) + unit)
+}
+
+/// `1234567.8` as `1,234,567.8`.
+fn thousands(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) && digit.is_ascii_digit() {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+fn machine() -> String {
+    let value = |file: &str, key: &str| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("").to_owned();
+        line.trim_start_matches([' ', '\t', ':']).trim().to_owned()
+    };
+    let model = value("/proc/cpuinfo", "model name");
+    let memory: f64 =
+        value("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0.0);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = if model.is_empty() { std::env::consts::ARCH } else { &model };
+    format!("{count} × {model}, {:.1} GiB", memory / 1024.0 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(1_234_567.84, 1), "1,234,567.8");
+        assert_eq!(thousands(999.0, 0), "999");
+        assert_eq!(thousands(0.1234, 3), "0.123");
+        assert_eq!(show(None, 1, "×"), "–");
+    }
+}

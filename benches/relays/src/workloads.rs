@@ -1,0 +1,90 @@
+//! What the relays have to do.
+
+use crate::{backend::Mode, load::Traffic};
+
+pub struct Workload {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub traffic: Traffic,
+    pub backend: Mode,
+    pub sessions: usize,
+    pub senders: usize,
+    pub window: u32,
+    /// Bytes of a line.
+    pub line: usize,
+    /// The most rounds: enough where a run takes long and says the same each time.
+    pub rounds: usize,
+    /// Whether a peer that holds fewer sessions is measured with those.
+    pub fewer: bool,
+}
+
+const ECHO: Workload = Workload {
+    name: "",
+    what: "",
+    traffic: Traffic::Echo,
+    backend: Mode::Echo,
+    sessions: 64,
+    senders: 1,
+    window: 1,
+    line: 64,
+    rounds: usize::MAX,
+    fewer: true,
+};
+const CHAT: Workload =
+    Workload { traffic: Traffic::Chat, backend: Mode::Chat, sessions: 200, ..ECHO };
+const IDLE: Workload = Workload { traffic: Traffic::Idle, ..ECHO };
+
+pub const WORKLOADS: &[Workload] = &[
+    Workload { name: "roundtrip", what: "1 session, 1 line in flight", sessions: 1, ..ECHO },
+    Workload { name: "echo", what: "64 sessions, 1 line in flight each", ..ECHO },
+    Workload { name: "pipeline", what: "64 sessions, 64 lines in flight each", window: 64, ..ECHO },
+    Workload { name: "chat-1", what: "200 sessions hear 1 sender, a line at a time", ..CHAT },
+    Workload {
+        name: "chat-8",
+        what: "200 sessions hear 8 senders, 16 lines in flight each",
+        senders: 8,
+        window: 16,
+        ..CHAT
+    },
+    Workload {
+        name: "up",
+        what: "1 session sends without pause",
+        traffic: Traffic::Up,
+        backend: Mode::Sink,
+        sessions: 1,
+        window: 16,
+        ..ECHO
+    },
+    Workload {
+        name: "down",
+        what: "1 session is sent to without pause",
+        traffic: Traffic::Down,
+        backend: Mode::Source,
+        sessions: 1,
+        window: 0,
+        ..ECHO
+    },
+    Workload {
+        name: "bulk",
+        what: "1 session, 8 lines of 64 KiB in flight",
+        sessions: 1,
+        window: 8,
+        line: 65536,
+        ..ECHO
+    },
+    Workload {
+        name: "idle-1k",
+        what: "1,000 sessions open and then rest",
+        sessions: 1_000,
+        rounds: 3,
+        ..IDLE
+    },
+    Workload {
+        name: "idle-max",
+        what: "up to 9,500 sessions open and then rest",
+        sessions: 9_500,
+        rounds: 1,
+        fewer: false,
+        ..IDLE
+    },
+];
