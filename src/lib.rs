@@ -30,3 +30,4 @@ pub mod net;
 pub mod registry;
 pub mod server;
 pub mod session;
+mod sync;

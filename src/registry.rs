@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use async_channel::{Receiver, Sender};
 use atomic_waker::AtomicWaker;
+
+use crate::sync::lock;
 
 /// What all connections of a server have in common while they live.
 #[derive(Debug)]
@@ -144,11 +146,6 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.0.sessions.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-/// The books stay usable whatever panicked while it held them: entries are added and removed whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

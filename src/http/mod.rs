@@ -38,6 +38,7 @@ use crate::net::address::PeerAddr;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration, Registry};
 use crate::session::{self, Session};
+use crate::sync::lock;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
@@ -118,7 +119,7 @@ pub async fn serve(
     // Boxed, so that an idle session does not hold room for what HTTP once needed.
     let spoken = speak_http(io, subject.clone(), &context, &registration, slot.clone());
     let (io, early) = Box::pin(spoken).await;
-    let joined = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let joined = lock(&slot).take();
     drop(slot);
     match joined {
         Some(Joined::Session { backend, permit, path, subprotocol }) => {
@@ -189,7 +190,7 @@ async fn speak_http(
     }
     if cut || spoken.is_err() {
         // What was decided for a client that has not got its 101 is void.
-        slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        lock(&slot).take();
     }
     (parts.io.into_inner().into_inner(), parts.read_buf)
 }
@@ -299,7 +300,7 @@ async fn upgrade(
         }
         Err(refusal) => return Err(refusal),
     };
-    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(joined);
+    *lock(slot) = Some(joined);
     Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
 }
 

@@ -1,7 +1,7 @@
 //! Addresses as people type them: where to listen, and who a peer is.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// What `--listen` and `--port` stand for.
@@ -143,11 +143,6 @@ pub fn unix_path(path: &str) -> Result<PathBuf, String> {
         1..=LONGEST => Ok(Path::new(path).to_path_buf()),
         n => Err(format!("the path of a Unix socket can have {LONGEST} bytes, this one has {n}")),
     }
-}
-
-/// Whether an address is this machine's own.
-pub fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }
 
 #[cfg(test)]
