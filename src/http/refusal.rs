@@ -1,11 +1,10 @@
 //! Refusal: an answer that says no, in one line of plain text.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::Body;
+use super::{Body, full};
 use crate::backend::OpenError;
 
 /// Seconds after which a client refused for want of capacity may try again.
@@ -83,9 +82,7 @@ impl Refusal {
 
     /// The response.
     pub fn response(self) -> Response<Body> {
-        let text = Bytes::from(self.why + "\n");
-        let body = Full::new(text).map_err(|never| match never {}).boxed_unsync();
-        let mut response = Response::new(body);
+        let mut response = Response::new(full(Bytes::from(self.why + "\n")));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

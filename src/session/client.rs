@@ -16,8 +16,8 @@ use crate::error::{CloseReason, reason};
 use crate::framing::Payload;
 use crate::net::stream::ByteStream;
 
-/// tungstenite's read buffer: it is allocated at once and zeroed anew at every read, so that the
-/// library's default of 128 KiB costs four times as much per small message.
+/// tungstenite's read buffer: it is allocated at once and held by every session, and zeroed anew at
+/// every read. Only the frames that are not plain go through it, so that it can be small.
 const READ_BUFFER: usize = 512;
 
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
