@@ -75,6 +75,12 @@ pub enum ReadOutcome {
     Closed,
 }
 
+/// Where a connection goes.
+pub struct Dial {
+    /// A port of 127.0.0.1.
+    pub port: u16,
+}
+
 /// A connection and what it has not taken yet.
 pub struct Conn {
     socket: TcpStream,
@@ -95,11 +101,11 @@ impl Conn {
     }
 
     /// Begins to connect; the poller reports it writable when that is done, and `settle` says how it went.
-    pub fn connect(port: u16, key: usize, poller: &Poller) -> io::Result<Self> {
+    pub fn connect(dial: &Dial, key: usize, poller: &Poller) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+        match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, dial.port)) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }

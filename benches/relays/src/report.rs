@@ -234,7 +234,7 @@ impl Report {
             self.versus(workload, summary::cpu_per_line),
             self.figure(workload, head, 0, rate),
             self.figure(workload, "p50 µs", 1, summary::round_trip),
-            self.figure(workload, "p99 µs", 1, |outcome| outcome.p99),
+            self.figure(workload, "p99 µs", 1, |outcome| outcome.times.p99),
             ("busy", Box::new(busy)),
         ]
     }

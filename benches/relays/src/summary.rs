@@ -31,7 +31,7 @@ pub fn memory_per_session(outcome: &Outcome) -> Option<f64> {
 
 /// The median round trip in µs.
 pub fn round_trip(outcome: &Outcome) -> Option<f64> {
-    outcome.p50
+    outcome.times.p50
 }
 
 /// The median of a figure over the good runs of a peer.

@@ -92,6 +92,24 @@ fn put_frame(opcode: u8, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     rest.iter_mut().zip(mask).for_each(|(byte, key)| *byte ^= key);
 }
 
+/// Masks, a new one for each frame (RFC 6455, section 5.3): xorshift, as nobody is to be fooled here.
+pub struct Masks(u32);
+
+impl Default for Masks {
+    fn default() -> Self {
+        Masks(0x9e37_79b9)
+    }
+}
+
+impl Masks {
+    pub fn next(&mut self) -> [u8; 4] {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0.to_ne_bytes()
+    }
+}
+
 /// Turns what arrives at one client back into lines.
 pub struct Decoder {
     wire: Wire,

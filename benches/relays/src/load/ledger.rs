@@ -1,0 +1,314 @@
+//! The books of a run: which lines are on their way, and whether each comes once, in order and unchanged.
+
+use super::order::{Order, Outcome, Times, Traffic};
+use crate::{
+    backend::ACK_EVERY,
+    line::{HELLO, Lines, take_hex},
+    stats::quantile,
+};
+use std::{mem, ops::Range, time::Instant};
+
+struct Session {
+    /// Whether its hello has been answered.
+    open: bool,
+    /// Lines sent: the next line's number.
+    sent: u32,
+    /// Lines that may be sent now.
+    due: u32,
+    sent_at: Instant,
+}
+
+pub struct Ledger {
+    pub order: Order,
+    pub lines: Lines,
+    pub outcome: Outcome,
+    /// Lines sent that have not landed.
+    pub in_flight: u64,
+    /// Whether a line that has landed is followed by another.
+    pub running: bool,
+    pub timing: bool,
+    sessions: Vec<Session>,
+    /// The next line's number, for each receiver and sender.
+    expected: Vec<u32>,
+    /// In a chat: how many have yet to hear each line in flight.
+    awaited: Vec<u32>,
+    /// Sessions with lines due.
+    senders: Vec<usize>,
+    /// Nanoseconds.
+    timed: Vec<u32>,
+}
+
+impl Ledger {
+    pub fn new(order: Order) -> Self {
+        let chat = order.traffic == Traffic::Chat;
+        let session = || Session { open: false, sent: 0, due: 0, sent_at: Instant::now() };
+        Ledger {
+            lines: Lines::new(order.line),
+            outcome: Outcome::default(),
+            in_flight: 0,
+            running: false,
+            timing: false,
+            sessions: (0..order.sessions).map(|_| session()).collect(),
+            expected: vec![0; order.sessions * if chat { order.senders } else { 1 }],
+            awaited: vec![0; order.senders * order.window as usize],
+            senders: Vec::new(),
+            timed: Vec::new(),
+            order,
+        }
+    }
+
+    /// Fills the windows, and keeps them full from now on.
+    pub fn start(&mut self) {
+        self.running = true;
+        let (count, lines) = match self.order.traffic {
+            Traffic::Echo => (self.sessions.len(), 1),
+            Traffic::Chat => (self.order.senders, 1),
+            Traffic::Up => (self.sessions.len(), ACK_EVERY),
+            Traffic::Down | Traffic::Idle => (0, 0),
+        };
+        for index in 0..count {
+            self.allow(index, self.order.window * lines);
+        }
+    }
+
+    /// A session, and the numbers of the lines that it is to send now.
+    pub fn take_due(&mut self) -> Option<(usize, Range<u32>)> {
+        loop {
+            let index = self.senders.pop()?;
+            let session = &mut self.sessions[index];
+            let due = mem::take(&mut session.due);
+            if !session.open {
+                continue;
+            }
+            let numbers = session.sent..session.sent.wrapping_add(due);
+            session.sent = numbers.end;
+            session.sent_at = Instant::now();
+            self.in_flight += u64::from(due);
+            if self.order.traffic == Traffic::Chat {
+                for number in numbers.clone() {
+                    let slot = self.slot(index, number);
+                    self.awaited[slot] = self.outcome.sessions as u32;
+                }
+            }
+            return Some((index, numbers));
+        }
+    }
+
+    /// A line has come to session `index`.
+    pub fn on_line(&mut self, index: usize, line: &[u8]) {
+        if !self.sessions[index].open {
+            if line != HELLO {
+                return self.on_bad_line(index, line);
+            }
+            self.sessions[index].open = true;
+            self.outcome.sessions += 1;
+            return;
+        }
+        if self.order.traffic == Traffic::Up {
+            return self.on_ack(index, line);
+        }
+        let Some((sender, number)) = self.lines.check(line) else {
+            return self.on_bad_line(index, line);
+        };
+        let sender = sender as usize;
+        match self.order.traffic {
+            Traffic::Echo if sender == index => {
+                self.in_order(index, number);
+                self.outcome.down += 1;
+                self.landed(index, 1);
+            }
+            Traffic::Chat if sender < self.order.senders => self.heard(index, sender, number),
+            Traffic::Down if sender == 0 => {
+                self.in_order(index, number);
+                self.outcome.down += 1;
+            }
+            _ => self.on_bad_line(index, line),
+        }
+    }
+
+    /// A line of a chat has come to one of those who hear it.
+    fn heard(&mut self, index: usize, sender: usize, number: u32) {
+        self.in_order(index * self.order.senders + sender, number);
+        self.outcome.down += 1;
+        let slot = self.slot(sender, number);
+        // Wraps for a line that came twice, which `in_order` has noticed.
+        self.awaited[slot] = self.awaited[slot].wrapping_sub(1);
+        if self.awaited[slot] == 0 {
+            self.landed(sender, 1);
+        }
+    }
+
+    fn on_ack(&mut self, index: usize, line: &[u8]) {
+        let counts = (line.len() == 17)
+            .then(|| Some((take_hex(&line[..8])?, take_hex(&line[9..])?)))
+            .flatten();
+        let Some((lines, wrong)) = counts else { return self.on_bad_line(index, line) };
+        if wrong > 0 {
+            self.outcome.out_of_order = u64::from(wrong);
+            self.note(|| {
+                format!("{wrong} lines came to the backend changed or in the wrong place")
+            });
+        }
+        self.in_order(index, (lines / ACK_EVERY).wrapping_sub(1));
+        self.outcome.down += 1;
+        self.landed(index, ACK_EVERY);
+    }
+
+    fn on_bad_line(&mut self, index: usize, line: &[u8]) {
+        self.outcome.bad_lines += 1;
+        let shown = String::from_utf8_lossy(&line[..line.len().min(40)]);
+        self.note(|| format!("session {index} got {} bytes nobody sent: {shown:?}", line.len()));
+    }
+
+    fn in_order(&mut self, stream: usize, number: u32) {
+        let expected = mem::replace(&mut self.expected[stream], number.wrapping_add(1));
+        if number != expected {
+            self.outcome.out_of_order += 1;
+            self.note(|| format!("stream {stream}: line {number} in the place of {expected}"));
+        }
+    }
+
+    /// Keeps the first thing that went wrong.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        self.outcome.first_error.get_or_insert_with(what);
+    }
+
+    /// A session has ended before its time.
+    pub fn lose(&mut self, index: usize, why: &str) {
+        self.sessions[index].open = false;
+        self.outcome.lost_sessions += 1;
+        self.note(|| format!("session {index}: {why}"));
+    }
+
+    /// So many lines of this sender have arrived: its window moves on.
+    fn landed(&mut self, sender: usize, count: u32) {
+        self.outcome.up += u64::from(count);
+        self.in_flight = self.in_flight.saturating_sub(u64::from(count));
+        if self.timing {
+            self.timed.push(self.sessions[sender].sent_at.elapsed().as_nanos() as u32);
+        }
+        if self.running {
+            self.allow(sender, count);
+        }
+    }
+
+    fn allow(&mut self, sender: usize, count: u32) {
+        let session = &mut self.sessions[sender];
+        if session.due == 0 {
+            self.senders.push(sender);
+        }
+        session.due += count;
+    }
+
+    fn slot(&self, sender: usize, number: u32) -> usize {
+        sender * self.order.window as usize + (number % self.order.window) as usize
+    }
+
+    /// The quantiles of all that was timed since the last call.
+    pub fn take_times(&mut self) -> Times {
+        let mut timed = mem::take(&mut self.timed);
+        timed.sort_unstable();
+        let micros = |share| quantile(&timed, share).map(|nanos| f64::from(nanos) / 1e3);
+        Times { p50: micros(0.5), p99: micros(0.99), max: micros(1.0) }
+    }
+
+    /// What it came to, now that nothing more is waited for.
+    pub fn close(mut self) -> Outcome {
+        let missing = self.in_flight;
+        if missing > 0 {
+            self.note(|| format!("{missing} lines did not arrive"));
+        }
+        Outcome { missing, ..self.outcome }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Wire;
+
+    /// Books with every session open and every window filled.
+    fn running(traffic: Traffic, sessions: usize, senders: usize, window: u32) -> Ledger {
+        let mut ledger = Ledger::new(Order {
+            traffic,
+            wire: Wire::Lines,
+            port: 0,
+            sessions,
+            senders,
+            window,
+            line: 64,
+            warmup: 0.0,
+            secs: 0.0,
+            patience: 0.0,
+            relay: None,
+            backend: 0,
+        });
+        (0..sessions).for_each(|index| ledger.on_line(index, HELLO));
+        ledger.start();
+        ledger
+    }
+
+    fn line(ledger: &Ledger, sender: u32, number: u32) -> Vec<u8> {
+        let mut text = Vec::new();
+        ledger.lines.write(sender, number, &mut text);
+        text
+    }
+
+    fn faults(ledger: &Ledger) -> (u64, u64) {
+        (ledger.outcome.out_of_order, ledger.outcome.bad_lines)
+    }
+
+    #[test]
+    fn an_echo_moves_its_window_on() {
+        let mut ledger = running(Traffic::Echo, 1, 1, 2);
+        assert_eq!(ledger.take_due(), Some((0, 0..2)));
+        assert_eq!(ledger.take_due(), None);
+        let first = line(&ledger, 0, 0);
+        ledger.on_line(0, &first);
+        assert_eq!(ledger.take_due(), Some((0, 2..3)));
+        assert_eq!((ledger.outcome.up, ledger.outcome.down, ledger.in_flight), (1, 1, 2));
+        assert_eq!(faults(&ledger), (0, 0));
+        assert_eq!(ledger.close().missing, 2);
+    }
+
+    #[test]
+    fn what_came_twice_late_or_changed_is_booked() {
+        let mut ledger = running(Traffic::Echo, 2, 1, 4);
+        while ledger.take_due().is_some() {}
+        let [first, second] = [0, 1].map(|number| line(&ledger, 0, number));
+        ledger.on_line(0, &second);
+        assert_eq!(faults(&ledger), (1, 0), "the second before the first");
+        ledger.on_line(0, &second);
+        assert_eq!(faults(&ledger), (2, 0), "twice");
+        ledger.on_line(1, &first);
+        assert_eq!(faults(&ledger), (2, 1), "another's");
+        ledger.on_line(0, &first[1..]);
+        assert_eq!(faults(&ledger), (2, 2), "cut");
+        ledger.on_line(0, &[&first[..], b"\r"].concat());
+        assert_eq!(faults(&ledger), (2, 3), "longer");
+        assert!(ledger.close().first_error.is_some());
+    }
+
+    #[test]
+    fn a_chat_line_lands_when_all_have_heard_it() {
+        let mut ledger = running(Traffic::Chat, 3, 1, 1);
+        assert_eq!(ledger.take_due(), Some((0, 0..1)));
+        let said = line(&ledger, 0, 0);
+        ledger.on_line(2, &said);
+        ledger.on_line(0, &said);
+        assert_eq!((ledger.in_flight, ledger.take_due()), (1, None));
+        ledger.on_line(1, &said);
+        assert_eq!((ledger.in_flight, ledger.take_due()), (0, Some((0, 1..2))));
+        assert_eq!((ledger.outcome.up, ledger.outcome.down), (1, 3));
+    }
+
+    #[test]
+    fn an_acknowledgement_lands_a_whole_batch() {
+        let mut ledger = running(Traffic::Up, 1, 1, 1);
+        assert_eq!(ledger.take_due(), Some((0, 0..ACK_EVERY)));
+        ledger.on_line(0, b"00000100 00000000");
+        assert_eq!((ledger.outcome.up, ledger.in_flight), (u64::from(ACK_EVERY), 0));
+        ledger.on_line(0, b"00000200 00000003");
+        assert_eq!(ledger.outcome.out_of_order, 3);
+    }
+}

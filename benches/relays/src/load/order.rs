@@ -1,0 +1,77 @@
+//! What the driver orders, and what the load answers.
+
+use crate::wire::Wire;
+use serde::{Deserialize, Serialize};
+
+/// What the sessions do.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Traffic {
+    /// Each keeps `window` lines in flight, to an echo and back.
+    Echo,
+    /// The first `senders` keep `window` lines each in flight; a line has landed when every session has it.
+    Chat,
+    /// One way up, acknowledged now and then; `window` is counted in acknowledgements.
+    Up,
+    /// One way down.
+    Down,
+    /// Nothing, once they are open.
+    Idle,
+}
+
+/// One run, as the driver orders it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub traffic: Traffic,
+    pub wire: Wire,
+    pub port: u16,
+    pub sessions: usize,
+    pub senders: usize,
+    pub window: u32,
+    /// Bytes of a line.
+    pub line: usize,
+    /// Seconds before the measured ones, and these.
+    pub warmup: f64,
+    pub secs: f64,
+    /// Longest wait, in seconds, for the sessions to open and for the last lines.
+    pub patience: f64,
+    pub relay: Option<u32>,
+    pub backend: u32,
+}
+
+/// What a run came to. A line counts once for each way through the relay: an echoed line is one up and one down.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    pub sessions: usize,
+    pub open_secs: f64,
+    pub open_cpu: f64,
+    pub secs: f64,
+    pub up: u64,
+    pub down: u64,
+    /// Round trips, where a session has one line in flight.
+    #[serde(flatten)]
+    pub times: Times,
+    /// CPU seconds in the measured time.
+    pub relay_cpu: f64,
+    pub backend_cpu: f64,
+    pub load_cpu: f64,
+    pub others_cpu: f64,
+    /// Memory of the relay before the first session, and with all of them at rest.
+    pub before_kib: u64,
+    pub after_kib: u64,
+    pub processes: usize,
+    /// Lines that did not come, came in the wrong place, or were not ours; sessions that failed.
+    pub missing: u64,
+    pub out_of_order: u64,
+    pub bad_lines: u64,
+    pub lost_sessions: usize,
+    pub first_error: Option<String>,
+}
+
+/// Quantiles in µs; nothing where nothing was timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
+    pub max: Option<f64>,
+}
