@@ -11,6 +11,7 @@
 //! Where things are:
 //! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
+//! - [`clock`] is what every limit of time waits for.
 //! - [`net`] is bytes: listeners, streams, addresses, and who tells that a socket is ready.
 //! - [`http`] is what is said before the 101.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
@@ -20,6 +21,7 @@
 
 pub mod backend;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod error;

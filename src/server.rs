@@ -5,11 +5,11 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_std::future::timeout;
 use async_std::task;
 use futures::FutureExt;
 use futures::future::{join_all, select};
 
+use crate::clock::timeout;
 use crate::config::Config;
 use crate::error::{StartError, reason};
 use crate::http::{self, Context};

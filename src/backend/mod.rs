@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
-use async_std::future::timeout;
+use async_io::Async;
 use async_std::net::ToSocketAddrs;
 
+use crate::clock::{Deadline, timeout};
 use crate::error::reason;
 use crate::net::address::{split_host_port, unix_path};
 use crate::net::stream::ByteStream;
@@ -116,7 +116,7 @@ async fn open_unix(path: &Path) -> io::Result<ByteStream> {
             Err(e)
                 if matches!(e.kind(), io::ErrorKind::NotConnected | io::ErrorKind::WouldBlock) =>
             {
-                Timer::after(BUSY_PAUSE).await;
+                Deadline::after(BUSY_PAUSE).await;
             }
             connected => return ByteStream::unix(connected?.into_inner()?),
         }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use futures::future::{AbortHandle, Abortable, Either, select};
@@ -17,6 +16,7 @@ use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::line::{self, Leave};
 use super::room::{Chat, ClientId, MAX_MEMBERS};
+use crate::clock::timeout;
 
 /// A client for whom so many lines wait is too slow and has to go. Twice as many as a room has members: when a
 /// whole room comes back at once, each says a line before the writers get their turn.

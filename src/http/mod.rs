@@ -5,6 +5,7 @@ mod files;
 pub mod handshake;
 mod patient;
 pub mod refusal;
+mod timer;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -14,8 +15,6 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
-use async_std::future::timeout;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -24,13 +23,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use smol_hyper::rt::{FuturesIo, SmolTimer};
+use smol_hyper::rt::FuturesIo;
 
 use self::files::Files;
 use self::handshake::Upgrade;
 use self::patient::Patient;
 use self::refusal::Refusal;
+use self::timer::Timer;
 use crate::backend::BackendIo;
+use crate::clock::{Deadline, timeout};
 use crate::config::{Config, Pages, Refuse};
 use crate::error::{StartError, reason};
 use crate::log::Subject;
@@ -159,7 +160,7 @@ async fn speak_http(
     });
     let io = Patient::new(io, context.config.session.response_timeout);
     let mut connection = http1::Builder::new()
-        .timer(SmolTimer::new())
+        .timer(Timer)
         .header_read_timeout(context.config.handshake.timeout)
         // Somewhat above our own limits, so that a head just over them gets our answer, with a
         // text; one far over them gets hyper's 431, without.
@@ -168,13 +169,13 @@ async fn speak_http(
         .max_buf_size(64 * 1024)
         .serve_connection(FuturesIo::new(io), service);
 
-    let mut grace: Option<Timer> = None;
+    let mut grace: Option<Deadline> = None;
     let mut cut = false;
     let mut waker = None;
     let spoken = poll_fn(|cx| {
         if grace.is_none() && registration.control.poll_stop(cx, &mut waker) {
             Pin::new(&mut connection).graceful_shutdown();
-            grace = Some(Timer::after(STOP_GRACE));
+            grace = Some(Deadline::after(STOP_GRACE));
         }
         if grace.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
             cut = true;

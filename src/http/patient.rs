@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::Timer;
 use futures::io::{AsyncRead, AsyncWrite};
 
+use crate::clock::Deadline;
 use crate::net::stream::ByteStream;
 
 /// Fails with `TimedOut` when the peer has taken nothing for `limit`: somebody who asks for a
@@ -17,7 +17,7 @@ use crate::net::stream::ByteStream;
 pub struct Patient {
     io: ByteStream,
     limit: Duration,
-    stalled: Option<Timer>,
+    stalled: Option<Deadline>,
 }
 
 impl Patient {
@@ -37,8 +37,8 @@ impl Patient {
             return done;
         }
         let limit = self.limit;
-        let timer = self.stalled.get_or_insert_with(|| Timer::after(limit));
-        Pin::new(timer).poll(cx).map(|_| Err(io::ErrorKind::TimedOut.into()))
+        let timer = self.stalled.get_or_insert_with(|| Deadline::after(limit));
+        Pin::new(timer).poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -8,12 +8,13 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::{ListenAddr, LocalAddr, PeerAddr};
 use super::stream::{ByteStream, set_options};
+use crate::clock::Deadline;
 
 /// Connections that the kernel completes for us before we accept them. Listeners of the standard
 /// library and async-std stop at 128; a page reload by a thousand browsers needs more.
@@ -80,7 +81,7 @@ impl Listener {
                         listener = %self.local, error = %e, pause_ms = self.pause.as_millis() as u64,
                         "can't accept connections, will try again{}", hint(&e)
                     );
-                    Timer::after(self.pause).await;
+                    Deadline::after(self.pause).await;
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
             }

@@ -18,12 +18,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use atomic_waker::AtomicWaker;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use slab::Slab;
 
+use crate::clock::Deadline;
 use crate::sync::lock;
 
 /// Events taken from the kernel at once.
@@ -195,7 +196,7 @@ async fn drive() {
         if let Err(error) = driver.epoll.readable().await {
             // Short of memory, perhaps. Every session hangs on this task, so it never gives up.
             tracing::error!(%error, "can't wait for sockets, will try again");
-            Timer::after(PAUSE).await;
+            Deadline::after(PAUSE).await;
         }
         driver.tell_all();
     }

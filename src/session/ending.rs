@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use async_std::future::timeout;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
@@ -12,6 +11,7 @@ use super::client::Client;
 use super::up::Up;
 use super::{BATCHES, Session, scratch};
 use crate::backend::BackendIo;
+use crate::clock::timeout;
 use crate::error::CloseReason;
 use crate::net::stream::ByteStream;
 

@@ -17,13 +17,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use async_io::Timer;
-
 use self::client::Client;
 use self::down::Down;
 use self::keepalive::{Due, Keepalive, Seen};
 use self::up::Up;
 use crate::backend::BackendIo;
+use crate::clock::Deadline;
 use crate::config::SessionConfig;
 use crate::error::CloseReason;
 use crate::net::stream::ByteStream;
@@ -52,7 +51,7 @@ pub struct Session {
     up: Up,
     down: Down,
     keepalive: Keepalive,
-    timer: Timer,
+    timer: Deadline,
     /// When `timer` fires; `None` if it is not set.
     armed: Option<Instant>,
     tap: Tap,
@@ -80,7 +79,7 @@ impl Session {
             up: Up::new(config.framing.encoder()),
             down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
             keepalive: Keepalive::new(limits),
-            timer: Timer::never(),
+            timer: Deadline::never(),
             armed: None,
             tap: Tap::new(id, config.trace, limits.idle_timeout.is_some()),
             control,
@@ -159,12 +158,12 @@ impl Session {
             return Poll::Pending;
         };
         if self.armed.is_none_or(|armed| deadline < armed) {
-            self.timer.set_at(deadline);
+            self.timer.set(deadline);
             self.armed = Some(deadline);
         }
-        let now = ready!(Pin::new(&mut self.timer).poll(cx));
+        ready!(Pin::new(&mut self.timer).poll(cx));
         self.armed = None;
-        Poll::Ready(self.keepalive.due(now.max(Instant::now()), &seen))
+        Poll::Ready(self.keepalive.due(Instant::now(), &seen))
     }
 }
 

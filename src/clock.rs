@@ -1,0 +1,286 @@
+//! Clock: what all limits of time wait for. Ten thousand sessions have as many deadlines, seconds
+//! away and seldom reached; the runtime's timer is set for the nearest one only.
+//!
+//! A timer of async-io costs an entry in its heap, a write to an eventfd that wakes the thread
+//! which waits in its reactor, and then its `timerfd_settime`: three per opened session, all for
+//! nothing as a rule. Here a deadline that is not the nearest costs one insertion into a map.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use atomic_waker::AtomicWaker;
+use futures::future::{Either, poll_fn, select};
+
+use crate::sync::lock;
+
+/// How late a deadline may be told; never early. Those within one tick are told together.
+const TICK: Duration = Duration::from_millis(5);
+
+/// No deadline at all.
+const NEVER: u64 = u64::MAX;
+
+/// A moment to wait for; ready when it has passed, up to 5 ms late.
+#[derive(Debug)]
+pub struct Deadline {
+    tick: u64,
+    /// Its number among those that wait, and who is woken; `None` before the first poll.
+    entered: Option<(u64, Waker)>,
+}
+
+/// The time that was given is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+#[derive(Debug)]
+struct Clock {
+    start: Instant,
+    /// The last tick whose deadlines were told.
+    passed: AtomicU64,
+    waiting: Mutex<Waiting>,
+    driver: AtomicWaker,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// By tick and number.
+    wakers: BTreeMap<(u64, u64), Waker>,
+    next_number: u64,
+    /// The tick for which the driver waits.
+    armed: u64,
+}
+
+impl Deadline {
+    /// A moment that does not come until one is [set](Self::set).
+    pub fn never() -> Self {
+        Deadline { tick: NEVER, entered: None }
+    }
+
+    /// The moment `limit` from now.
+    pub fn after(limit: Duration) -> Self {
+        match Instant::now().checked_add(limit) {
+            Some(at) => Deadline::at(at),
+            None => Deadline::never(),
+        }
+    }
+
+    /// This moment.
+    pub fn at(at: Instant) -> Self {
+        Deadline { tick: clock().tick_after(at), entered: None }
+    }
+
+    /// Waits for this moment instead; whoever polled for the other must poll again.
+    pub fn set(&mut self, at: Instant) {
+        self.leave();
+        self.tick = clock().tick_after(at);
+    }
+
+    fn leave(&mut self) {
+        if let Some((number, _)) = self.entered.take() {
+            lock(&clock().waiting).wakers.remove(&(self.tick, number));
+        }
+    }
+}
+
+impl Future for Deadline {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.tick == NEVER {
+            return Poll::Pending;
+        }
+        // No lock and no look at the time, as sessions ask at each of their wake-ups.
+        if clock().passed.load(Ordering::Acquire) >= self.tick {
+            self.leave();
+            return Poll::Ready(());
+        }
+        if self.entered.as_ref().is_none_or(|(_, waker)| !waker.will_wake(cx.waker())) {
+            self.leave();
+            match clock().enter(self.tick, cx.waker()) {
+                Some(number) => self.entered = Some((number, cx.waker().clone())),
+                None => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Runs `work` for `limit` at most.
+///
+/// # Errors
+/// [`TimedOut`]; `work` is given up then.
+pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, TimedOut> {
+    match select(pin!(work), Deadline::after(limit)).await {
+        Either::Left((done, _)) => Ok(done),
+        Either::Right(_) => Err(TimedOut),
+    }
+}
+
+/// The one clock, started when it is first asked for.
+fn clock() -> &'static Clock {
+    static CLOCK: OnceLock<Clock> = OnceLock::new();
+    CLOCK.get_or_init(|| {
+        async_std::task::spawn(drive());
+        Clock {
+            start: Instant::now(),
+            passed: AtomicU64::new(0),
+            waiting: Mutex::new(Waiting { wakers: BTreeMap::new(), next_number: 0, armed: NEVER }),
+            driver: AtomicWaker::new(),
+        }
+    })
+}
+
+async fn drive() {
+    let clock = clock();
+    let mut timer = Timer::never();
+    poll_fn(|cx| {
+        clock.driver.register(cx.waker());
+        loop {
+            let next = clock.tell_due(Instant::now());
+            if next == NEVER {
+                return Poll::Pending;
+            }
+            timer.set_at(clock.moment(next));
+            if Pin::new(&mut timer).poll(cx).is_pending() {
+                return Poll::<()>::Pending;
+            }
+        }
+    })
+    .await;
+}
+
+impl Clock {
+    /// The first tick that is not before `at`, from 1.
+    fn tick_after(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start).as_nanos();
+        let tick = since.div_ceil(TICK.as_nanos()).max(1);
+        u64::try_from(tick).unwrap_or(NEVER)
+    }
+
+    fn moment(&self, tick: u64) -> Instant {
+        self.start + Duration::from_nanos(TICK.as_nanos() as u64 * tick)
+    }
+
+    /// Has `waker` woken at `tick`; gives its number, or `None` if the tick has passed meanwhile.
+    fn enter(&self, tick: u64, waker: &Waker) -> Option<u64> {
+        let mut waiting = lock(&self.waiting);
+        // Under the lock, as the driver moves it under the lock.
+        if self.passed.load(Ordering::Acquire) >= tick {
+            return None;
+        }
+        waiting.next_number += 1;
+        let number = waiting.next_number;
+        waiting.wakers.insert((tick, number), waker.clone());
+        if tick < waiting.armed {
+            waiting.armed = tick;
+            drop(waiting);
+            self.driver.wake();
+        }
+        Some(number)
+    }
+
+    /// Wakes all whose tick is not after `now`; gives the next one.
+    fn tell_due(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
+        let passed = u64::try_from(since).unwrap_or(NEVER - 1);
+        let mut waiting = lock(&self.waiting);
+        self.passed.store(passed, Ordering::Release);
+        let later = waiting.wakers.split_off(&(passed + 1, 0));
+        let due = std::mem::replace(&mut waiting.wakers, later);
+        waiting.armed = waiting.wakers.first_key_value().map_or(NEVER, |((tick, _), _)| *tick);
+        let next = waiting.armed;
+        // A woken task may want the lock.
+        drop(waiting);
+        due.into_values().for_each(Waker::wake);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_std::task::block_on;
+    use futures::FutureExt;
+    use futures::future::join_all;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn deadlines_come_in_order_and_never_early() {
+        let start = Instant::now();
+        let waits = [40, 0, 20, 20, 7].map(|ms| async move {
+            Deadline::at(start + ms * MS).await;
+            assert!(start.elapsed() >= ms * MS, "{ms} ms came after {:?}", start.elapsed());
+            (start.elapsed(), ms)
+        });
+        let mut came = block_on(join_all(waits));
+        came.sort_unstable();
+        assert_eq!(came.iter().map(|(_, ms)| *ms).collect::<Vec<_>>(), [0, 7, 20, 20, 40]);
+    }
+
+    #[test]
+    fn a_nearer_deadline_is_not_held_up_by_a_farther_one() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let near = async {
+            Deadline::after(10 * MS).await;
+            // By now the driver waits for the far one.
+            Deadline::after(10 * MS).await;
+        };
+        assert!(matches!(block_on(select(far, pin!(near))), Either::Right(_)));
+    }
+
+    #[test]
+    fn a_deadline_can_be_moved_either_way() {
+        let start = Instant::now();
+        let mut deadline = Deadline::never();
+        assert!((&mut deadline).now_or_never().is_none());
+        for (first, then) in [(1000, 10), (10, 40)] {
+            deadline.set(start + first * MS);
+            assert!((&mut deadline).now_or_never().is_none());
+            deadline.set(start + then * MS);
+            block_on(&mut deadline);
+            assert!(start.elapsed() >= then * MS && start.elapsed() < Duration::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn whoever_polled_last_is_woken() {
+        let deadline = Deadline::after(20 * MS);
+        let mut deadline = Box::pin(deadline);
+        assert!((&mut deadline).now_or_never().is_none());
+        block_on(async_std::task::spawn(deadline));
+    }
+
+    #[test]
+    fn what_is_done_with_holds_nothing() {
+        let held = || lock(&clock().waiting).wakers.keys().filter(|(tick, _)| *tick > FAR).count();
+        const FAR: u64 = 1_000_000_000;
+        let mut deadlines: Vec<_> =
+            (0..10).map(|n| Deadline::after((FAR as u32 + 1 + n) * TICK)).collect();
+        assert!(deadlines.iter_mut().all(|deadline| deadline.now_or_never().is_none()));
+        assert_eq!(held(), 10);
+        deadlines[0].set(Instant::now());
+        assert_eq!(held(), 9);
+        drop(deadlines);
+        assert_eq!(held(), 0);
+    }
+
+    #[test]
+    fn work_has_its_time_and_no_more() {
+        let slow = std::future::pending::<()>();
+        assert_eq!(block_on(timeout(10 * MS, slow)), Err(TimedOut));
+        assert_eq!(block_on(timeout(10 * MS, async { 7 })), Ok(7));
+        assert_eq!(block_on(timeout(Duration::MAX, async { 7 })), Ok(7));
+    }
+}
