@@ -193,8 +193,11 @@ impl Places {
     }
 }
 
-/// What `peer` says its version is.
-pub fn version(peer: &Peer, program: &Path) -> String {
+/// What `peer` says its version is, and what `scripts/bench` noted when it installed it.
+pub fn version(peer: &Peer, program: &Path, places: &Places) -> String {
+    let note = std::fs::read_to_string(places.peers.join(format!("{}.note", peer.name)))
+        .ok()
+        .filter(|_| program.starts_with(&places.peers));
     let (program, dir) =
         (program.to_string_lossy(), program.parent().unwrap_or(Path::new("")).to_string_lossy());
     let said = peer.versions.iter().map(|command| {
@@ -204,7 +207,7 @@ pub fn version(peer: &Peer, program: &Path) -> String {
             .collect();
         first_line(&words).unwrap_or_else(|| "unknown".into())
     });
-    said.collect::<Vec<_>>().join("; ")
+    said.chain(note.map(|note| note.trim().to_owned())).collect::<Vec<_>>().join("; ")
 }
 
 /// The first line that a command prints.

@@ -54,7 +54,7 @@ impl Report {
             PeerReport {
                 name: peer.name,
                 version: match &found {
-                    Ok(Some(program)) => peers::version(peer, program),
+                    Ok(Some(program)) => peers::version(peer, program, &bench.places),
                     _ => "–".into(),
                 },
                 command: peer.command.join(" "),
