@@ -13,7 +13,8 @@ use std::io::{self, ErrorKind};
 pub enum Mode {
     /// Every line goes back to its sender.
     Echo,
-    /// Every line goes to every session, its sender's too.
+    /// Every line goes to every session, its sender's too. A session whose queue is full misses lines until there is room
+    /// again: nobody waits for it.
     Chat,
     /// Lines are checked and counted, and every `ACK_EVERY`th is acknowledged with the counts.
     Sink,
@@ -22,6 +23,10 @@ pub enum Mode {
 }
 
 pub const ACK_EVERY: u32 = 256;
+
+/// Bytes that wait for a session of a chat: in the kernel, and then here.
+const SEND_BUFFER: usize = 64 * 1024;
+const QUEUE: usize = 256 * 1024;
 
 /// Bytes written at a time by a source.
 const POUR: usize = 64 * 1024;
@@ -36,6 +41,16 @@ struct Session {
     wrong: u32,
 }
 
+impl Session {
+    /// Queues whole lines of the chat, unless the queue is full.
+    fn hear(&mut self, text: &[u8], poller: &Poller) -> io::Result<()> {
+        if !self.greeted || self.conn.queued() + text.len() > QUEUE {
+            return Ok(());
+        }
+        self.conn.send(text, poller)
+    }
+}
+
 struct Backend {
     mode: Mode,
     lines: Lines,
@@ -48,7 +63,7 @@ struct Backend {
 /// Serves until killed; says its port in one line on stdout.
 pub fn serve(mode: Mode, line_len: usize) -> io::Result<()> {
     const LISTENER: usize = usize::MAX;
-    let listener = net::listen()?;
+    let listener = net::listen((mode == Mode::Chat).then_some(SEND_BUFFER))?;
     println!("{}", listener.local_addr()?.port());
     let poller = Poller::new()?;
     poller.add(&listener, LISTENER, false)?;
@@ -86,9 +101,9 @@ pub fn serve(mode: Mode, line_len: usize) -> io::Result<()> {
             }
         }
         if !backend.broadcast.is_empty() {
-            let (text, poller) = (&backend.broadcast, &backend.poller);
-            sessions
-                .retain(|_, session| !session.greeted || session.conn.send(text, poller).is_ok());
+            let text = std::mem::take(&mut backend.broadcast);
+            sessions.retain(|_, session| session.hear(&text, &backend.poller).is_ok());
+            backend.broadcast = text;
             backend.broadcast.clear();
         }
     }

@@ -1,5 +1,7 @@
 //! The driver: starts a fresh backend, relay and load for each run, round after round.
 
+mod verdict;
+
 use crate::{
     load::{Order, Outcome, Traffic},
     peers::{Peer, Places, fill},
@@ -35,6 +37,8 @@ pub struct Run {
     pub round: usize,
     pub workload: &'static str,
     pub peer: &'static str,
+    /// Seconds that it took in all.
+    pub seconds: f64,
     pub outcome: Option<Outcome>,
     /// Why it counts for nothing.
     pub failed: Option<String>,
@@ -70,12 +74,14 @@ impl Bench {
 
     /// One run.
     pub fn run(&mut self, round: usize, workload: &'static Workload, peer: &'static Peer) -> Run {
+        let begin = Instant::now();
         let done = self.measure(workload, peer);
+        let seconds = begin.elapsed().as_secs_f64();
         let failed = match &done {
-            Ok(outcome) => failure(outcome, workload.traffic),
+            Ok(outcome) => verdict::failure(outcome, workload.traffic),
             Err(why) => Some(why.clone()),
         };
-        Run { round, workload: workload.name, peer: peer.name, outcome: done.ok(), failed }
+        Run { round, workload: workload.name, peer: peer.name, seconds, outcome: done.ok(), failed }
     }
 
     fn measure(&mut self, workload: &Workload, peer: &Peer) -> Result<Outcome, String> {
@@ -112,7 +118,8 @@ impl Bench {
             relay: relay.as_ref().map(|(group, _)| group.0.id()),
             backend: backend.0.id(),
         };
-        let limit = Duration::from_secs_f64(2.0 * order.patience + order.warmup + order.secs + 5.0);
+        let limit = order.warmup + 2.0 * order.secs + 5.0 * order.patience + 5.0;
+        let limit = Duration::from_secs_f64(limit);
         let order = serde_json::to_string(&order).expect("plain data");
         let mut load = self.start(&[own, "load".into(), order], 1, "load", Stdio::piped())?;
         let begin = Instant::now();
@@ -209,47 +216,4 @@ impl Bench {
 fn own_program() -> String {
     std::env::current_exe()
         .map_or_else(|_| "/proc/self/exe".into(), |path| path.to_string_lossy().into_owned())
-}
-
-/// Why a run counts for nothing: a line was lost, changed, doubled or misplaced, a session failed, or nothing happened.
-pub fn failure(outcome: &Outcome, traffic: Traffic) -> Option<String> {
-    let broken =
-        outcome.missing + outcome.out_of_order + outcome.bad_lines + outcome.lost_sessions as u64;
-    if broken > 0 {
-        let counts = [
-            (outcome.lost_sessions as u64, "sessions lost"),
-            (outcome.missing, "lines missing"),
-            (outcome.out_of_order, "out of order"),
-            (outcome.bad_lines, "not as sent"),
-        ];
-        let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
-        return Some(format!(
-            "{} ({})",
-            counts.join(", "),
-            outcome.first_error.as_deref().unwrap_or("?")
-        ));
-    }
-    (traffic != Traffic::Idle && outcome.down == 0).then(|| "no line arrived".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_that_proves_nothing_has_failed() {
-        let good = Outcome { sessions: 1, up: 5, down: 5, ..Outcome::default() };
-        assert_eq!(failure(&good, Traffic::Echo), None);
-        assert!(
-            failure(&Outcome { missing: 1, ..good.clone() }, Traffic::Echo)
-                .unwrap()
-                .contains("1 lines missing")
-        );
-        assert!(failure(&Outcome { lost_sessions: 1, ..good.clone() }, Traffic::Echo).is_some());
-        assert!(failure(&Outcome { out_of_order: 1, ..good.clone() }, Traffic::Echo).is_some());
-        assert!(failure(&Outcome { bad_lines: 1, ..good }, Traffic::Echo).is_some());
-        assert!(failure(&Outcome::default(), Traffic::Echo).is_some());
-        assert_eq!(failure(&Outcome::default(), Traffic::Idle), None);
-    }
 }

@@ -2,7 +2,8 @@
 
 mod client;
 mod ledger;
-mod order;
+pub mod order;
+mod stall;
 mod usage;
 
 pub use order::{Order, Outcome, Traffic};
@@ -45,15 +46,22 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     load.ledger.outcome.processes = pids.len();
 
     let Order { warmup, secs, patience, window, .. } = load.ledger.order;
-    load.start();
+    let stalls = load.ledger.order.traffic == Traffic::Stalled;
+    let window = if stalls { 1 } else { window };
+    load.start(window);
     load.turn_until(warmup, |_| false)?;
+    let stalls =
+        load.ledger.order.traffic == Traffic::Stalled && load.ledger.outcome.lost_sessions == 0;
+    let calm_kib = if stalls { load.stall(secs, patience)? } else { 0 };
     load.ledger.timing = window == 1;
     let begin = load.snapshot(&pids);
     load.turn_until(secs, |_| false)?;
     let end = load.snapshot(&pids);
     load.ledger.timing = false;
-    load.ledger.running = false;
-    load.turn_until(patience, |ledger| ledger.in_flight == 0)?;
+    if stalls {
+        load.resume(calm_kib, patience)?;
+    }
+    load.finish(patience)?;
     load.ledger.outcome.after_kib = procs::memory_kib(&relay(&load.ledger.order));
     let times = load.ledger.take_times();
     Ok(Outcome { times, ..end.since(&begin, load.ledger.close()) })
@@ -102,11 +110,12 @@ impl Load {
     }
 
     fn connect(&mut self) -> io::Result<()> {
-        let Order { wire, port, .. } = self.ledger.order;
+        let Order { wire, port, sessions, .. } = self.ledger.order;
         let mut hello = Vec::new();
         let write = |to: &mut Vec<u8>| to.extend_from_slice(HELLO);
         wire.encode(self.masks.next(), write, &mut self.scratch, &mut hello);
-        let dial = Dial { port };
+        let stalls = self.ledger.order.traffic == Traffic::Stalled;
+        let dial = Dial { port, narrow: stalls && self.clients.len() + 1 == sessions };
         self.clients.push(Client::connect(&dial, wire, self.clients.len(), hello, &self.poller)?);
         Ok(())
     }
@@ -139,9 +148,15 @@ impl Load {
         self.clients[index].leave(&self.poller);
     }
 
-    fn start(&mut self) {
-        self.ledger.start();
+    fn start(&mut self, window: u32) {
+        self.ledger.start(window);
         self.send_due();
+    }
+
+    /// Sends no more, and waits for what is on its way.
+    fn finish(&mut self, patience: f64) -> io::Result<()> {
+        self.ledger.running = false;
+        self.turn_until(patience, |ledger| ledger.in_flight == 0)
     }
 
     /// Sends what the windows allow, with one write for each session.

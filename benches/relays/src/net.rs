@@ -9,6 +9,7 @@ use rustix::{
     process::{Resource, Rlimit},
     time::Timespec,
 };
+use socket2::SockRef;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
@@ -35,8 +36,11 @@ pub struct Poller {
     events: Vec<epoll::Event>,
 }
 
-fn interest(writing: bool) -> EventFlags {
-    if writing { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN }
+fn interest(reading: bool, writing: bool) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, reading);
+    flags.set(EventFlags::OUT, writing);
+    flags
 }
 
 impl Poller {
@@ -45,7 +49,12 @@ impl Poller {
     }
 
     pub fn add(&self, socket: impl AsFd, key: usize, writing: bool) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(key as u64), interest(writing))?)
+        Ok(epoll::add(
+            &self.epoll,
+            socket,
+            EventData::new_u64(key as u64),
+            interest(true, writing),
+        )?)
     }
 
     /// Appends what is ready to `ready`, after waiting for it no longer than `timeout`.
@@ -79,7 +88,14 @@ pub enum ReadOutcome {
 pub struct Dial {
     /// A port of 127.0.0.1.
     pub port: u16,
+    /// With little room on the way, so that it is soon full: a small receive buffer, and the segments of an Ethernet, by
+    /// whose size Linux also measures the other side's send buffer (2.6 MB with those of the loopback device).
+    pub narrow: bool,
 }
+
+/// Bytes of a narrow connection's receive buffer, and of its segments.
+const NARROW_BUFFER: usize = 4096;
+const NARROW_SEGMENT: u32 = 1460;
 
 /// A connection and what it has not taken yet.
 pub struct Conn {
@@ -87,7 +103,8 @@ pub struct Conn {
     key: usize,
     pending: Vec<u8>,
     taken: usize,
-    /// Whether the poller reports when it can be written to.
+    /// Whether the poller reports when it can be read from, and when it can be written to.
+    reading: bool,
     writing: bool,
 }
 
@@ -97,7 +114,7 @@ impl Conn {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         poller.add(&socket, key, false)?;
-        Ok(Conn { socket, key, pending: Vec::new(), taken: 0, writing: false })
+        Ok(Conn { socket, key, pending: Vec::new(), taken: 0, reading: true, writing: false })
     }
 
     /// Begins to connect; the poller reports it writable when that is done, and `settle` says how it went.
@@ -105,19 +122,34 @@ impl Conn {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        if dial.narrow {
+            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, NARROW_BUFFER)?;
+            SockRef::from(&socket).set_tcp_mss(NARROW_SEGMENT)?;
+        }
         match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, dial.port)) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
         let socket = TcpStream::from(socket);
         poller.add(&socket, key, true)?;
-        Ok(Conn { socket, key, pending: Vec::new(), taken: 0, writing: true })
+        Ok(Conn { socket, key, pending: Vec::new(), taken: 0, reading: true, writing: true })
     }
 
     /// Whether the connection came about.
     pub fn settle(&self) -> io::Result<()> {
         self.socket.take_error()?.map_or(Ok(()), Err)?;
         self.socket.set_nodelay(true)
+    }
+
+    /// Bytes of memory that wait for the socket to take them.
+    pub fn queued(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Reads what comes, or lets it wait in the kernel.
+    pub fn set_reading(&mut self, reading: bool, poller: &Poller) -> io::Result<()> {
+        self.reading = reading;
+        self.rewatch(poller)
     }
 
     /// Whether all that was sent has been taken.
@@ -169,16 +201,17 @@ impl Conn {
 
     fn watch(&mut self, poller: &Poller) -> io::Result<()> {
         let writing = !self.pending.is_empty();
-        if writing != self.writing {
-            self.writing = writing;
-            epoll::modify(
-                &poller.epoll,
-                &self.socket,
-                EventData::new_u64(self.key as u64),
-                interest(writing),
-            )?;
+        if writing == self.writing {
+            return Ok(());
         }
-        Ok(())
+        self.writing = writing;
+        self.rewatch(poller)
+    }
+
+    fn rewatch(&self, poller: &Poller) -> io::Result<()> {
+        let wanted = interest(self.reading, self.writing);
+        let data = EventData::new_u64(self.key as u64);
+        Ok(epoll::modify(&poller.epoll, &self.socket, data, wanted)?)
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
@@ -195,10 +228,14 @@ impl Conn {
     }
 }
 
-/// Listens on any free port of 127.0.0.1, with room for many to knock at once.
-pub fn listen() -> io::Result<TcpListener> {
+/// Listens on any free port of 127.0.0.1, with room for many to knock at once. `send_buffer` is what the kernel takes of
+/// each connection's lines before they queue here, in bytes; by default it grows as it is needed.
+pub fn listen(send_buffer: Option<usize>) -> io::Result<TcpListener> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    if let Some(bytes) = send_buffer {
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, bytes)?;
+    }
     rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     rustix::net::listen(&socket, 4096)?;
     Ok(TcpListener::from(socket))

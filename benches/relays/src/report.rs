@@ -1,14 +1,17 @@
 //! All that was measured, on what, and the tables made of it.
 
+mod tables;
+
 use crate::{
     bench::{Bench, Run},
-    load::{Outcome, Traffic},
+    load::Outcome,
     peers::{self, Peer},
     summary::{self, Figure},
     workloads::Workload,
 };
 use serde::Serialize;
 use std::fmt::Write;
+use tables::{cell, thousands};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -37,8 +40,6 @@ pub struct PeerReport {
 
 /// CPUs that programs outside the measurement took, from which on its times are doubtful.
 const NOISE: f64 = 0.1;
-
-type Column<'a> = (&'a str, Box<dyn Fn(&str) -> String + 'a>);
 
 impl Report {
     pub fn new(
@@ -154,31 +155,6 @@ impl Report {
         text
     }
 
-    fn table(&self, workload: &Workload, peers: &[&'static Peer], text: &mut String) {
-        let columns = if workload.traffic == Traffic::Idle {
-            self.idle(workload)
-        } else {
-            self.lines(workload)
-        };
-        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-        let _ = writeln!(
-            text,
-            "| relay | {} | check |\n| --- |{}",
-            heads.join(" | "),
-            " ---: |".repeat(heads.len()) + " --- |"
-        );
-        for peer in peers {
-            let (cells, check) = match self.why_not(peer, workload) {
-                Some(why) => (vec!["–".into(); columns.len()], why),
-                None => (
-                    columns.iter().map(|(_, cell)| cell(peer.name)).collect(),
-                    self.check(workload, peer.name),
-                ),
-            };
-            let _ = writeln!(text, "| {} | {} | {} |", peer.name, cells.join(" | "), cell(&check));
-        }
-    }
-
     fn check(&self, workload: &Workload, peer: &str) -> String {
         let all = self.runs_of(workload.name, peer).count();
         let failed: Vec<&str> =
@@ -194,90 +170,6 @@ impl Report {
             }
         }
     }
-
-    fn figure<'a>(
-        &'a self,
-        workload: &'a Workload,
-        head: &'a str,
-        digits: usize,
-        figure: Figure,
-    ) -> Column<'a> {
-        let cell =
-            move |peer: &str| show(summary::middle(self, workload, peer, figure), digits, "");
-        (head, Box::new(cell))
-    }
-
-    fn versus<'a>(&'a self, workload: &'a Workload, figure: Figure) -> Column<'a> {
-        let cell = move |peer: &str| show(summary::ratio(self, workload, peer, figure), 2, "×");
-        ("÷ haproxy", Box::new(cell))
-    }
-
-    fn lines<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
-        let up: Figure = |outcome| Some(outcome.up as f64 / outcome.secs);
-        let down: Figure = |outcome| Some(outcome.down as f64 / outcome.secs);
-        let (head, rate) = if workload.traffic == Traffic::Up {
-            ("lines/s up", up)
-        } else {
-            ("lines/s down", down)
-        };
-        let busy = move |peer: &str| {
-            let share = |figure: Figure| show(summary::middle(self, workload, peer, figure), 2, "");
-            let relay = share(|outcome| Some(outcome.relay_cpu / outcome.secs));
-            let backend = share(|outcome| Some(outcome.backend_cpu / outcome.secs));
-            format!(
-                "{relay} / {backend} / {}",
-                share(|outcome| Some(outcome.load_cpu / outcome.secs))
-            )
-        };
-        vec![
-            self.figure(workload, "CPU µs/line", 3, summary::cpu_per_line),
-            self.versus(workload, summary::cpu_per_line),
-            self.figure(workload, head, 0, rate),
-            self.figure(workload, "p50 µs", 1, summary::round_trip),
-            self.figure(workload, "p99 µs", 1, |outcome| outcome.times.p99),
-            ("busy", Box::new(busy)),
-        ]
-    }
-
-    fn idle<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
-        vec![
-            self.figure(workload, "sessions", 0, |outcome| Some(outcome.sessions as f64)),
-            self.figure(workload, "KiB/session", 2, summary::memory_per_session),
-            self.versus(workload, summary::memory_per_session),
-            self.figure(workload, "total MiB", 1, |outcome| {
-                (outcome.processes > 0).then_some(outcome.after_kib as f64 / 1024.0)
-            }),
-            self.figure(workload, "processes", 0, |outcome| Some(outcome.processes as f64)),
-            self.figure(workload, "opened/s", 0, |outcome| {
-                Some(outcome.sessions as f64 / outcome.open_secs)
-            }),
-            self.figure(workload, "CPU µs/opening", 1, summary::cpu_per_open),
-            self.versus(workload, summary::cpu_per_open),
-        ]
-    }
-}
-
-/// Text that does not break its table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
-}
-
-fn show(value: Option<f64>, digits: usize, unit: &str) -> String {
-    value.map_or("–".into(), |value| thousands(value, digits) + unit)
-}
-
-/// `1234567.8` as `1,234,567.8`.
-fn thousands(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) && digit.is_ascii_digit() {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped + rest
 }
 
 fn machine() -> String {
@@ -292,17 +184,4 @@ fn machine() -> String {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let model = if model.is_empty() { std::env::consts::ARCH } else { &model };
     format!("{count} × {model}, {:.1} GiB", memory / 1024.0 / 1024.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(thousands(1_234_567.84, 1), "1,234,567.8");
-        assert_eq!(thousands(999.0, 0), "999");
-        assert_eq!(thousands(0.1234, 3), "0.123");
-        assert_eq!(show(None, 1, "×"), "–");
-    }
 }

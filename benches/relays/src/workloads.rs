@@ -47,6 +47,23 @@ pub const WORKLOADS: &[Workload] = &[
         ..CHAT
     },
     Workload {
+        name: "chat-1k",
+        what: "1,000 sessions hear 1 sender, a line at a time",
+        sessions: 1_000,
+        fewer: false,
+        ..CHAT
+    },
+    Workload {
+        name: "stalled",
+        what: "500 sessions hear 1 sender, a line of 4 KiB at a time; then one of them reads nothing",
+        traffic: Traffic::Stalled,
+        sessions: 500,
+        window: 16,
+        line: 4096,
+        fewer: false,
+        ..CHAT
+    },
+    Workload {
         name: "up",
         what: "1 session sends without pause",
         traffic: Traffic::Up,

@@ -84,6 +84,11 @@ impl Client {
         self.conn.send(data, poller).map_err(|error| format!("write failed: {error}"))
     }
 
+    /// Reads what comes, or nothing at all.
+    pub fn set_reading(&mut self, reading: bool, poller: &Poller) -> io::Result<()> {
+        if self.stage == Stage::Gone { Ok(()) } else { self.conn.set_reading(reading, poller) }
+    }
+
     /// Serves it no more. The poller would report it for ever.
     pub fn leave(&mut self, poller: &Poller) {
         self.stage = Stage::Gone;

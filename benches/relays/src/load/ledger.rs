@@ -1,6 +1,6 @@
 //! The books of a run: which lines are on their way, and whether each comes once, in order and unchanged.
 
-use super::order::{Order, Outcome, Times, Traffic};
+use super::order::{Order, Outcome, Stall, Times, Traffic};
 use crate::{
     backend::ACK_EVERY,
     line::{HELLO, Lines, take_hex},
@@ -16,6 +16,13 @@ struct Session {
     /// Lines that may be sent now.
     due: u32,
     sent_at: Instant,
+}
+
+/// The session that reads nothing.
+struct Stalled {
+    index: usize,
+    /// The first line that is sent after it reads again.
+    mark: Option<u32>,
 }
 
 pub struct Ledger {
@@ -36,11 +43,12 @@ pub struct Ledger {
     senders: Vec<usize>,
     /// Nanoseconds.
     timed: Vec<u32>,
+    stalled: Option<Stalled>,
 }
 
 impl Ledger {
     pub fn new(order: Order) -> Self {
-        let chat = order.traffic == Traffic::Chat;
+        let chat = matches!(order.traffic, Traffic::Chat | Traffic::Stalled);
         let session = || Session { open: false, sent: 0, due: 0, sent_at: Instant::now() };
         Ledger {
             lines: Lines::new(order.line),
@@ -53,21 +61,22 @@ impl Ledger {
             awaited: vec![0; order.senders * order.window as usize],
             senders: Vec::new(),
             timed: Vec::new(),
+            stalled: None,
             order,
         }
     }
 
-    /// Fills the windows, and keeps them full from now on.
-    pub fn start(&mut self) {
+    /// Fills the windows with so much, and keeps them full from now on.
+    pub fn start(&mut self, window: u32) {
         self.running = true;
         let (count, lines) = match self.order.traffic {
             Traffic::Echo => (self.sessions.len(), 1),
-            Traffic::Chat => (self.order.senders, 1),
+            Traffic::Chat | Traffic::Stalled => (self.order.senders, 1),
             Traffic::Up => (self.sessions.len(), ACK_EVERY),
             Traffic::Down | Traffic::Idle => (0, 0),
         };
         for index in 0..count {
-            self.allow(index, self.order.window * lines);
+            self.allow(index, window * lines);
         }
     }
 
@@ -84,10 +93,11 @@ impl Ledger {
             session.sent = numbers.end;
             session.sent_at = Instant::now();
             self.in_flight += u64::from(due);
-            if self.order.traffic == Traffic::Chat {
+            if matches!(self.order.traffic, Traffic::Chat | Traffic::Stalled) {
+                let hearers = self.outcome.sessions - usize::from(self.stalled.is_some());
                 for number in numbers.clone() {
                     let slot = self.slot(index, number);
-                    self.awaited[slot] = self.outcome.sessions as u32;
+                    self.awaited[slot] = hearers as u32;
                 }
             }
             return Some((index, numbers));
@@ -117,7 +127,9 @@ impl Ledger {
                 self.outcome.down += 1;
                 self.landed(index, 1);
             }
-            Traffic::Chat if sender < self.order.senders => self.heard(index, sender, number),
+            Traffic::Chat | Traffic::Stalled if sender < self.order.senders => {
+                self.heard(index, sender, number)
+            }
             Traffic::Down if sender == 0 => {
                 self.in_order(index, number);
                 self.outcome.down += 1;
@@ -128,14 +140,58 @@ impl Ledger {
 
     /// A line of a chat has come to one of those who hear it.
     fn heard(&mut self, index: usize, sender: usize, number: u32) {
+        if self.is_stalled(index) {
+            return self.heard_late(index, number);
+        }
         self.in_order(index * self.order.senders + sender, number);
         self.outcome.down += 1;
         let slot = self.slot(sender, number);
         // Wraps for a line that came twice, which `in_order` has noticed.
         self.awaited[slot] = self.awaited[slot].wrapping_sub(1);
+        if self.order.traffic == Traffic::Stalled {
+            self.time(sender);
+        }
         if self.awaited[slot] == 0 {
             self.landed(sender, 1);
         }
+    }
+
+    /// A line has come to the stalled session. It may miss lines, but not get one twice or before another.
+    fn heard_late(&mut self, index: usize, number: u32) {
+        let expected = mem::replace(&mut self.expected[index], number.wrapping_add(1));
+        let after_mark =
+            self.stalled.as_ref().is_some_and(|it| it.mark.is_some_and(|m| number >= m));
+        if number < expected {
+            self.outcome.out_of_order += 1;
+            self.note(|| format!("stalled session: line {number} after {}", expected - 1));
+        }
+        if let Some(stall) = &mut self.outcome.stall {
+            stall.skipped += u64::from(number.saturating_sub(expected));
+            stall.caught_up |= after_mark;
+        }
+    }
+
+    /// Session `index` reads nothing from now on; whoever awaits its lines would wait in vain.
+    pub fn stall(&mut self, index: usize, calm: Times) {
+        self.stalled = Some(Stalled { index, mark: None });
+        self.outcome.stall = Some(Stall { calm, ..Stall::default() });
+    }
+
+    /// The stalled session reads again.
+    pub fn resume(&mut self) {
+        let sent = self.sent();
+        if let Some(stalled) = &mut self.stalled {
+            stalled.mark = Some(sent);
+        }
+    }
+
+    /// Lines that the first session has sent.
+    pub fn sent(&self) -> u32 {
+        self.sessions[0].sent
+    }
+
+    fn is_stalled(&self, index: usize) -> bool {
+        self.stalled.as_ref().is_some_and(|stalled| stalled.index == index)
     }
 
     fn on_ack(&mut self, index: usize, line: &[u8]) {
@@ -176,6 +232,12 @@ impl Ledger {
     /// A session has ended before its time.
     pub fn lose(&mut self, index: usize, why: &str) {
         self.sessions[index].open = false;
+        if self.is_stalled(index)
+            && let Some(stall) = &mut self.outcome.stall
+        {
+            stall.ended = Some(why.to_owned());
+            return;
+        }
         self.outcome.lost_sessions += 1;
         self.note(|| format!("session {index}: {why}"));
     }
@@ -184,11 +246,18 @@ impl Ledger {
     fn landed(&mut self, sender: usize, count: u32) {
         self.outcome.up += u64::from(count);
         self.in_flight = self.in_flight.saturating_sub(u64::from(count));
-        if self.timing {
-            self.timed.push(self.sessions[sender].sent_at.elapsed().as_nanos() as u32);
+        if self.order.traffic != Traffic::Stalled {
+            self.time(sender);
         }
         if self.running {
             self.allow(sender, count);
+        }
+    }
+
+    /// Times what has come of a sender's line, if it is time for that.
+    fn time(&mut self, sender: usize) {
+        if self.timing {
+            self.timed.push(self.sessions[sender].sent_at.elapsed().as_nanos() as u32);
         }
     }
 
@@ -223,92 +292,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::Wire;
-
-    /// Books with every session open and every window filled.
-    fn running(traffic: Traffic, sessions: usize, senders: usize, window: u32) -> Ledger {
-        let mut ledger = Ledger::new(Order {
-            traffic,
-            wire: Wire::Lines,
-            port: 0,
-            sessions,
-            senders,
-            window,
-            line: 64,
-            warmup: 0.0,
-            secs: 0.0,
-            patience: 0.0,
-            relay: None,
-            backend: 0,
-        });
-        (0..sessions).for_each(|index| ledger.on_line(index, HELLO));
-        ledger.start();
-        ledger
-    }
-
-    fn line(ledger: &Ledger, sender: u32, number: u32) -> Vec<u8> {
-        let mut text = Vec::new();
-        ledger.lines.write(sender, number, &mut text);
-        text
-    }
-
-    fn faults(ledger: &Ledger) -> (u64, u64) {
-        (ledger.outcome.out_of_order, ledger.outcome.bad_lines)
-    }
-
-    #[test]
-    fn an_echo_moves_its_window_on() {
-        let mut ledger = running(Traffic::Echo, 1, 1, 2);
-        assert_eq!(ledger.take_due(), Some((0, 0..2)));
-        assert_eq!(ledger.take_due(), None);
-        let first = line(&ledger, 0, 0);
-        ledger.on_line(0, &first);
-        assert_eq!(ledger.take_due(), Some((0, 2..3)));
-        assert_eq!((ledger.outcome.up, ledger.outcome.down, ledger.in_flight), (1, 1, 2));
-        assert_eq!(faults(&ledger), (0, 0));
-        assert_eq!(ledger.close().missing, 2);
-    }
-
-    #[test]
-    fn what_came_twice_late_or_changed_is_booked() {
-        let mut ledger = running(Traffic::Echo, 2, 1, 4);
-        while ledger.take_due().is_some() {}
-        let [first, second] = [0, 1].map(|number| line(&ledger, 0, number));
-        ledger.on_line(0, &second);
-        assert_eq!(faults(&ledger), (1, 0), "the second before the first");
-        ledger.on_line(0, &second);
-        assert_eq!(faults(&ledger), (2, 0), "twice");
-        ledger.on_line(1, &first);
-        assert_eq!(faults(&ledger), (2, 1), "another's");
-        ledger.on_line(0, &first[1..]);
-        assert_eq!(faults(&ledger), (2, 2), "cut");
-        ledger.on_line(0, &[&first[..], b"\r"].concat());
-        assert_eq!(faults(&ledger), (2, 3), "longer");
-        assert!(ledger.close().first_error.is_some());
-    }
-
-    #[test]
-    fn a_chat_line_lands_when_all_have_heard_it() {
-        let mut ledger = running(Traffic::Chat, 3, 1, 1);
-        assert_eq!(ledger.take_due(), Some((0, 0..1)));
-        let said = line(&ledger, 0, 0);
-        ledger.on_line(2, &said);
-        ledger.on_line(0, &said);
-        assert_eq!((ledger.in_flight, ledger.take_due()), (1, None));
-        ledger.on_line(1, &said);
-        assert_eq!((ledger.in_flight, ledger.take_due()), (0, Some((0, 1..2))));
-        assert_eq!((ledger.outcome.up, ledger.outcome.down), (1, 3));
-    }
-
-    #[test]
-    fn an_acknowledgement_lands_a_whole_batch() {
-        let mut ledger = running(Traffic::Up, 1, 1, 1);
-        assert_eq!(ledger.take_due(), Some((0, 0..ACK_EVERY)));
-        ledger.on_line(0, b"00000100 00000000");
-        assert_eq!((ledger.outcome.up, ledger.in_flight), (u64::from(ACK_EVERY), 0));
-        ledger.on_line(0, b"00000200 00000003");
-        assert_eq!(ledger.outcome.out_of_order, 3);
-    }
-}
+mod tests;

@@ -11,6 +11,9 @@ pub enum Traffic {
     Echo,
     /// The first `senders` keep `window` lines each in flight; a line has landed when every session has it.
     Chat,
+    /// The same, with one line in flight; and then again while the last session reads nothing. `window` lines are in
+    /// flight while the queues on the way to that one fill.
+    Stalled,
     /// One way up, acknowledged now and then; `window` is counted in acknowledgements.
     Up,
     /// One way down.
@@ -48,7 +51,7 @@ pub struct Outcome {
     pub secs: f64,
     pub up: u64,
     pub down: u64,
-    /// Round trips, where a session has one line in flight.
+    /// Round trips, where a session has one line in flight; with a stalled session, from the sender to each who hears.
     #[serde(flatten)]
     pub times: Times,
     /// CPU seconds in the measured time.
@@ -66,6 +69,22 @@ pub struct Outcome {
     pub bad_lines: u64,
     pub lost_sessions: usize,
     pub first_error: Option<String>,
+    pub stall: Option<Stall>,
+}
+
+/// What a session came to that read nothing for a while. The other figures are those of that while, and of the others.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stall {
+    /// The others' times before it stalled.
+    pub calm: Times,
+    /// Memory that the relay took from then to the end of the stall.
+    pub held_kib: u64,
+    /// Lines that it never got, as its queue in the backend was full.
+    pub skipped: u64,
+    /// Whether it heard new lines once it read again.
+    pub caught_up: bool,
+    /// How it ended, if the relay ended it.
+    pub ended: Option<String>,
 }
 
 /// Quantiles in µs; nothing where nothing was timed.

@@ -1,0 +1,189 @@
+//! The table of each workload: a row for each relay, a column for each figure.
+
+use super::Report;
+use crate::{
+    load::Traffic,
+    peers::Peer,
+    summary::{self, Figure},
+    workloads::Workload,
+};
+use std::fmt::Write;
+
+/// A heading, and what stands below it for the relay of a name.
+type Column<'a> = (&'a str, Box<dyn Fn(&str) -> String + 'a>);
+
+impl Report {
+    pub(super) fn table(&self, workload: &Workload, peers: &[&'static Peer], text: &mut String) {
+        let columns = match workload.traffic {
+            Traffic::Idle => self.idle(workload),
+            Traffic::Stalled => self.stalled(workload),
+            _ => self.lines(workload),
+        };
+        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+        let _ = writeln!(
+            text,
+            "| relay | {} | check |\n| --- |{}",
+            heads.join(" | "),
+            " ---: |".repeat(heads.len()) + " --- |"
+        );
+        for peer in peers {
+            let (cells, check) = match self.why_not(peer, workload) {
+                Some(why) => (vec!["–".into(); columns.len()], why),
+                None => (
+                    columns.iter().map(|(_, cell)| cell(peer.name)).collect(),
+                    self.check(workload, peer.name),
+                ),
+            };
+            let _ = writeln!(text, "| {} | {} | {} |", peer.name, cells.join(" | "), cell(&check));
+        }
+    }
+
+    fn figure<'a>(
+        &'a self,
+        workload: &'a Workload,
+        head: &'a str,
+        digits: usize,
+        figure: Figure,
+    ) -> Column<'a> {
+        let cell =
+            move |peer: &str| show(summary::middle(self, workload, peer, figure), digits, "");
+        (head, Box::new(cell))
+    }
+
+    /// The median and, in brackets, the least of a CPU time.
+    fn cost<'a>(
+        &'a self,
+        workload: &'a Workload,
+        head: &'a str,
+        digits: usize,
+        figure: Figure,
+    ) -> Column<'a> {
+        let cell = move |peer: &str| {
+            let least = self.good(workload.name, peer).filter_map(figure).min_by(f64::total_cmp);
+            let usual = show(summary::middle(self, workload, peer, figure), digits, "");
+            least.map_or(usual.clone(), |_| format!("{usual} ({})", show(least, digits, "")))
+        };
+        (head, Box::new(cell))
+    }
+
+    fn versus<'a>(&'a self, workload: &'a Workload, figure: Figure) -> Column<'a> {
+        let cell = move |peer: &str| show(summary::ratio(self, workload, peer, figure), 2, "×");
+        ("÷ haproxy", Box::new(cell))
+    }
+
+    fn lines<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        let up: Figure = |outcome| Some(outcome.up as f64 / outcome.secs);
+        let down: Figure = |outcome| Some(outcome.down as f64 / outcome.secs);
+        let (head, rate) = if workload.traffic == Traffic::Up {
+            ("lines/s up", up)
+        } else {
+            ("lines/s down", down)
+        };
+        let busy = move |peer: &str| {
+            let share = |figure: Figure| show(summary::middle(self, workload, peer, figure), 2, "");
+            let relay = share(|outcome| Some(outcome.relay_cpu / outcome.secs));
+            let backend = share(|outcome| Some(outcome.backend_cpu / outcome.secs));
+            format!(
+                "{relay} / {backend} / {}",
+                share(|outcome| Some(outcome.load_cpu / outcome.secs))
+            )
+        };
+        vec![
+            self.cost(workload, "CPU µs/line (least)", 3, summary::cpu_per_line),
+            self.versus(workload, summary::cpu_per_line),
+            self.figure(workload, head, 0, rate),
+            self.figure(workload, "p50 µs", 1, summary::round_trip),
+            self.figure(workload, "p99 µs", 1, |outcome| outcome.times.p99),
+            ("busy", Box::new(busy)),
+        ]
+    }
+
+    fn stalled<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        let ending = move |peer: &str| {
+            let stalls: Vec<_> =
+                self.good(workload.name, peer).filter_map(|run| run.stall.as_ref()).collect();
+            let ended = stalls.iter().find_map(|stall| stall.ended.as_deref());
+            match ended {
+                _ if stalls.is_empty() => "–".into(),
+                Some(why) => why.to_owned(),
+                None if stalls.iter().any(|stall| stall.skipped == 0) => {
+                    "caught up; its queues were never full".into()
+                }
+                None => "caught up".into(),
+            }
+        };
+        let calm: Figure = |outcome| outcome.stall.as_ref()?.calm.p50;
+        let calm_p99: Figure = |outcome| outcome.stall.as_ref()?.calm.p99;
+        let calm_max: Figure = |outcome| outcome.stall.as_ref()?.calm.max;
+        vec![
+            self.figure(workload, "calm p50 µs", 0, calm),
+            self.figure(workload, "p99", 0, calm_p99),
+            self.figure(workload, "max", 0, calm_max),
+            self.figure(workload, "stalled p50 µs", 0, |outcome| outcome.times.p50),
+            self.figure(workload, "p99", 0, |outcome| outcome.times.p99),
+            self.figure(workload, "max", 0, |outcome| outcome.times.max),
+            self.cost(workload, "CPU µs/line (least)", 3, summary::cpu_per_line),
+            self.versus(workload, summary::cpu_per_line),
+            self.figure(workload, "KiB held", 0, |outcome| {
+                (outcome.processes > 0).then_some(outcome.stall.as_ref()?.held_kib as f64)
+            }),
+            self.figure(workload, "lines missed", 0, |outcome| {
+                Some(outcome.stall.as_ref()?.skipped as f64)
+            }),
+            ("the stalled one", Box::new(ending)),
+        ]
+    }
+
+    fn idle<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        vec![
+            self.figure(workload, "sessions", 0, |outcome| Some(outcome.sessions as f64)),
+            self.figure(workload, "KiB/session", 2, summary::memory_per_session),
+            self.versus(workload, summary::memory_per_session),
+            self.figure(workload, "total MiB", 1, |outcome| {
+                (outcome.processes > 0).then_some(outcome.after_kib as f64 / 1024.0)
+            }),
+            self.figure(workload, "processes", 0, |outcome| Some(outcome.processes as f64)),
+            self.figure(workload, "opened/s", 0, |outcome| {
+                Some(outcome.sessions as f64 / outcome.open_secs)
+            }),
+            self.cost(workload, "CPU µs/opening (least)", 1, summary::cpu_per_open),
+            self.versus(workload, summary::cpu_per_open),
+        ]
+    }
+}
+
+/// Text that does not break its table.
+pub(super) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn show(value: Option<f64>, digits: usize, unit: &str) -> String {
+    value.map_or("–".into(), |value| thousands(value, digits) + unit)
+}
+
+/// `1234567.8` as `1,234,567.8`.
+pub(super) fn thousands(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) && digit.is_ascii_digit() {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(1_234_567.84, 1), "1,234,567.8");
+        assert_eq!(thousands(999.0, 0), "999");
+        assert_eq!(thousands(0.1234, 3), "0.123");
+        assert_eq!(show(None, 1, "×"), "–");
+    }
+}
