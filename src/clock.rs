@@ -242,15 +242,15 @@ mod tests {
 
     #[test]
     fn a_deadline_can_be_moved_either_way() {
-        let start = Instant::now();
         let mut deadline = Deadline::never();
         assert!((&mut deadline).now_or_never().is_none());
-        for (first, then) in [(1000, 10), (10, 40)] {
+        for (first, then) in [(10_000, 20), (20, 60)] {
+            let start = Instant::now();
             deadline.set(start + first * MS);
             assert!((&mut deadline).now_or_never().is_none());
             deadline.set(start + then * MS);
             block_on(&mut deadline);
-            assert!(start.elapsed() >= then * MS && start.elapsed() < Duration::from_secs(1));
+            assert!(start.elapsed() >= then * MS && start.elapsed() < Duration::from_secs(5));
         }
     }
 
