@@ -6,6 +6,7 @@ mod down;
 mod ending;
 mod frame;
 pub mod keepalive;
+mod outgoing;
 mod scratch;
 mod tap;
 mod up;

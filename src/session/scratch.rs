@@ -1,6 +1,6 @@
-//! Scratch: one read buffer per thread, so that idle sessions hold none.
+//! Scratch: buffers that belong to the thread, so that idle sessions hold none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,14 +13,35 @@ use crate::net::stream::ByteStream;
 /// is what a session may hold per direction.
 pub const CHUNK: usize = 64 * 1024;
 
+/// The largest buffer that a thread keeps: what one read can come to, and then some. What grew
+/// beyond that for a long line goes back to the allocator.
+const LARGEST_SPARE: usize = 4 * CHUNK;
+
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends this thread's buffer of [`CHUNK`] bytes. It must not be asked for again within `work`:
 /// only a poll function that reads and consumes on the spot uses it.
 pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     BUFFER.with(|buffer| work(&mut buffer.borrow_mut()))
+}
+
+/// An empty buffer to write into: the one that was given back last, which is large enough for what
+/// comes as a rule, and still in the processor's cache.
+pub fn take_spare() -> Vec<u8> {
+    SPARE.with(|spare| spare.take())
+}
+
+/// Takes a buffer back once what was in it has left.
+pub fn give_spare(mut buffer: Vec<u8>) {
+    buffer.clear();
+    SPARE.with(|spare| {
+        let kept = spare.take();
+        let better = buffer.capacity() <= LARGEST_SPARE && buffer.capacity() > kept.capacity();
+        spare.set(if better { buffer } else { kept });
+    });
 }
 
 /// Reads and throws away; ready at the end of the stream, whichever end that is.

@@ -2,13 +2,10 @@
 //! them with one call.
 
 use std::io;
-use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::io::AsyncWrite;
-
 use super::client::Client;
+use super::outgoing::Outgoing;
 use super::{BATCHES, Direction, Tap};
 use crate::error::{CloseReason, reason};
 use crate::framing::{Encoder, Payload};
@@ -17,9 +14,6 @@ use crate::net::stream::ByteStream;
 /// Bytes that may wait for the backend before we stop reading the client.
 const ENOUGH: usize = 64 * 1024;
 
-/// Room for what waits for the backend, at first: many lines come together, and one takes no more.
-const FIRST: usize = 4096;
-
 /// Replies (pongs) that may wait for a client that does not read before we stop reading it too.
 const ENOUGH_REPLIES: usize = 64 * 1024;
 
@@ -27,14 +21,9 @@ const ENOUGH_REPLIES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Up {
     encoder: Encoder,
-    buf: Vec<u8>,
-    /// How much of `buf` the backend has taken.
-    sent: usize,
-    /// How a write to the backend failed. Reading from it goes on, as it may have said its last
-    /// words before it left; what the client still says has nowhere to go.
-    broken: Option<io::Error>,
-    /// Whether the backend has taken anything since [`take_progress`](Self::take_progress).
-    progress: bool,
+    /// What waits for the backend. When it does not take it any more, reading from it goes on, as it
+    /// may have said its last words before it left.
+    out: Outgoing,
     /// Whether the client is not being read from, for want of room.
     pub paused: bool,
 }
@@ -51,7 +40,7 @@ enum Gathered {
 impl Up {
     /// A pump that makes lines of messages with `encoder`.
     pub fn new(encoder: Encoder) -> Self {
-        Up { encoder, buf: Vec::new(), sent: 0, broken: None, progress: false, paused: false }
+        Up { encoder, out: Outgoing::default(), paused: false }
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then
@@ -86,7 +75,7 @@ impl Up {
     fn gather(&mut self, cx: &mut Context<'_>, client: &mut Client, tap: &mut Tap) -> Gathered {
         // Only replies count, not the lines that wait beside them: a client that does not read for
         // a while may go on sending.
-        while self.buf.len() - self.sent < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
+        while self.out.len() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
             match client.poll_messages(cx, &mut |payload| self.encode(payload, tap)) {
                 Poll::Pending => return Gathered::Everything,
                 Poll::Ready(None) => {}
@@ -98,55 +87,30 @@ impl Up {
 
     fn encode(&mut self, payload: Payload<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
         tap.see(Direction::Up, &payload);
-        if self.buf.capacity() == 0 {
-            self.buf.reserve(FIRST);
-        }
-        let before = self.buf.len();
-        let lines = self.encoder.encode(payload, &mut self.buf).map_err(CloseReason::Framing)?;
-        tap.count(Direction::Up, lines, self.buf.len() - before);
+        let buf = self.out.buf();
+        let before = buf.len();
+        let lines = self.encoder.encode(payload, buf).map_err(CloseReason::Framing)?;
+        tap.count(Direction::Up, lines, buf.len() - before);
         if self.encoder.replaced() > 0 {
             tap.replaced(Direction::Up, self.encoder.replaced());
-        }
-        if self.broken.is_some() {
-            self.buf.clear();
         }
         Ok(())
     }
 
     /// Writes what waits; ready when nothing does any more.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
-        while self.sent < self.buf.len() && self.broken.is_none() {
-            match Pin::new(&mut *backend).poll_write(cx, &self.buf[self.sent..]) {
-                Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::BrokenPipe.into()),
-                Poll::Ready(Ok(n)) => {
-                    self.sent += n;
-                    self.progress = true;
-                }
-                Poll::Ready(Err(error)) => self.broken = Some(error),
-                Poll::Pending => {
-                    if self.sent > self.buf.len() / 2 {
-                        self.buf.drain(..self.sent);
-                        self.sent = 0;
-                    }
-                    return Poll::Pending;
-                }
-            }
-        }
-        // A session that has nothing to say holds no buffer.
-        self.buf = Vec::new();
-        self.sent = 0;
-        Poll::Ready(())
+        self.out.poll_send(cx, backend)
     }
 
     /// Whether the backend has taken anything since this was last asked.
     pub fn take_progress(&mut self) -> bool {
-        mem::take(&mut self.progress)
+        self.out.take_progress()
     }
 
     /// Why the backend really ended. The kernel tells an error once, to whoever asks first: when
     /// that was a write, the read sees nothing but an end.
     pub fn explain(&self, end: CloseReason) -> CloseReason {
-        match (end, &self.broken) {
+        match (end, self.out.broken()) {
             // A broken pipe follows an ordinary end.
             (CloseReason::BackendClosed, Some(error))
                 if error.kind() != io::ErrorKind::BrokenPipe =>
@@ -159,6 +123,6 @@ impl Up {
 
     /// How many bytes wait for the backend.
     pub fn rest(&self) -> usize {
-        self.buf.len() - self.sent
+        self.out.len()
     }
 }

@@ -12,6 +12,7 @@ use async_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use futures::io::{AsyncRead, AsyncWrite};
 
 use super::frame::{self, Stop};
+use super::outgoing::Outgoing;
 use super::scratch::{self, CHUNK};
 use crate::net::stream::ByteStream;
 
@@ -31,9 +32,9 @@ pub struct Wire<S = ByteStream> {
     handed: u64,
     /// Whether a message in fragments is under way, so that all frames are tungstenite's.
     fragmented: bool,
-    out: Vec<u8>,
-    /// How much of `out` has left already.
-    sent: usize,
+    /// What waits for the client. When it does not take it any more, the read side goes on to the
+    /// end, as it may have said its last words before it left.
+    out: Outgoing,
     /// How much of `out`, at most, is tungstenite's: pongs, which a client can have made without
     /// end.
     replies: usize,
@@ -44,9 +45,6 @@ pub struct Wire<S = ByteStream> {
     last_read: Instant,
     /// Since when the client has taken nothing of what waits; `None` if nothing waits.
     stalled_since: Option<Instant>,
-    /// Whether a write failed: what is queued from then on vanishes. The read side goes on to the
-    /// end, as the client may have said its last words before it left.
-    broken: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -58,34 +56,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             seen: 0,
             handed: 0,
             fragmented: false,
-            out: Vec::new(),
-            sent: 0,
+            out: Outgoing::default(),
             replies: 0,
             end: None,
             turn: 0,
             last_read: Instant::now(),
             stalled_since: None,
-            broken: false,
         }
     }
 
     /// Makes room for as many bytes, so that the frames of one read need no more.
     pub fn reserve(&mut self, bytes: usize) {
-        self.out.reserve(bytes);
+        self.out.buf().reserve(bytes);
     }
 
     /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
     pub fn queue(&mut self, opcode: OpCode, payload: &[u8]) {
+        let out = self.out.buf();
         if let (Ok(len @ 0..=125), OpCode::Data(_)) = (u8::try_from(payload.len()), opcode) {
             // Most lines are short, and then the header is its two bytes.
-            self.out.extend_from_slice(&[0x80 | u8::from(opcode), len]);
+            out.extend_from_slice(&[0x80 | u8::from(opcode), len]);
         } else {
             let header = FrameHeader { opcode, ..FrameHeader::default() };
-            header
-                .format(payload.len() as u64, &mut self.out)
-                .expect("writing to a Vec can't fail");
+            header.format(payload.len() as u64, out).expect("writing to a Vec can't fail");
         }
-        self.out.extend_from_slice(payload);
+        out.extend_from_slice(payload);
     }
 
     /// Whether tungstenite is to read on: it has not got all of the frame that it was given.
@@ -163,13 +158,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Bytes that wait to leave.
     pub fn queued(&self) -> usize {
-        self.out.len() - self.sent
+        self.out.len()
     }
 
     /// What waits to leave.
     #[cfg(test)]
     pub fn waiting(&self) -> &[u8] {
-        &self.out[self.sent..]
+        self.out.waiting()
     }
 
     /// Bytes among them that answer what the client sent, at most.
@@ -179,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether a write failed: the client has gone.
     pub fn is_broken(&self) -> bool {
-        self.broken
+        self.out.broken().is_some()
     }
 
     /// When the last byte came from the client.
@@ -199,34 +194,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends what waits; ready when nothing does any more.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.sent < self.out.len() && !self.broken {
-            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.sent..]) {
-                Poll::Ready(Ok(n)) if n > 0 => {
-                    self.sent += n;
-                    self.stalled_since = None;
-                }
-                Poll::Ready(_) => self.broken = true,
-                Poll::Pending => {
-                    self.stalled_since.get_or_insert_with(Instant::now);
-                    self.compact();
-                    return Poll::Pending;
-                }
-            }
+        let sent = self.out.poll_send(cx, &mut self.io);
+        let progress = self.out.take_progress();
+        if sent.is_ready() {
+            self.replies = 0;
+            self.stalled_since = None;
+        } else if progress || self.stalled_since.is_none() {
+            self.stalled_since = Some(Instant::now());
         }
-        // A session that has nothing to say holds no buffer.
-        self.out = Vec::new();
-        self.sent = 0;
-        self.replies = 0;
-        self.stalled_since = None;
-        Poll::Ready(())
-    }
-
-    /// Gives back the room of what has left, once that is the larger part.
-    fn compact(&mut self) {
-        if self.sent > self.out.len() / 2 {
-            self.out.drain(..self.sent);
-            self.sent = 0;
-        }
+        sent
     }
 }
 
@@ -311,7 +287,7 @@ impl<S: Unpin> AsyncWrite for Wire<S> {
         _: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.out.extend_from_slice(buf);
+        self.out.buf().extend_from_slice(buf);
         self.replies += buf.len();
         Poll::Ready(Ok(buf.len()))
     }

@@ -1,0 +1,96 @@
+//! Outgoing: bytes that wait to leave through a socket, in either direction.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::io::AsyncWrite;
+
+use super::scratch;
+
+/// What waits for one peer, in order, and leaves in as few writes as it takes.
+///
+/// A session that has nothing to say holds no buffer: one is lent by the thread, and goes back when
+/// all has left. Only with a peer that takes nothing does it stay, cut to what waits.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    buf: Vec<u8>,
+    /// How much of `buf` has left already.
+    sent: usize,
+    /// How a write failed. What is queued from then on vanishes: it has nowhere to go.
+    broken: Option<io::Error>,
+    /// Whether any byte has left since [`take_progress`](Self::take_progress).
+    progress: bool,
+}
+
+impl Outgoing {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.buf.len() - self.sent
+    }
+
+    /// What waits.
+    #[cfg(test)]
+    pub fn waiting(&self) -> &[u8] {
+        &self.buf[self.sent..]
+    }
+
+    /// The buffer, to append to.
+    #[inline]
+    pub fn buf(&mut self) -> &mut Vec<u8> {
+        if self.buf.capacity() == 0 {
+            self.buf = scratch::take_spare();
+        }
+        &mut self.buf
+    }
+
+    /// How a write failed, if one did.
+    pub fn broken(&self) -> Option<&io::Error> {
+        self.broken.as_ref()
+    }
+
+    /// Whether the peer has taken anything since this was last asked.
+    pub fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
+    }
+
+    /// Writes what waits; ready when nothing does any more, be it as there is nobody to take it.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<()> {
+        while self.sent < self.buf.len() && self.broken.is_none() {
+            match Pin::new(&mut *io).poll_write(cx, &self.buf[self.sent..]) {
+                Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::BrokenPipe.into()),
+                Poll::Ready(Ok(n)) => {
+                    self.sent += n;
+                    self.progress = true;
+                }
+                Poll::Ready(Err(error)) => self.broken = Some(error),
+                Poll::Pending => {
+                    self.compact();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.sent = 0;
+        if self.buf.capacity() > 0 {
+            scratch::give_spare(std::mem::take(&mut self.buf));
+        }
+        Poll::Ready(())
+    }
+
+    /// Gives back the room of what has left, and that which was lent for more than came; each only
+    /// once it is the larger part, so that a byte is seldom moved.
+    fn compact(&mut self) {
+        if self.sent > self.buf.len() / 2 {
+            self.buf.drain(..self.sent);
+            self.sent = 0;
+        }
+        if self.buf.len() < self.buf.capacity() / 2 {
+            let waits = self.buf.as_slice().to_vec();
+            scratch::give_spare(std::mem::replace(&mut self.buf, waits));
+        }
+    }
+}
