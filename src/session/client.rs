@@ -1,5 +1,6 @@
 //! Client: a WebSocket client after the 101, as the pumps see it.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,8 +17,8 @@ use crate::error::{CloseReason, reason};
 use crate::framing::Payload;
 use crate::net::stream::ByteStream;
 
-/// tungstenite's read buffer: it is allocated at once and held by every session, and zeroed anew at
-/// every read. Only the frames that are not plain go through it, so that it can be small.
+/// tungstenite's read buffer: it is allocated at once, and zeroed anew at every read. Only the
+/// frames that are not plain go through it, so that it can be small.
 const READ_BUFFER: usize = 512;
 
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
@@ -30,11 +31,24 @@ const EOL: usize = 2;
 /// straight into the [`Wire`]'s buffer.
 #[derive(Debug)]
 pub struct Client<S = ByteStream> {
-    ws: WebSocketStream<Wire<S>>,
+    hold: Hold<S>,
     /// The longest message, in bytes, for what is said when one is longer.
     max_message: usize,
     /// Whether a Close frame was queued: then no other frame may follow (RFC 6455, section 5.5.1).
     closing: bool,
+}
+
+/// Who has the wire. Between messages tungstenite remembers nothing, and its 1.2 KiB are not held
+/// by sessions that are idle, or say nothing but plain frames.
+#[derive(Debug)]
+enum Hold<S> {
+    /// We: what comes next is a plain frame for all we know.
+    Ours(Wire<S>),
+    /// tungstenite: a frame was handed to it, a message in fragments is under way, or the closing
+    /// handshake is.
+    Its(Box<WebSocketStream<Wire<S>>>),
+    /// Nobody, while it goes from one to the other.
+    Between,
 }
 
 /// What came of a frame.
@@ -54,24 +68,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Takes over the connection once the 101 is written; `early` is what was read behind the
     /// request's head, the first frames.
     pub fn new(io: S, early: &[u8], max_message: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            // The wire takes everything at once, so tungstenite's own buffer never fills. The
-            // bound is there all the same, as a wall around what can't happen.
-            .write_buffer_size(0)
-            .max_write_buffer_size(4096)
-            .max_message_size(Some(max_message + EOL))
-            .max_frame_size(Some(max_message + EOL));
-        let wire = Wire::new(io, early.to_vec());
-        // Asynchronous in form only: it reads nothing.
-        let ws = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config));
-        let ws = ws.now_or_never().expect("it waits for nothing");
-        Client { ws, max_message, closing: false }
+        Client { hold: Hold::Ours(Wire::new(io, early.to_vec())), max_message, closing: false }
     }
 
     /// The connection's books: what waits, since when.
+    #[inline]
     pub fn wire(&mut self) -> &mut Wire<S> {
-        self.ws.get_mut()
+        match &mut self.hold {
+            Hold::Ours(wire) => wire,
+            Hold::Its(ws) => ws.get_mut(),
+            Hold::Between => unreachable!("nobody asks meanwhile"),
+        }
+    }
+
+    /// tungstenite, with the wire in its hands.
+    fn tungstenite(&mut self) -> &mut WebSocketStream<Wire<S>> {
+        if let Hold::Ours(_) = self.hold
+            && let Hold::Ours(wire) = mem::replace(&mut self.hold, Hold::Between)
+        {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(READ_BUFFER)
+                // The wire takes everything at once, so tungstenite's own buffer never fills. The
+                // bound is there all the same, as a wall around what can't happen.
+                .write_buffer_size(0)
+                .max_write_buffer_size(4096)
+                .max_message_size(Some(self.max_message + EOL))
+                .max_frame_size(Some(self.max_message + EOL));
+            // Asynchronous in form only: it reads nothing.
+            let ws = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config));
+            self.hold = Hold::Its(Box::new(ws.now_or_never().expect("it waits for nothing")));
+        }
+        match &mut self.hold {
+            Hold::Its(ws) => ws,
+            Hold::Ours(_) | Hold::Between => unreachable!("it has the wire now"),
+        }
+    }
+
+    /// Takes the wire back if tungstenite has nothing to remember.
+    fn take_back(&mut self) {
+        if !self.closing && self.wire().is_between_messages() {
+            self.hold = match mem::replace(&mut self.hold, Hold::Between) {
+                Hold::Its(ws) => Hold::Ours(ws.into_inner()),
+                ours => ours,
+            };
+        }
     }
 
     /// Passes on the messages that one read brings, in order; ready with the reason when nothing
@@ -101,7 +141,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 Ok(true) => {}
             }
         }
-        let taken = match ready!(self.poll_next(cx)) {
+        let incoming = ready!(self.poll_next(cx));
+        self.take_back();
+        let taken = match incoming {
             Incoming::Text(text) => take(Payload::Text(&text)),
             Incoming::Binary(bytes) => take(Payload::Binary(&bytes)),
             Incoming::Control => Ok(()),
@@ -112,13 +154,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next message of the frame that was handed to tungstenite.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
-        let next = match Pin::new(&mut self.ws).poll_next(cx) {
+        let next = match Pin::new(self.tungstenite()).poll_next(cx) {
             // All of the frame is taken, and it was no message yet: a fragment.
             Poll::Pending if !self.wire().is_handed() => return Poll::Ready(Incoming::Control),
             next => ready!(next),
         };
         // Pongs and Close replies leave at once, not at the next frame that is tungstenite's.
-        let _ = Pin::new(&mut self.ws).poll_flush(cx);
+        let _ = Pin::new(self.tungstenite()).poll_flush(cx);
         Poll::Ready(match next {
             Some(Ok(Message::Text(text))) => Incoming::Text(text),
             Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
@@ -157,10 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Queues a Ping.
     pub fn ping(&mut self) {
-        let ping = Message::Ping(Bytes::new());
-        // The wire takes everything, so an error can only mean that the client is gone, which the
-        // next read tells better.
-        let _ = Pin::new(&mut self.ws).start_send(ping);
+        self.wire().queue(OpCode::Control(Control::Ping), &[]);
     }
 
     /// Queues the Close frame of `reason`, unless one was sent.
@@ -183,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let fits = reason.floor_char_boundary(LONGEST_REASON);
         let frame = CloseFrame { code, reason: reason[..fits].into() };
         let close = Message::Close(Some(frame));
-        if Pin::new(&mut self.ws).start_send(close).is_err() {
+        if Pin::new(self.tungstenite()).start_send(close).is_err() {
             // For tungstenite all is over after the client's FIN, but it may be reading still.
             let payload = [&u16::from(code).to_be_bytes(), &reason.as_bytes()[..fits]].concat();
             self.wire().queue(OpCode::Control(Control::Close), &payload);
@@ -192,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Sends what waits; ready when nothing does.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.ws.get_mut().poll_drain(cx)
+        self.wire().poll_drain(cx)
     }
 }
 

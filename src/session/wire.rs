@@ -88,6 +88,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.handed > 0
     }
 
+    /// Whether what comes next begins a message, for all that tungstenite was given.
+    pub fn is_between_messages(&self) -> bool {
+        self.handed == 0 && !self.fragmented
+    }
+
     /// Passes on the plain messages that are there: what waits, else one read from the socket.
     /// Ready with whether a frame was then handed to tungstenite.
     ///
