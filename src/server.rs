@@ -109,10 +109,18 @@ async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Reg
 }
 
 /// Runs a connection's task, whose panic ends itself only.
-async fn contain(id: u64, client: PeerAddr, served: impl Future<Output = ()>) {
-    if AssertUnwindSafe(served).catch_unwind().await.is_err() {
-        tracing::error!(id, %client, "session ended by a bug in wsrelay, please report it");
-    }
+///
+/// Not an async function, whose future would hold the other twice: as an argument and as it runs.
+fn contain(
+    id: u64,
+    client: PeerAddr,
+    served: impl Future<Output = ()>,
+) -> impl Future<Output = ()> {
+    AssertUnwindSafe(served).catch_unwind().map(move |outcome| {
+        if outcome.is_err() {
+            tracing::error!(id, %client, "session ended by a bug in wsrelay, please report it");
+        }
+    })
 }
 
 #[cfg(test)]

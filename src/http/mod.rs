@@ -33,12 +33,12 @@ use self::timer::Timer;
 use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
 use crate::config::{Config, Pages, Refuse};
-use crate::error::{StartError, reason};
+use crate::error::{CloseReason, StartError, reason};
 use crate::log::Subject;
 use crate::net::address::PeerAddr;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration, Registry};
-use crate::session::{self, Session};
+use crate::session::{self, Counts, Session};
 use crate::sync::lock;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.
@@ -109,36 +109,73 @@ enum Joined {
 type Slot = Arc<Mutex<Option<Joined>>>;
 
 /// Serves one connection to its end: requests, and after a 101 its session.
-pub async fn serve(
+///
+/// The two are boxed one after the other, and the future itself holds pointers only: an idle session
+/// has no room for what HTTP once needed.
+pub fn serve(
     io: ByteStream,
     peer: PeerAddr,
     context: Arc<Context>,
     registration: Registration,
-) {
+) -> impl Future<Output = ()> + Send {
+    let opening = Box::pin(open(io, peer, context, registration));
+    async move {
+        if let Some((session, books)) = opening.await {
+            let (reason, counts) = session.run().await;
+            books.close(&reason, &counts);
+        }
+    }
+}
+
+/// What a session's end is told with, and what it gives back.
+struct Books {
+    subject: Subject,
+    path: String,
+    context: Arc<Context>,
+    began: Instant,
+    permit: Permit,
+    _registration: Registration,
+}
+
+impl Books {
+    fn close(self, reason: &CloseReason, counts: &Counts) {
+        let Books { subject, path, context, began, permit, .. } = self;
+        // First, so that whoever reads of the end finds a place free.
+        drop(permit);
+        subject.closed(&path, &context.config.backend, began.elapsed(), counts, reason);
+    }
+}
+
+/// Speaks HTTP to its end, which may be the beginning of a session.
+async fn open(
+    io: ByteStream,
+    peer: PeerAddr,
+    context: Arc<Context>,
+    registration: Registration,
+) -> Option<(Box<Session>, Box<Books>)> {
     let subject = Subject { id: registration.id, client: peer };
     let slot = Slot::default();
-    // Boxed, so that an idle session does not hold room for what HTTP once needed.
-    let spoken = speak_http(io, subject.clone(), &context, &registration, slot.clone());
-    let (io, early) = Box::pin(spoken).await;
+    let (io, early) = speak_http(io, subject.clone(), &context, &registration, slot.clone()).await;
     let joined = lock(&slot).take();
-    drop(slot);
     match joined {
         Some(Joined::Session { backend, permit, path, subprotocol }) => {
             subject.opened(&path, &context.config.backend, subprotocol.as_deref());
-            drop(subprotocol);
-            let began = Instant::now();
             let (config, control) = (context.config.session.clone(), registration.control.clone());
             let session = Session::new(io, &early, backend, config, subject.id, control);
-            drop(early);
-            let (reason, counts) = session.run().await;
-            drop(permit);
-            subject.closed(&path, &context.config.backend, began.elapsed(), &counts, &reason);
+            let began = Instant::now();
+            let _registration = registration;
+            let books = Books { subject, path, context, began, permit, _registration };
+            Some((session, Box::new(books)))
         }
         Some(Joined::Refused(why)) => {
             let close_timeout = context.config.session.close_timeout;
-            Box::pin(session::refuse(io, &early, &why, close_timeout)).await;
+            session::refuse(io, &early, &why, close_timeout).await;
+            None
         }
-        None => linger(io).await,
+        None => {
+            linger(io).await;
+            None
+        }
     }
 }
 

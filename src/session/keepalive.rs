@@ -51,27 +51,22 @@ pub enum Due {
     End(CloseReason),
 }
 
-/// The state between two looks: whether a Ping is out.
+/// The state between two looks: whether a Ping is out. The limits are those of all sessions, and not
+/// held by each.
 #[derive(Debug, Default)]
 pub struct Keepalive {
-    limits: Limits,
     pinged: Option<Instant>,
 }
 
 impl Keepalive {
-    /// Watches over these limits.
-    pub fn new(limits: Limits) -> Self {
-        Keepalive { limits, pinged: None }
-    }
-
     /// When something will be due if nothing more happens; `None` if never.
-    pub fn deadline(&self, seen: &Seen) -> Option<Instant> {
+    pub fn deadline(&self, limits: &Limits, seen: &Seen) -> Option<Instant> {
         let at = |since: Option<Instant>, limit: Option<Duration>| Some(since? + limit?);
         [
-            at(seen.stalled_since, self.limits.write_timeout),
-            at(Some(seen.last_data), self.limits.idle_timeout),
-            at(seen.tail_since, self.limits.flush_after),
-            self.life_deadline(seen),
+            at(seen.stalled_since, limits.write_timeout),
+            at(Some(seen.last_data), limits.idle_timeout),
+            at(seen.tail_since, limits.flush_after),
+            self.life_deadline(limits, seen),
         ]
         .into_iter()
         .flatten()
@@ -79,10 +74,10 @@ impl Keepalive {
     }
 
     /// When the client's silence is to be looked at.
-    fn life_deadline(&self, seen: &Seen) -> Option<Instant> {
-        let interval = self.limits.ping_interval?;
+    fn life_deadline(&self, limits: &Limits, seen: &Seen) -> Option<Instant> {
+        let interval = limits.ping_interval?;
         match self.unanswered(seen) {
-            Some(pinged) => Some(pinged + self.limits.ping_timeout.unwrap_or(interval)),
+            Some(pinged) => Some(pinged + limits.ping_timeout.unwrap_or(interval)),
             None => Some(seen.last_read + interval),
         }
     }
@@ -92,21 +87,21 @@ impl Keepalive {
     }
 
     /// What is due at `now`, one thing at a time: ask again until nothing is.
-    pub fn due(&mut self, now: Instant, seen: &Seen) -> Due {
+    pub fn due(&mut self, limits: &Limits, now: Instant, seen: &Seen) -> Due {
         let passed = |since: Option<Instant>, limit: Option<Duration>| match (since, limit) {
             (Some(since), Some(limit)) => now.saturating_duration_since(since) >= limit,
             _ => false,
         };
-        if passed(seen.stalled_since, self.limits.write_timeout) {
+        if passed(seen.stalled_since, limits.write_timeout) {
             return Due::End(CloseReason::ClientTooSlow);
         }
-        if passed(Some(seen.last_data), self.limits.idle_timeout) {
+        if passed(Some(seen.last_data), limits.idle_timeout) {
             return Due::End(CloseReason::Idle);
         }
-        if passed(seen.tail_since, self.limits.flush_after) {
+        if passed(seen.tail_since, limits.flush_after) {
             return Due::Flush;
         }
-        if self.life_deadline(seen).is_none_or(|deadline| now < deadline) {
+        if self.life_deadline(limits, seen).is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
         }
         if seen.paused {
@@ -116,7 +111,7 @@ impl Keepalive {
         }
         match self.unanswered(seen) {
             // Without a timeout pings only keep the path through NATs and proxies open.
-            unanswered if unanswered.is_none() || self.limits.ping_timeout.is_none() => {
+            unanswered if unanswered.is_none() || limits.ping_timeout.is_none() => {
                 self.pinged = Some(now);
                 Due::Ping
             }
@@ -160,66 +155,72 @@ mod tests {
     fn silence_is_pinged_and_then_ends() {
         let start = Instant::now();
         let seen = seen(start);
-        let mut keepalive = Keepalive::new(limits());
-        assert_eq!(keepalive.deadline(&seen), Some(start + 30 * S));
-        assert_eq!(keepalive.due(start + 29 * S, &seen), Due::Nothing);
-        assert_eq!(keepalive.due(start + 30 * S, &seen), Due::Ping);
-        assert_eq!(keepalive.due(start + 30 * S, &seen), Due::Nothing);
-        assert_eq!(keepalive.deadline(&seen), Some(start + 45 * S));
-        assert_eq!(keepalive.due(start + 45 * S, &seen), Due::End(CloseReason::PingTimeout));
+        let (limits, mut keepalive) = (limits(), Keepalive::default());
+        assert_eq!(keepalive.deadline(&limits, &seen), Some(start + 30 * S));
+        assert_eq!(keepalive.due(&limits, start + 29 * S, &seen), Due::Nothing);
+        assert_eq!(keepalive.due(&limits, start + 30 * S, &seen), Due::Ping);
+        assert_eq!(keepalive.due(&limits, start + 30 * S, &seen), Due::Nothing);
+        assert_eq!(keepalive.deadline(&limits, &seen), Some(start + 45 * S));
+        assert_eq!(
+            keepalive.due(&limits, start + 45 * S, &seen),
+            Due::End(CloseReason::PingTimeout)
+        );
     }
 
     #[test]
     fn any_byte_is_a_sign_of_life() {
         let start = Instant::now();
-        let mut keepalive = Keepalive::new(limits());
-        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let (limits, mut keepalive) = (limits(), Keepalive::default());
+        assert_eq!(keepalive.due(&limits, start + 30 * S, &seen(start)), Due::Ping);
         let heard = seen(start + 31 * S);
-        assert_eq!(keepalive.due(start + 45 * S, &heard), Due::Nothing);
-        assert_eq!(keepalive.deadline(&heard), Some(start + 61 * S));
-        assert_eq!(keepalive.due(start + 61 * S, &heard), Due::Ping);
+        assert_eq!(keepalive.due(&limits, start + 45 * S, &heard), Due::Nothing);
+        assert_eq!(keepalive.deadline(&limits, &heard), Some(start + 61 * S));
+        assert_eq!(keepalive.due(&limits, start + 61 * S, &heard), Due::Ping);
     }
 
     #[test]
     fn pings_without_a_timeout_go_on() {
         let start = Instant::now();
         let limits = Limits { ping_interval: Some(30 * S), ..Limits::default() };
-        let mut keepalive = Keepalive::new(limits);
+        let mut keepalive = Keepalive::default();
         for n in 1..5 {
-            assert_eq!(keepalive.deadline(&seen(start)), Some(start + n * 30 * S));
-            assert_eq!(keepalive.due(start + n * 30 * S, &seen(start)), Due::Ping);
+            assert_eq!(keepalive.deadline(&limits, &seen(start)), Some(start + n * 30 * S));
+            assert_eq!(keepalive.due(&limits, start + n * 30 * S, &seen(start)), Due::Ping);
         }
     }
 
     #[test]
     fn time_in_which_we_do_not_read_does_not_count() {
         let start = Instant::now();
-        let mut keepalive = Keepalive::new(limits());
-        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let (limits, mut keepalive) = (limits(), Keepalive::default());
+        assert_eq!(keepalive.due(&limits, start + 30 * S, &seen(start)), Due::Ping);
         let paused = Seen { paused: true, ..seen(start) };
-        assert_eq!(keepalive.due(start + 45 * S, &paused), Due::Excuse);
+        assert_eq!(keepalive.due(&limits, start + 45 * S, &paused), Due::Excuse);
         let excused = seen(start + 45 * S);
-        assert_eq!(keepalive.due(start + 46 * S, &excused), Due::Nothing);
-        assert_eq!(keepalive.due(start + 75 * S, &excused), Due::Ping);
+        assert_eq!(keepalive.due(&limits, start + 46 * S, &excused), Due::Nothing);
+        assert_eq!(keepalive.due(&limits, start + 75 * S, &excused), Due::Ping);
     }
 
     #[test]
     fn a_ping_stuck_behind_other_bytes_is_left_to_the_write_timeout() {
         let start = Instant::now();
-        let mut keepalive = Keepalive::new(limits());
-        assert_eq!(keepalive.due(start + 30 * S, &seen(start)), Due::Ping);
+        let (limits, mut keepalive) = (limits(), Keepalive::default());
+        assert_eq!(keepalive.due(&limits, start + 30 * S, &seen(start)), Due::Ping);
         let stalled = Seen { stalled_since: Some(start + 20 * S), ..seen(start) };
-        assert_eq!(keepalive.due(start + 45 * S, &stalled), Due::Nothing);
-        assert_eq!(keepalive.due(start + 50 * S, &stalled), Due::End(CloseReason::ClientTooSlow));
+        assert_eq!(keepalive.due(&limits, start + 45 * S, &stalled), Due::Nothing);
+        assert_eq!(
+            keepalive.due(&limits, start + 50 * S, &stalled),
+            Due::End(CloseReason::ClientTooSlow)
+        );
     }
 
     #[test]
     fn everything_off_means_no_timer() {
         let start = Instant::now();
-        let mut keepalive = Keepalive::new(Limits::default());
+        let (limits, mut keepalive) = (Limits::default(), Keepalive::default());
         let all = Seen { stalled_since: Some(start), tail_since: Some(start), ..seen(start) };
-        assert_eq!(keepalive.deadline(&all), None);
-        assert_eq!(keepalive.due(start + 1000 * S, &all), Due::Nothing);
+        assert_eq!(keepalive.deadline(&limits, &all), None);
+        assert_eq!(keepalive.due(&limits, start + 1000 * S, &all), Due::Nothing);
     }
 
     #[test]
@@ -227,10 +228,13 @@ mod tests {
         let start = Instant::now();
         let limits =
             Limits { idle_timeout: Some(10 * S), flush_after: Some(S), ..Limits::default() };
-        let mut keepalive = Keepalive::new(limits);
+        let mut keepalive = Keepalive::default();
         let tail = Seen { tail_since: Some(start + S), ..seen(start) };
-        assert_eq!(keepalive.deadline(&tail), Some(start + 2 * S));
-        assert_eq!(keepalive.due(start + 2 * S, &tail), Due::Flush);
-        assert_eq!(keepalive.due(start + 10 * S, &seen(start)), Due::End(CloseReason::Idle));
+        assert_eq!(keepalive.deadline(&limits, &tail), Some(start + 2 * S));
+        assert_eq!(keepalive.due(&limits, start + 2 * S, &tail), Due::Flush);
+        assert_eq!(
+            keepalive.due(&limits, start + 10 * S, &seen(start)),
+            Due::End(CloseReason::Idle)
+        );
     }
 }

@@ -79,7 +79,7 @@ impl Session {
             backend,
             up: Up::new(config.framing.encoder()),
             down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
-            keepalive: Keepalive::new(limits),
+            keepalive: Keepalive::default(),
             timer: Deadline::never(),
             armed: None,
             tap: Tap::new(id, config.trace, limits.idle_timeout.is_some()),
@@ -155,7 +155,7 @@ impl Session {
             tail_since: self.down.tail_since,
             paused: self.up.paused,
         };
-        let Some(deadline) = self.keepalive.deadline(&seen) else {
+        let Some(deadline) = self.keepalive.deadline(&self.config.limits, &seen) else {
             return Poll::Pending;
         };
         if self.armed.is_none_or(|armed| deadline < armed) {
@@ -164,7 +164,7 @@ impl Session {
         }
         ready!(Pin::new(&mut self.timer).poll(cx));
         self.armed = None;
-        Poll::Ready(self.keepalive.due(Instant::now(), &seen))
+        Poll::Ready(self.keepalive.due(&self.config.limits, Instant::now(), &seen))
     }
 }
 
