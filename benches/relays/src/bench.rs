@@ -4,6 +4,7 @@ mod verdict;
 
 use crate::{
     load::{Order, Outcome, Traffic},
+    net,
     peers::{Peer, Places, fill},
     procs,
     workloads::Workload,
@@ -47,8 +48,7 @@ pub struct Run {
 pub struct Bench {
     pub places: Places,
     pub scratch: PathBuf,
-    /// Measured seconds of a run.
-    pub secs: f64,
+    pub quick: bool,
     /// The CPUs of the relay and of the load, where there are two.
     pub cpus: Option<[usize; 2]>,
     next_port: u16,
@@ -68,8 +68,8 @@ impl Drop for Group {
 }
 
 impl Bench {
-    pub fn new(places: Places, scratch: PathBuf, secs: f64, cpus: Option<[usize; 2]>) -> Self {
-        Bench { places, scratch, secs, cpus, next_port: FIRST_PORT }
+    pub fn new(places: Places, scratch: PathBuf, quick: bool, cpus: Option<[usize; 2]>) -> Self {
+        Bench { places, scratch, quick, cpus, next_port: FIRST_PORT }
     }
 
     /// One run.
@@ -109,11 +109,12 @@ impl Bench {
             wire: peer.wire,
             port: relay.as_ref().map_or(backend_port, |(_, port)| *port),
             sessions: workload.sessions.min(peer.most_sessions),
+            total: workload.total(self.quick).min(net::most_connections()),
             senders: workload.senders,
             window: workload.window,
             line: workload.line,
             warmup: 0.2,
-            secs: if idle { 0.3 } else { self.secs },
+            secs: workload.secs(self.quick),
             patience: if idle { 30.0 } else { 5.0 },
             relay: relay.as_ref().map(|(group, _)| group.0.id()),
             backend: backend.0.id(),

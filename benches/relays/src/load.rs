@@ -1,5 +1,6 @@
 //! The load: it opens the sessions, keeps a workload's windows full for a while, and has every line booked.
 
+mod churn;
 mod client;
 mod ledger;
 pub mod order;
@@ -36,6 +37,9 @@ struct Load {
 
 /// Carries out an order.
 pub fn run(order: Order) -> io::Result<Outcome> {
+    if order.traffic == Traffic::Churn {
+        return churn::run(order);
+    }
     let before = relay(&order);
     let before_cpu = procs::cpu_seconds(&before);
     let mut load = Load::new(order)?;
@@ -115,7 +119,8 @@ impl Load {
         let write = |to: &mut Vec<u8>| to.extend_from_slice(HELLO);
         wire.encode(self.masks.next(), write, &mut self.scratch, &mut hello);
         let stalls = self.ledger.order.traffic == Traffic::Stalled;
-        let dial = Dial { port, narrow: stalls && self.clients.len() + 1 == sessions };
+        let narrow = stalls && self.clients.len() + 1 == sessions;
+        let dial = Dial { port, source: None, narrow };
         self.clients.push(Client::connect(&dial, wire, self.clients.len(), hello, &self.poller)?);
         Ok(())
     }

@@ -156,7 +156,7 @@ fn drive(args: &Args) -> Result<(), Box<dyn Error>> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let cpus = two_cpus()?;
     let places = Places { wsrelay: args.wsrelay.clone(), peers: args.peers.clone() };
-    let mut bench = Bench::new(places, scratch, if args.quick { 0.4 } else { 0.8 }, cpus);
+    let mut bench = Bench::new(places, scratch, args.quick, cpus);
 
     let begin = Instant::now();
     let mut report = Report::new(&bench, &peers, &workloads, rounds, files);

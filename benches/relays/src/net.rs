@@ -12,7 +12,7 @@ use rustix::{
 use socket2::SockRef;
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream},
     os::fd::AsFd,
     time::Duration,
 };
@@ -88,6 +88,8 @@ pub enum ReadOutcome {
 pub struct Dial {
     /// A port of 127.0.0.1.
     pub port: u16,
+    /// The address it comes from, if that matters.
+    pub source: Option<Ipv4Addr>,
     /// With little room on the way, so that it is soon full: a small receive buffer, and the segments of an Ethernet, by
     /// whose size Linux also measures the other side's send buffer (2.6 MB with those of the loopback device).
     pub narrow: bool,
@@ -125,6 +127,9 @@ impl Conn {
         if dial.narrow {
             rustix::net::sockopt::set_socket_recv_buffer_size(&socket, NARROW_BUFFER)?;
             SockRef::from(&socket).set_tcp_mss(NARROW_SEGMENT)?;
+        }
+        if let Some(address) = dial.source {
+            rustix::net::bind(&socket, &SocketAddrV4::new(address, 0))?;
         }
         match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, dial.port)) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -193,6 +198,11 @@ impl Conn {
         self.watch(poller)
     }
 
+    /// Sends no more; all that was sent has been taken.
+    pub fn shut_down(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
     /// Takes the connection off the poller's list.
     pub fn forget(&self, poller: &Poller) {
         // It can only fail for a socket that is not on the list.
@@ -239,6 +249,13 @@ pub fn listen(send_buffer: Option<usize>) -> io::Result<TcpListener> {
     rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     rustix::net::listen(&socket, 4096)?;
     Ok(TcpListener::from(socket))
+}
+
+/// The most connections that a program can make to one other in a short time. One that closes first keeps its port for a
+/// minute; on the loopback device Linux gives it out again after a second, unless told not to.
+pub fn most_connections() -> u64 {
+    let reuse = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();
+    if matches!(reuse.trim(), "1" | "2") { u64::MAX } else { 20_000 }
 }
 
 /// Sets the limit of open files, for this process and all that it starts: as many as allowed, up to `MAX_FILES`.

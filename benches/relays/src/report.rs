@@ -22,7 +22,7 @@ pub struct Report {
     /// Open files of a process.
     pub files: u64,
     pub rounds: usize,
-    pub secs_per_run: f64,
+    pub quick: bool,
     pub seconds: f64,
     pub peers: Vec<PeerReport>,
     pub runs: Vec<Run>,
@@ -81,7 +81,7 @@ impl Report {
             },
             files,
             rounds,
-            secs_per_run: bench.secs,
+            quick: bench.quick,
             seconds: 0.0,
             peers: peers.collect(),
             runs: Vec::new(),
@@ -124,7 +124,7 @@ impl Report {
         let mut text = format!(
             "# Relays side by side\n\n\
              - Date: {}\n- Machine: {}\n- Kernel: {}\n- {}; {} open files a process\n\
-             - Medians of {} round(s), {} s measured in each run; {:.0} s in all\n\n\
+             - Medians of {} round(s); {:.0} s in all\n\n\
              CPU is the time of the relay and all its children, user and system. A line counts once for each way: an echoed \
              line is one up and one down. `÷ haproxy` says how many times HAProxy's cost it is, which relays bytes and \
              knows no WebSocket; `direct` is no relay at all. Less is better. In each run every line was proved to have \
@@ -132,14 +132,7 @@ impl Report {
              `busy` is the share of a CPU that relay / backend / clients took: where the relay's is not near 1, lines/s \
              say little about it. Costs of lines that come in batches fall as batches grow, and a slow relay gets larger ones: \
              only roundtrip, echo and chat-1 are free of that.\n\n",
-            self.date,
-            self.machine,
-            self.kernel,
-            self.cpus,
-            self.files,
-            self.rounds,
-            self.secs_per_run,
-            self.seconds
+            self.date, self.machine, self.kernel, self.cpus, self.files, self.rounds, self.seconds
         );
         text += "| relay | version | command |\n| --- | --- | --- |\n";
         for peer in &self.peers {
@@ -149,10 +142,27 @@ impl Report {
             let _ = writeln!(text, "| {} | {} | {command} |", peer.name, cell(version));
         }
         for workload in workloads {
-            let _ = write!(text, "\n## {}: {}\n\n", workload.name, workload.what);
+            let length = self.length(workload);
+            let _ = write!(text, "\n## {}: {}\n\n{length}\n\n", workload.name, workload.what);
             self.table(workload, peers, &mut text);
         }
         text
+    }
+
+    /// How long a workload's runs last, and how many there are.
+    fn length(&self, workload: &Workload) -> String {
+        let secs = workload.secs(self.quick);
+        let runs = match self.rounds.min(workload.rounds) {
+            1 => "one run".to_owned(),
+            rounds => format!("{rounds} runs"),
+        };
+        match workload.total(self.quick) {
+            0 => format!("{runs}, {secs} s measured"),
+            total => format!(
+                "{runs} of {} sessions, or as many as come in {secs} s",
+                thousands(total as f64, 0)
+            ),
+        }
     }
 
     fn check(&self, workload: &Workload, peer: &str) -> String {

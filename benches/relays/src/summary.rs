@@ -23,6 +23,20 @@ pub fn cpu_per_open(outcome: &Outcome) -> Option<f64> {
         .then(|| 1e6 * outcome.open_cpu / outcome.sessions as f64)
 }
 
+/// CPU time of the relay in µs for a session that comes, has a line echoed, and goes.
+pub fn cpu_per_session(outcome: &Outcome) -> Option<f64> {
+    (outcome.processes > 0 && outcome.sessions > 0)
+        .then(|| 1e6 * outcome.relay_cpu / outcome.sessions as f64)
+}
+
+/// Bytes by which the relay's memory grew for each session that came and went after the first part.
+pub fn growth_per_session(outcome: &Outcome) -> Option<f64> {
+    let churned = outcome.churn.as_ref()?;
+    let sessions = (outcome.sessions as u64).checked_sub(churned.first_sessions)?;
+    let grown = outcome.after_kib as f64 - churned.first_kib as f64;
+    (outcome.processes > 0 && sessions > 0).then(|| 1024.0 * grown / sessions as f64)
+}
+
 /// Memory of the relay in KiB for each session that rests.
 pub fn memory_per_session(outcome: &Outcome) -> Option<f64> {
     let grown = outcome.after_kib.saturating_sub(outcome.before_kib);
@@ -94,6 +108,7 @@ pub fn chart(report: &Report, peers: &[&'static Peer], workloads: &[&'static Wor
                 &[("CPU per opening", cpu_per_open), ("memory per session", memory_per_session)]
             }
             (Traffic::Idle, _) => &[("memory per session", memory_per_session)],
+            (Traffic::Churn, _) => &[("CPU per session", cpu_per_session)],
             (_, "roundtrip") => &[("median time", round_trip), ("CPU per line", cpu_per_line)],
             _ => &[("CPU per line", cpu_per_line)],
         };

@@ -68,6 +68,13 @@ impl Wire {
     }
 }
 
+/// A client's close frame: normal closure (RFC 6455, section 7.4.1).
+pub fn close_frame(mask: [u8; 4]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    put_frame(CLOSE, &1000u16.to_be_bytes(), mask, &mut frame);
+    frame
+}
+
 /// Appends one masked frame.
 fn put_frame(opcode: u8, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.push(FIN | opcode);
@@ -119,11 +126,21 @@ pub struct Decoder {
     partial: Vec<u8>,
     /// Pongs to be sent.
     pub replies: Vec<u8>,
+    /// Whether a close frame is expected, and whether it came.
+    pub leaving: bool,
+    pub closed: bool,
 }
 
 impl Decoder {
     pub fn new(wire: Wire) -> Self {
-        Decoder { wire, frame: Vec::new(), partial: Vec::new(), replies: Vec::new() }
+        Decoder {
+            wire,
+            frame: Vec::new(),
+            partial: Vec::new(),
+            replies: Vec::new(),
+            leaving: false,
+            closed: false,
+        }
     }
 
     /// Calls `on_line` for each line completed by `data`; an error says why the session is over.
@@ -158,6 +175,7 @@ impl Decoder {
         while let Some((first, payload, rest)) = take_frame(data)? {
             data = rest;
             match first & 0x0f {
+                CLOSE if self.leaving => self.closed = true,
                 CLOSE => return Err("closed by the relay"),
                 PING => put_frame(PONG, payload, [0; 4], &mut self.replies),
                 PONG => {}
@@ -263,6 +281,16 @@ mod tests {
         assert!(feed(&[0x82, 0]).is_err(), "binary");
         assert!(feed(&[0x81, 0x80, 0, 0, 0, 0]).is_err(), "masked");
         assert!(feed(&[0x88, 0]).is_err(), "close");
+    }
+
+    #[test]
+    fn a_close_frame_that_answers_ours() {
+        let sent = close_frame([0; 4]);
+        assert_eq!(sent, [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+        let mut decoder = Decoder::new(Wire::Lines);
+        decoder.leaving = true;
+        assert_eq!(decoder.feed(&[0x88, 2, 0x03, 0xe8], &mut |_| {}), Ok(()));
+        assert!(decoder.closed);
     }
 
     #[test]

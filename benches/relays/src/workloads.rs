@@ -12,10 +12,24 @@ pub struct Workload {
     pub window: u32,
     /// Bytes of a line.
     pub line: usize,
+    /// Measured seconds of a run, in a quick round and else.
+    pub secs: [f64; 2],
+    /// Sessions one after another, in a quick round and else.
+    pub total: [u64; 2],
     /// The most rounds: enough where a run takes long and says the same each time.
     pub rounds: usize,
     /// Whether a peer that holds fewer sessions is measured with those.
     pub fewer: bool,
+}
+
+impl Workload {
+    pub fn secs(&self, quick: bool) -> f64 {
+        self.secs[usize::from(!quick)]
+    }
+
+    pub fn total(&self, quick: bool) -> u64 {
+        self.total[usize::from(!quick)]
+    }
 }
 
 const ECHO: Workload = Workload {
@@ -27,12 +41,14 @@ const ECHO: Workload = Workload {
     senders: 1,
     window: 1,
     line: 64,
+    secs: [0.4, 0.8],
+    total: [0, 0],
     rounds: usize::MAX,
     fewer: true,
 };
 const CHAT: Workload =
     Workload { traffic: Traffic::Chat, backend: Mode::Chat, sessions: 200, ..ECHO };
-const IDLE: Workload = Workload { traffic: Traffic::Idle, ..ECHO };
+const IDLE: Workload = Workload { traffic: Traffic::Idle, secs: [0.3, 0.3], ..ECHO };
 
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "roundtrip", what: "1 session, 1 line in flight", sessions: 1, ..ECHO },
@@ -103,5 +119,15 @@ pub const WORKLOADS: &[Workload] = &[
         rounds: 1,
         fewer: false,
         ..IDLE
+    },
+    Workload {
+        name: "churn",
+        what: "sessions one after another, 32 at a time: connect, a line up, its echo down, close",
+        traffic: Traffic::Churn,
+        sessions: 32,
+        total: [10_000, 100_000],
+        secs: [4.0, 30.0],
+        rounds: 1,
+        ..ECHO
     },
 ];

@@ -16,6 +16,9 @@ pub fn failure(outcome: &Outcome, traffic: Traffic) -> Option<String> {
         let first = outcome.first_error.as_deref().unwrap_or("?");
         return Some(format!("{} ({first})", counts.join(", ")));
     }
+    if traffic == Traffic::Churn && outcome.sessions == 0 {
+        return Some("no session came to its end".into());
+    }
     match (traffic, &outcome.stall) {
         (Traffic::Idle, _) => None,
         (Traffic::Stalled, Some(_)) if outcome.down == 0 => {

@@ -11,6 +11,10 @@ enum Stage {
     Connecting,
     Upgrading,
     Talking,
+    /// It has taken its leave, and waits for the connection's end.
+    Leaving,
+    /// So has the relay.
+    Closed,
     Gone,
 }
 
@@ -74,7 +78,12 @@ impl Client {
             match self.conn.read(buffer) {
                 ReadOutcome::Data(len) => self.receive(&buffer[..len], poller, on_line)?,
                 ReadOutcome::Blocked => {}
-                ReadOutcome::Closed => return Err("connection closed".into()),
+                ReadOutcome::Closed => {
+                    if self.stage == Stage::Leaving {
+                        self.stage = Stage::Closed;
+                    }
+                    return Err("connection closed".into());
+                }
             }
         }
         Ok(())
@@ -82,6 +91,27 @@ impl Client {
 
     pub fn send(&mut self, data: &[u8], poller: &Poller) -> Result<(), String> {
         self.conn.send(data, poller).map_err(|error| format!("write failed: {error}"))
+    }
+
+    /// Takes its leave, as its wire wants it: by a close frame, or by the end of what it sends. Whoever serves a WebSocket
+    /// then ends the connection.
+    pub fn close(&mut self, mask: [u8; 4], poller: &Poller) -> Result<(), String> {
+        self.stage = Stage::Leaving;
+        if self.wire == Wire::Tcp {
+            return self.conn.shut_down().map_err(|error| format!("shutdown failed: {error}"));
+        }
+        self.decoder.leaving = true;
+        self.send(&wire::close_frame(mask), poller)
+    }
+
+    /// Whether the connection ended after it took its leave.
+    pub fn is_closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    /// Whether its leave was answered: over TCP the connection's end is the answer.
+    pub fn is_answered(&self) -> bool {
+        self.wire == Wire::Tcp || self.decoder.closed
     }
 
     /// Reads what comes, or nothing at all.

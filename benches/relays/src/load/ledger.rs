@@ -73,7 +73,7 @@ impl Ledger {
             Traffic::Echo => (self.sessions.len(), 1),
             Traffic::Chat | Traffic::Stalled => (self.order.senders, 1),
             Traffic::Up => (self.sessions.len(), ACK_EVERY),
-            Traffic::Down | Traffic::Idle => (0, 0),
+            Traffic::Down | Traffic::Churn | Traffic::Idle => (0, 0),
         };
         for index in 0..count {
             self.allow(index, window * lines);

@@ -18,6 +18,8 @@ pub enum Traffic {
     Up,
     /// One way down.
     Down,
+    /// `total` sessions, `sessions` at a time: each sends a line, hears its echo and ends.
+    Churn,
     /// Nothing, once they are open.
     Idle,
 }
@@ -29,11 +31,13 @@ pub struct Order {
     pub wire: Wire,
     pub port: u16,
     pub sessions: usize,
+    /// Sessions one after another, at most.
+    pub total: u64,
     pub senders: usize,
     pub window: u32,
     /// Bytes of a line.
     pub line: usize,
-    /// Seconds before the measured ones, and these.
+    /// Seconds before the measured ones, and these; where there is a `total`, the most of them.
     pub warmup: f64,
     pub secs: f64,
     /// Longest wait, in seconds, for the sessions to open and for the last lines.
@@ -70,6 +74,19 @@ pub struct Outcome {
     pub lost_sessions: usize,
     pub first_error: Option<String>,
     pub stall: Option<Stall>,
+    pub churn: Option<Churned>,
+}
+
+/// What came of sessions one after another.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Churned {
+    /// Seconds while there were sessions.
+    pub secs: f64,
+    /// The sessions of the first part, and the relay's memory when all of them had ended.
+    pub first_sessions: u64,
+    pub first_kib: u64,
+    /// Sessions whose close frame got no answer before the connection ended.
+    pub unanswered: u64,
 }
 
 /// What a session came to that read nothing for a while. The other figures are those of that while, and of the others.

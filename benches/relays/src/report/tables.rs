@@ -17,6 +17,7 @@ impl Report {
         let columns = match workload.traffic {
             Traffic::Idle => self.idle(workload),
             Traffic::Stalled => self.stalled(workload),
+            Traffic::Churn => self.churn(workload),
             _ => self.lines(workload),
         };
         let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
@@ -131,6 +132,33 @@ impl Report {
                 Some(outcome.stall.as_ref()?.skipped as f64)
             }),
             ("the stalled one", Box::new(ending)),
+        ]
+    }
+
+    fn churn<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        fn mib(kib: u64) -> f64 {
+            kib as f64 / 1024.0
+        }
+        vec![
+            self.figure(workload, "sessions", 0, |outcome| Some(outcome.sessions as f64)),
+            self.figure(workload, "sessions/s", 0, |outcome| {
+                Some(outcome.sessions as f64 / outcome.churn.as_ref()?.secs)
+            }),
+            self.cost(workload, "CPU µs/session (least)", 1, summary::cpu_per_session),
+            self.versus(workload, summary::cpu_per_session),
+            self.figure(workload, "MiB at first", 1, |outcome| {
+                (outcome.processes > 0).then_some(mib(outcome.before_kib))
+            }),
+            self.figure(workload, "after a tenth", 1, |outcome| {
+                (outcome.processes > 0).then_some(mib(outcome.churn.as_ref()?.first_kib))
+            }),
+            self.figure(workload, "after all", 1, |outcome| {
+                (outcome.processes > 0).then_some(mib(outcome.after_kib))
+            }),
+            self.figure(workload, "bytes/session since", 1, summary::growth_per_session),
+            self.figure(workload, "close not answered", 0, |outcome| {
+                Some(outcome.churn.as_ref()?.unanswered as f64)
+            }),
         ]
     }
 

@@ -10,6 +10,7 @@ fn running(traffic: Traffic, sessions: usize, senders: usize, window: u32) -> Le
         wire: Wire::Lines,
         port: 0,
         sessions,
+        total: 0,
         senders,
         window,
         line: 64,
