@@ -78,7 +78,7 @@ impl Bench {
         let done = self.measure(workload, peer);
         let seconds = begin.elapsed().as_secs_f64();
         let failed = match &done {
-            Ok(outcome) => verdict::failure(outcome, workload.traffic),
+            Ok(outcome) => verdict::failure(outcome, workload.traffic, peer.pings_every),
             Err(why) => Some(why.clone()),
         };
         Run { round, workload: workload.name, peer: peer.name, seconds, outcome: done.ok(), failed }
@@ -103,7 +103,7 @@ impl Bench {
         let relay = program
             .map(|program| self.start_relay(peer, &program.to_string_lossy(), backend_port))
             .transpose()?;
-        let idle = workload.traffic == Traffic::Idle;
+        let idle = matches!(workload.traffic, Traffic::Idle | Traffic::Rest);
         let order = Order {
             traffic: workload.traffic,
             wire: peer.wire,

@@ -67,6 +67,12 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     }
     load.finish(patience)?;
     load.ledger.outcome.after_kib = procs::memory_kib(&relay(&load.ledger.order));
+    if matches!(load.ledger.order.traffic, Traffic::Idle | Traffic::Rest) {
+        load.count_pings();
+        load.ledger.probe();
+        load.send_due();
+        load.finish(patience)?;
+    }
     let times = load.ledger.take_times();
     Ok(Outcome { times, ..end.since(&begin, load.ledger.close()) })
 }
@@ -156,6 +162,12 @@ impl Load {
     fn start(&mut self, window: u32) {
         self.ledger.start(window);
         self.send_due();
+    }
+
+    fn count_pings(&mut self) {
+        let pings = self.clients.iter().map(Client::pings);
+        self.ledger.outcome.pings = pings.clone().map(u64::from).sum();
+        self.ledger.outcome.unpinged = pings.filter(|pings| *pings == 0).count();
     }
 
     /// Sends no more, and waits for what is on its way.

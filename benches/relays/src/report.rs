@@ -4,7 +4,7 @@ mod tables;
 
 use crate::{
     bench::{Bench, Run},
-    load::Outcome,
+    load::{Outcome, Traffic},
     peers::{self, Peer},
     summary::{self, Figure},
     workloads::Workload,
@@ -102,6 +102,9 @@ impl Report {
     }
 
     fn why_not(&self, peer: &Peer, workload: &Workload) -> Option<String> {
+        if workload.traffic == Traffic::Rest && peer.command.is_empty() {
+            return Some("not run: no relay, nothing to measure".into());
+        }
         let too_many = !workload.fewer && peer.most_sessions < workload.sessions;
         let few = || {
             format!("not run: holds at most {} sessions", thousands(peer.most_sessions as f64, 0))
@@ -165,20 +168,24 @@ impl Report {
         }
     }
 
-    fn check(&self, workload: &Workload, peer: &str) -> String {
-        let all = self.runs_of(workload.name, peer).count();
-        let failed: Vec<&str> =
-            self.runs_of(workload.name, peer).filter_map(|run| run.failed.as_deref()).collect();
-        match failed.first() {
-            Some(why) => format!("**failed {} of {all}**: {why}", failed.len()),
-            None => {
-                let share: Figure = |outcome| Some(outcome.others_cpu / outcome.secs);
-                let others =
-                    summary::middle(self, workload, peer, share).filter(|share| *share > NOISE);
-                others
-                    .map_or("ok".into(), |share| format!("ok; noise: others took {share:.2} CPUs"))
-            }
+    fn check(&self, workload: &Workload, peer: &Peer) -> String {
+        let runs = || self.runs_of(workload.name, peer.name);
+        let mut failed = runs().filter_map(|run| run.failed.as_deref());
+        if let Some(why) = failed.next() {
+            return format!("**failed {} of {}**: {why}", 1 + failed.count(), runs().count());
         }
+        let mut words = "ok".to_owned();
+        let too_short = |interval| workload.secs(self.quick) <= interval;
+        if workload.traffic == Traffic::Rest && peer.pings_every.is_some_and(too_short) {
+            words += "; over before its first ping";
+        }
+        let share: Figure = |outcome| Some(outcome.others_cpu / outcome.secs);
+        if let Some(share) = summary::middle(self, workload, peer.name, share)
+            && share > NOISE
+        {
+            let _ = write!(words, "; noise: others took {share:.2} CPUs");
+        }
+        words
     }
 }
 

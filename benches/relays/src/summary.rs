@@ -37,6 +37,11 @@ pub fn growth_per_session(outcome: &Outcome) -> Option<f64> {
     (outcome.processes > 0 && sessions > 0).then(|| 1024.0 * grown / sessions as f64)
 }
 
+/// The relay's share of one CPU, in percent.
+pub fn cpu_percent(outcome: &Outcome) -> Option<f64> {
+    (outcome.processes > 0).then(|| 100.0 * outcome.relay_cpu / outcome.secs)
+}
+
 /// Memory of the relay in KiB for each session that rests.
 pub fn memory_per_session(outcome: &Outcome) -> Option<f64> {
     let grown = outcome.after_kib.saturating_sub(outcome.before_kib);
@@ -108,6 +113,8 @@ pub fn chart(report: &Report, peers: &[&'static Peer], workloads: &[&'static Wor
                 &[("CPU per opening", cpu_per_open), ("memory per session", memory_per_session)]
             }
             (Traffic::Idle, _) => &[("memory per session", memory_per_session)],
+            // Its share of a CPU tells more than how many times next to nothing it is.
+            (Traffic::Rest, _) => &[],
             (Traffic::Churn, _) => &[("CPU per session", cpu_per_session)],
             (_, "roundtrip") => &[("median time", round_trip), ("CPU per line", cpu_per_line)],
             _ => &[("CPU per line", cpu_per_line)],

@@ -126,6 +126,8 @@ pub struct Decoder {
     partial: Vec<u8>,
     /// Pongs to be sent.
     pub replies: Vec<u8>,
+    /// Pings that came.
+    pub pings: u32,
     /// Whether a close frame is expected, and whether it came.
     pub leaving: bool,
     pub closed: bool,
@@ -138,6 +140,7 @@ impl Decoder {
             frame: Vec::new(),
             partial: Vec::new(),
             replies: Vec::new(),
+            pings: 0,
             leaving: false,
             closed: false,
         }
@@ -177,7 +180,10 @@ impl Decoder {
             match first & 0x0f {
                 CLOSE if self.leaving => self.closed = true,
                 CLOSE => return Err("closed by the relay"),
-                PING => put_frame(PONG, payload, [0; 4], &mut self.replies),
+                PING => {
+                    self.pings += 1;
+                    put_frame(PONG, payload, [0; 4], &mut self.replies);
+                }
                 PONG => {}
                 _ if self.wire == Wire::Bytes => line::split(&mut self.partial, payload, on_line),
                 BINARY => return Err("binary message from a line relay"),
@@ -238,7 +244,7 @@ mod tests {
         let mut decoder = Decoder::new(Wire::Lines);
         decoder.feed(&fragments, &mut |line| seen.push(line.to_vec())).unwrap();
         assert_eq!(seen, [b"Hello"]);
-        assert_eq!(decoder.replies, [0x8a, 0x80, 0, 0, 0, 0]);
+        assert_eq!((decoder.pings, decoder.replies), (1, vec![0x8a, 0x80, 0, 0, 0, 0]));
     }
 
     #[test]

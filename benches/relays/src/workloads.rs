@@ -121,6 +121,16 @@ pub const WORKLOADS: &[Workload] = &[
         ..IDLE
     },
     Workload {
+        name: "idle-cpu",
+        what: "5,000 sessions rest, each relay with its own habit of pinging",
+        traffic: Traffic::Rest,
+        sessions: 5_000,
+        secs: [5.0, 60.0],
+        rounds: 1,
+        fewer: false,
+        ..ECHO
+    },
+    Workload {
         name: "churn",
         what: "sessions one after another, 32 at a time: connect, a line up, its echo down, close",
         traffic: Traffic::Churn,

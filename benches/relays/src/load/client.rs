@@ -104,6 +104,11 @@ impl Client {
         self.send(&wire::close_frame(mask), poller)
     }
 
+    /// Pings that came and were answered.
+    pub fn pings(&self) -> u32 {
+        self.decoder.pings
+    }
+
     /// Whether the connection ended after it took its leave.
     pub fn is_closed(&self) -> bool {
         self.stage == Stage::Closed

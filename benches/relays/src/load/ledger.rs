@@ -73,10 +73,17 @@ impl Ledger {
             Traffic::Echo => (self.sessions.len(), 1),
             Traffic::Chat | Traffic::Stalled => (self.order.senders, 1),
             Traffic::Up => (self.sessions.len(), ACK_EVERY),
-            Traffic::Down | Traffic::Churn | Traffic::Idle => (0, 0),
+            Traffic::Down | Traffic::Churn | Traffic::Idle | Traffic::Rest => (0, 0),
         };
         for index in 0..count {
             self.allow(index, window * lines);
+        }
+    }
+
+    /// Has every session send one line.
+    pub fn probe(&mut self) {
+        for index in 0..self.sessions.len() {
+            self.allow(index, 1);
         }
     }
 
@@ -122,7 +129,7 @@ impl Ledger {
         };
         let sender = sender as usize;
         match self.order.traffic {
-            Traffic::Echo if sender == index => {
+            Traffic::Echo | Traffic::Idle | Traffic::Rest if sender == index => {
                 self.in_order(index, number);
                 self.outcome.down += 1;
                 self.landed(index, 1);

@@ -20,8 +20,10 @@ pub enum Traffic {
     Down,
     /// `total` sessions, `sessions` at a time: each sends a line, hears its echo and ends.
     Churn,
-    /// Nothing, once they are open.
+    /// Nothing, once they are open; at last, each has a line echoed.
     Idle,
+    /// The same, for so long that it is the CPU time that matters.
+    Rest,
 }
 
 /// One run, as the driver orders it.
@@ -67,6 +69,9 @@ pub struct Outcome {
     pub before_kib: u64,
     pub after_kib: u64,
     pub processes: usize,
+    /// WebSocket pings that were answered in the measured time, and sessions that got none.
+    pub pings: u64,
+    pub unpinged: usize,
     /// Lines that did not come, came in the wrong place, or were not ours; sessions that failed.
     pub missing: u64,
     pub out_of_order: u64,

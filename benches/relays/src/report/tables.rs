@@ -18,6 +18,7 @@ impl Report {
             Traffic::Idle => self.idle(workload),
             Traffic::Stalled => self.stalled(workload),
             Traffic::Churn => self.churn(workload),
+            Traffic::Rest => self.rest(workload),
             _ => self.lines(workload),
         };
         let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
@@ -32,7 +33,7 @@ impl Report {
                 Some(why) => (vec!["–".into(); columns.len()], why),
                 None => (
                     columns.iter().map(|(_, cell)| cell(peer.name)).collect(),
-                    self.check(workload, peer.name),
+                    self.check(workload, peer),
                 ),
             };
             let _ = writeln!(text, "| {} | {} | {} |", peer.name, cells.join(" | "), cell(&check));
@@ -158,6 +159,17 @@ impl Report {
             self.figure(workload, "bytes/session since", 1, summary::growth_per_session),
             self.figure(workload, "close not answered", 0, |outcome| {
                 Some(outcome.churn.as_ref()?.unanswered as f64)
+            }),
+        ]
+    }
+
+    fn rest<'a>(&'a self, workload: &'a Workload) -> Vec<Column<'a>> {
+        vec![
+            self.figure(workload, "sessions", 0, |outcome| Some(outcome.sessions as f64)),
+            self.cost(workload, "% of one CPU (least)", 3, summary::cpu_percent),
+            self.figure(workload, "pings answered", 0, |outcome| Some(outcome.pings as f64)),
+            self.figure(workload, "sessions never pinged", 0, |outcome| {
+                Some(outcome.unpinged as f64)
             }),
         ]
     }
