@@ -5,9 +5,9 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_std::task;
+use async_std::task::{self, JoinHandle};
 use futures::FutureExt;
-use futures::future::{join_all, select};
+use futures::future::join_all;
 
 use crate::clock::timeout;
 use crate::config::Config;
@@ -66,14 +66,19 @@ impl Server {
     }
 
     /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
-    /// at most `--shutdown-timeout`.
+    /// at most `--shutdown-timeout`. To be awaited to its end: the listeners live in tasks of their own.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let accepting = self
+        // Tasks, as whoever calls us may run on a thread of his own, and each connection would go from
+        // there to the executor's.
+        let accepting: Vec<_> = self
             .listeners
             .into_iter()
-            .map(|listener| accept(listener, self.context.clone(), self.registry.clone()));
-        // The listeners go with the future: from then on connections are refused by the kernel.
-        select(Box::pin(shutdown), join_all(accepting)).await;
+            .map(|listener| accept(listener, self.context.clone(), self.registry.clone()))
+            .map(task::spawn)
+            .collect();
+        shutdown.await;
+        // The listeners go with their tasks: from then on connections are refused by the kernel.
+        join_all(accepting.into_iter().map(JoinHandle::cancel)).await;
         let sessions = self.registry.sessions();
         tracing::info!(sessions, "stopping");
         self.registry.stop_all();
