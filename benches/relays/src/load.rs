@@ -10,6 +10,7 @@ mod usage;
 pub use order::{Order, Outcome, Traffic};
 
 use crate::{
+    backend::ACK_EVERY,
     line::HELLO,
     net::{Dial, Poller, READ_BUFFER},
     procs,
@@ -25,6 +26,9 @@ use usage::Snapshot;
 
 /// Handshakes in flight while the sessions are opened.
 const OPENING: usize = 64;
+
+/// Seconds that lines held back have to come when they are nudged.
+const NUDGE: f64 = 1.0;
 
 struct Load {
     poller: Poller,
@@ -69,9 +73,12 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     load.ledger.outcome.after_kib = procs::memory_kib(&relay(&load.ledger.order));
     if matches!(load.ledger.order.traffic, Traffic::Idle | Traffic::Rest) {
         load.count_pings();
-        load.ledger.probe();
+        load.ledger.probe(1);
         load.send_due();
         load.finish(patience)?;
+    }
+    if load.ledger.in_flight > 0 {
+        load.nudge()?;
     }
     let times = load.ledger.take_times();
     Ok(Outcome { times, ..end.since(&begin, load.ledger.close()) })
@@ -162,6 +169,27 @@ impl Load {
     fn start(&mut self, window: u32) {
         self.ledger.start(window);
         self.send_due();
+    }
+
+    /// Finds out whether the lines that did not come do so once more follow them: then the relay held them back.
+    fn nudge(&mut self) -> io::Result<()> {
+        let missing = self.ledger.in_flight;
+        self.ledger.outcome.missing = missing;
+        let more = match self.ledger.order.traffic {
+            Traffic::Up => ACK_EVERY,
+            Traffic::Echo => 1,
+            _ => return Ok(()),
+        };
+        self.ledger.probe(more);
+        self.send_due();
+        let sent = self.ledger.in_flight - missing;
+        self.turn_until(NUDGE, |ledger| ledger.in_flight <= sent)?;
+        if self.ledger.in_flight <= sent {
+            self.ledger.note(|| {
+                format!("the last {missing} lines came only once more were sent: the relay held them back")
+            });
+        }
+        Ok(())
     }
 
     fn count_pings(&mut self) {

@@ -80,10 +80,10 @@ impl Ledger {
         }
     }
 
-    /// Has every session send one line.
-    pub fn probe(&mut self) {
+    /// Has every session send so many lines.
+    pub fn probe(&mut self, lines: u32) {
         for index in 0..self.sessions.len() {
-            self.allow(index, 1);
+            self.allow(index, lines);
         }
     }
 
@@ -290,7 +290,10 @@ impl Ledger {
 
     /// What it came to, now that nothing more is waited for.
     pub fn close(mut self) -> Outcome {
-        let missing = self.in_flight;
+        let missing = match self.outcome.missing {
+            0 => self.in_flight,
+            found => found,
+        };
         if missing > 0 {
             self.note(|| format!("{missing} lines did not arrive"));
         }
