@@ -7,6 +7,7 @@ use crate::{
     load::{Outcome, Traffic},
     peers::{self, Peer},
     summary::{self, Figure},
+    wire::Wire,
     workloads::Workload,
 };
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct PeerReport {
     pub name: &'static str,
     pub version: String,
     pub command: String,
+    /// How its clients get lines.
+    pub clients: &'static str,
     pub most_sessions: usize,
     /// Why it was not measured.
     pub absent: Option<String>,
@@ -59,6 +62,11 @@ impl Report {
                     _ => "–".into(),
                 },
                 command: peer.command.join(" "),
+                clients: match peer.wire {
+                    Wire::Tcp => "lines over TCP",
+                    Wire::Lines => "a message is a line",
+                    Wire::Bytes => "bytes, they make the lines",
+                },
                 most_sessions: peer.most_sessions.min(most),
                 absent: found.err(),
             }
@@ -134,15 +142,23 @@ impl Report {
              arrived once, in order and unchanged; runs that could not prove it are shown as failed and count for nothing.\n\n\
              `busy` is the share of a CPU that relay / backend / clients took: where the relay's is not near 1, lines/s \
              say little about it. Costs of lines that come in batches fall as batches grow, and a slow relay gets larger ones: \
-             only roundtrip, echo and chat-1 are free of that.\n\n",
+             only roundtrip, echo, chat-1 and chat-1k are free of that.\n\n\
+             The clients of line relays take each message for a line, and anything else for a fault. Those of byte relays \
+             put lines together themselves, from messages that are cut anywhere: what that costs them is not counted.\n\n",
             self.date, self.machine, self.kernel, self.cpus, self.files, self.rounds, self.seconds
         );
-        text += "| relay | version | command |\n| --- | --- | --- |\n";
+        text += "| relay | version | clients | command |\n| --- | --- | --- | --- |\n";
         for peer in &self.peers {
             let version = peer.absent.as_deref().unwrap_or(&peer.version);
             let command =
                 if peer.command.is_empty() { "–".into() } else { format!("`{}`", peer.command) };
-            let _ = writeln!(text, "| {} | {} | {command} |", peer.name, cell(version));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {command} |",
+                peer.name,
+                cell(version),
+                peer.clients
+            );
         }
         for workload in workloads {
             let length = self.length(workload);
