@@ -1,11 +1,13 @@
 //! The picture: for each workload, how many times HAProxy's cost every relay has, on a logarithmic scale.
 
-use crate::summary::Chart;
+use crate::summary::{Bar, Chart};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
 use std::{error::Error, path::Path};
+
+const TITLE: &str = "Cost as a multiple of HAProxy's";
 
 const WIDTH: i32 = 1000;
 const LEFT: i32 = 250;
@@ -67,17 +69,57 @@ pub fn draw(chart: &Chart, path: &Path) -> Result<(), Box<dyn Error>> {
         chart.groups.iter().map(|group| group.bars.len().max(1) as i32 * BAR + GAP).sum();
     let bottom = TOP + rows;
     let height = bottom + 40 + 18 * chart.absent.len() as i32;
-    let root = SVGBackend::new(path, (WIDTH as u32, height as u32)).into_drawing_area();
+    let mut svg = String::new();
+    paint(chart, (WIDTH as u32, height as u32), bottom, &mut svg)?;
+    Ok(std::fs::write(path, describe(&svg, chart))?)
+}
+
+/// Gives the picture a title, and in words what it shows, for whoever can't see it.
+fn describe(svg: &str, chart: &Chart) -> String {
+    let bars = chart.groups.iter().map(|group| {
+        let bars = group.bars.iter().map(|(peer, bar)| label(peer, bar));
+        format!("{}: {}.", group.title, bars.collect::<Vec<_>>().join(", "))
+    });
+    let words = bars.chain(chart.absent.iter().map(|why| format!("{why}."))).collect::<Vec<_>>();
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let (title, words) = (escape(TITLE), escape(&words.join("\n")));
+    let head = format!("<title id=\"title\">{title}</title>\n<desc id=\"desc\">{words}</desc>\n");
+    let svg = svg.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);
+    match svg.find("<svg ").and_then(|start| Some(start + svg[start..].find('>')? + 1)) {
+        Some(end) => format!("{}\n{head}{}", &svg[..end], &svg[end..]),
+        None => svg,
+    }
+}
+
+/// What stands beside a bar.
+fn label(peer: &str, bar: &Bar) -> String {
+    let mut words = peer.to_owned();
+    if let Some(ratio) = bar.ratio {
+        words += &format!(" {ratio:.2}×");
+    }
+    if let Some(remark) = &bar.remark {
+        words += &format!(": {remark}");
+    }
+    words
+}
+
+fn paint(
+    chart: &Chart,
+    size: (u32, u32),
+    bottom: i32,
+    svg: &mut String,
+) -> Result<(), Box<dyn Error>> {
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
     let scale = Scale::new(
         chart.groups.iter().flat_map(|group| &group.bars).filter_map(|(_, bar)| bar.ratio),
     );
 
-    let label = |words: &str, x: i32, y: i32, style: TextStyle<'static>| {
+    let write = |words: &str, x: i32, y: i32, style: TextStyle<'static>| {
         root.draw(&Text::new(words.to_owned(), (x, y), style))
     };
-    label("Cost as a multiple of HAProxy's", 16, 24, text(22, INK, HPos::Left))?;
-    label(
+    write(TITLE, 16, 24, text(22, INK, HPos::Left))?;
+    write(
         "HAProxy (mode tcp) = 1×; logarithmic; shorter is better, left of the line is less than HAProxy",
         16,
         48,
@@ -87,32 +129,27 @@ pub fn draw(chart: &Chart, path: &Path) -> Result<(), Box<dyn Error>> {
         let (x, one) = (scale.x(tick), tick == 1.0);
         let style = if one { INK.stroke_width(2) } else { FAINT.stroke_width(1) };
         root.draw(&PathElement::new(vec![(x, TOP - 8), (x, bottom)], style))?;
-        label(&format!("{tick}×"), x, TOP - 18, text(12, INK, HPos::Center))?;
+        write(&format!("{tick}×"), x, TOP - 18, text(12, INK, HPos::Center))?;
     }
     let mut y = TOP;
     for group in &chart.groups {
-        label(&group.title, 16, y + BAR / 2, text(14, INK, HPos::Left))?;
+        write(&group.title, 16, y + BAR / 2, text(14, INK, HPos::Left))?;
         for (peer, bar) in &group.bars {
             let middle = y + BAR / 2;
-            let mut words = peer.to_string();
             let mut end = scale.x(1.0);
             if let Some(ratio) = bar.ratio {
                 let start = scale.x(ratio.min(1.0));
                 end = scale.x(ratio.max(1.0));
                 let corners = [(start, y + 1), (end.max(start + 1), y + BAR - 2)];
                 root.draw(&Rectangle::new(corners, colour(peer).filled()))?;
-                words += &format!(" {ratio:.2}×");
             }
-            if let Some(remark) = &bar.remark {
-                words += &format!(": {remark}");
-            }
-            label(&words, end + 6, middle, text(12, INK, HPos::Left))?;
+            write(&label(peer, bar), end + 6, middle, text(12, INK, HPos::Left))?;
             y += BAR;
         }
         y += GAP + if group.bars.is_empty() { BAR } else { 0 };
     }
     for (at, why) in chart.absent.iter().enumerate() {
-        label(why, 16, bottom + 20 + 18 * at as i32, text(12, INK, HPos::Left))?;
+        write(why, 16, bottom + 20 + 18 * at as i32, text(12, INK, HPos::Left))?;
     }
     root.present()?;
     Ok(())
@@ -121,6 +158,22 @@ pub fn draw(chart: &Chart, path: &Path) -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summary::Group;
+
+    #[test]
+    fn the_picture_says_in_words_what_it_shows() {
+        let bar = Bar { ratio: Some(1.5), remark: Some("failed <1> of 2".into()) };
+        let groups =
+            vec![Group { title: "echo: CPU per line".into(), bars: vec![("wsrelay", bar)] }];
+        let chart = Chart { groups, absent: vec!["wstcp: not installed".into()] };
+        let mut svg = String::new();
+        paint(&chart, (1000, 200), 150, &mut svg).unwrap();
+        let svg = describe(&svg, &chart);
+        let (start, title) = (svg.find("<svg ").unwrap(), svg.find("<title").unwrap());
+        assert_eq!(svg[start..title].matches('>').count(), 1, "the title comes first");
+        assert!(svg.contains("echo: CPU per line: wsrelay 1.50×: failed &lt;1&gt; of 2."));
+        assert!(svg.contains("wstcp: not installed.</desc>"));
+    }
 
     #[test]
     fn the_scale_is_logarithmic_and_holds_everything() {
