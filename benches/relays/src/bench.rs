@@ -86,20 +86,7 @@ impl Bench {
 
     fn measure(&mut self, workload: &Workload, peer: &Peer) -> Result<Outcome, String> {
         let program = self.places.find(peer)?;
-        let mode = serde_json::to_string(&workload.backend).expect("a name");
-        let own = own_program();
-        let words = [
-            own.clone(),
-            "backend".into(),
-            mode.trim_matches('"').into(),
-            workload.line.to_string(),
-        ];
-        let mut backend = self.start(&words, 1, "backend", Stdio::piped())?;
-        let mut line = String::new();
-        let stdout = backend.0.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("backend: {error}"))?;
-        let backend_port: u16 = line.trim().parse().map_err(|_| "the backend did not start")?;
-
+        let (backend, backend_port) = self.start_backend(workload)?;
         let relay = program
             .map(|program| self.start_relay(peer, &program.to_string_lossy(), backend_port))
             .transpose()?;
@@ -119,10 +106,28 @@ impl Bench {
             relay: relay.as_ref().map(|(group, _)| group.0.id()),
             backend: backend.0.id(),
         };
+        self.load(&order)
+    }
+
+    fn start_backend(&self, workload: &Workload) -> Result<(Group, u16), String> {
+        let mode = serde_json::to_string(&workload.backend).expect("a name");
+        let mode = mode.trim_matches('"').to_owned();
+        let words = [own_program(), "backend".into(), mode, workload.line.to_string()];
+        let mut backend = self.start(&words, 1, "backend", Stdio::piped())?;
+        let mut line = String::new();
+        let stdout = backend.0.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("backend: {error}"))?;
+        let port = line.trim().parse().map_err(|_| "the backend did not start")?;
+        Ok((backend, port))
+    }
+
+    /// Has an order carried out.
+    fn load(&self, order: &Order) -> Result<Outcome, String> {
         let limit = order.warmup + 2.0 * order.secs + 5.0 * order.patience + 5.0;
         let limit = Duration::from_secs_f64(limit);
-        let order = serde_json::to_string(&order).expect("plain data");
-        let mut load = self.start(&[own, "load".into(), order], 1, "load", Stdio::piped())?;
+        let words =
+            [own_program(), "load".into(), serde_json::to_string(order).expect("plain data")];
+        let mut load = self.start(&words, 1, "load", Stdio::piped())?;
         let begin = Instant::now();
         while load.0.try_wait().map_err(|error| error.to_string())?.is_none() {
             if begin.elapsed() > limit {
@@ -131,12 +136,8 @@ impl Bench {
             sleep(LOOK_AGAIN);
         }
         let mut said = String::new();
-        load.0
-            .stdout
-            .take()
-            .expect("a pipe")
-            .read_to_string(&mut said)
-            .map_err(|error| error.to_string())?;
+        let mut stdout = load.0.stdout.take().expect("a pipe");
+        stdout.read_to_string(&mut said).map_err(|error| error.to_string())?;
         serde_json::from_str(&said).map_err(|_| format!("the load failed: {}", self.log("load")))
     }
 

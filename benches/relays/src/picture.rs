@@ -2,12 +2,15 @@
 
 use crate::summary::{Bar, Chart};
 use plotters::{
+    coord::Shift,
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
 use std::{error::Error, path::Path};
 
 const TITLE: &str = "Cost as a multiple of HAProxy's";
+
+const LEGEND: &str = "HAProxy (mode tcp) = 1×; logarithmic; shorter is better, left of the line is less than HAProxy";
 
 const WIDTH: i32 = 1000;
 const LEFT: i32 = 250;
@@ -59,12 +62,8 @@ impl Scale {
     }
 }
 
-fn text(size: i32, colour: RGBColor, h: HPos) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&colour).pos(Pos::new(h, VPos::Center))
-}
-
 /// Writes the picture to `path`.
-pub fn draw(chart: &Chart, path: &Path) -> Result<(), Box<dyn Error>> {
+pub fn draw(chart: &Chart, path: &Path) -> Drawn {
     let rows: i32 =
         chart.groups.iter().map(|group| group.bars.len().max(1) as i32 * BAR + GAP).sum();
     let bottom = TOP + rows;
@@ -103,56 +102,57 @@ fn label(peer: &str, bar: &Bar) -> String {
     words
 }
 
-fn paint(
-    chart: &Chart,
-    size: (u32, u32),
-    bottom: i32,
-    svg: &mut String,
-) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::with_string(svg, size).into_drawing_area();
-    root.fill(&WHITE)?;
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn Error>>;
+
+fn write(area: &Area, words: &str, (x, y): (i32, i32), size: i32, h: HPos) -> Drawn {
+    let style = ("sans-serif", size).into_font().color(&INK).pos(Pos::new(h, VPos::Center));
+    Ok(area.draw(&Text::new(words.to_owned(), (x, y), style))?)
+}
+
+fn paint(chart: &Chart, size: (u32, u32), bottom: i32, svg: &mut String) -> Drawn {
+    let area = SVGBackend::with_string(svg, size).into_drawing_area();
+    area.fill(&WHITE)?;
     let scale = Scale::new(
         chart.groups.iter().flat_map(|group| &group.bars).filter_map(|(_, bar)| bar.ratio),
     );
-
-    let write = |words: &str, x: i32, y: i32, style: TextStyle<'static>| {
-        root.draw(&Text::new(words.to_owned(), (x, y), style))
-    };
-    write(TITLE, 16, 24, text(22, INK, HPos::Left))?;
-    write(
-        "HAProxy (mode tcp) = 1×; logarithmic; shorter is better, left of the line is less than HAProxy",
-        16,
-        48,
-        text(13, INK, HPos::Left),
-    )?;
-    for tick in scale.ticks() {
-        let (x, one) = (scale.x(tick), tick == 1.0);
-        let style = if one { INK.stroke_width(2) } else { FAINT.stroke_width(1) };
-        root.draw(&PathElement::new(vec![(x, TOP - 8), (x, bottom)], style))?;
-        write(&format!("{tick}×"), x, TOP - 18, text(12, INK, HPos::Center))?;
-    }
+    write(&area, TITLE, (16, 24), 22, HPos::Left)?;
+    write(&area, LEGEND, (16, 48), 13, HPos::Left)?;
+    paint_scale(&area, &scale, bottom)?;
     let mut y = TOP;
     for group in &chart.groups {
-        write(&group.title, 16, y + BAR / 2, text(14, INK, HPos::Left))?;
+        write(&area, &group.title, (16, y + BAR / 2), 14, HPos::Left)?;
         for (peer, bar) in &group.bars {
-            let middle = y + BAR / 2;
-            let mut end = scale.x(1.0);
-            if let Some(ratio) = bar.ratio {
-                let start = scale.x(ratio.min(1.0));
-                end = scale.x(ratio.max(1.0));
-                let corners = [(start, y + 1), (end.max(start + 1), y + BAR - 2)];
-                root.draw(&Rectangle::new(corners, colour(peer).filled()))?;
-            }
-            write(&label(peer, bar), end + 6, middle, text(12, INK, HPos::Left))?;
+            paint_bar(&area, &scale, peer, bar, y)?;
             y += BAR;
         }
         y += GAP + if group.bars.is_empty() { BAR } else { 0 };
     }
     for (at, why) in chart.absent.iter().enumerate() {
-        write(why, 16, bottom + 20 + 18 * at as i32, text(12, INK, HPos::Left))?;
+        write(&area, why, (16, bottom + 20 + 18 * at as i32), 12, HPos::Left)?;
     }
-    root.present()?;
+    Ok(area.present()?)
+}
+
+fn paint_scale(area: &Area, scale: &Scale, bottom: i32) -> Drawn {
+    for tick in scale.ticks() {
+        let (x, one) = (scale.x(tick), tick == 1.0);
+        let style = if one { INK.stroke_width(2) } else { FAINT.stroke_width(1) };
+        area.draw(&PathElement::new(vec![(x, TOP - 8), (x, bottom)], style))?;
+        write(area, &format!("{tick}×"), (x, TOP - 18), 12, HPos::Center)?;
+    }
     Ok(())
+}
+
+fn paint_bar(area: &Area, scale: &Scale, peer: &str, bar: &Bar, y: i32) -> Drawn {
+    let mut end = scale.x(1.0);
+    if let Some(ratio) = bar.ratio {
+        let start = scale.x(ratio.min(1.0));
+        end = scale.x(ratio.max(1.0));
+        let corners = [(start, y + 1), (end.max(start + 1), y + BAR - 2)];
+        area.draw(&Rectangle::new(corners, colour(peer).filled()))?;
+    }
+    write(area, &label(peer, bar), (end + 6, y + BAR / 2), 12, HPos::Left)
 }
 
 #[cfg(test)]
