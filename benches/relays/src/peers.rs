@@ -226,3 +226,33 @@ pub fn first_line(words: &[String]) -> Option<String> {
     let line = String::from_utf8_lossy(&text).lines().next()?.trim().replace('\t', " ");
     Some(line.split(" - https").next().unwrap_or(&line).to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_was_noted_at_installing_is_said() {
+        let places = Places {
+            wsrelay: "/nowhere/wsrelay".into(),
+            peers: std::env::temp_dir().join(format!("relays-peers-{}", std::process::id())),
+        };
+        let peer = |name: &str| PEERS.iter().find(|peer| peer.name == name).unwrap();
+        fs::create_dir_all(places.peers.join("bin")).unwrap();
+        let program = places.peers.join("bin/wstcp");
+        fs::write(&program, "").unwrap();
+        fs::write(places.peers.join("wstcp.note"), "built without its lock file\n").unwrap();
+        fs::write(places.peers.join("wsrelay.failed"), "no network\n").unwrap();
+
+        assert_eq!(places.find(peer("direct")), Ok(None));
+        assert_eq!(places.find(peer("wstcp")), Ok(Some(program.clone())));
+        let said = version(peer("wstcp"), &program, &places);
+        assert!(said.ends_with("; built without its lock file"), "{said}");
+        let elsewhere = version(peer("wstcp"), Path::new("/nowhere/wstcp"), &places);
+        assert!(!elsewhere.contains("lock file"), "{elsewhere}");
+        let missing = places.find(peer("wsrelay")).unwrap_err();
+        assert!(missing.ends_with("no network"), "{missing}");
+        fs::remove_dir_all(&places.peers).unwrap();
+    }
+}

@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::fmt::Write;
 use tables::{cell, thousands};
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct Report {
     pub date: String,
     pub machine: String,
@@ -29,7 +29,7 @@ pub struct Report {
     pub runs: Vec<Run>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct PeerReport {
     pub name: &'static str,
     pub version: String,

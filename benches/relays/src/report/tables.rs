@@ -207,7 +207,9 @@ pub(super) fn thousands(value: f64, digits: usize) -> String {
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = String::new();
     for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) && digit.is_ascii_digit() {
+        if grouped.ends_with(|last: char| last.is_ascii_digit())
+            && (whole.len() - at).is_multiple_of(3)
+        {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -218,11 +220,76 @@ pub(super) fn thousands(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        bench::Run,
+        load::Outcome,
+        peers::{PEERS, REFERENCE},
+        report::PeerReport,
+        workloads::WORKLOADS,
+    };
+
+    fn workload(name: &str) -> &'static Workload {
+        WORKLOADS.iter().find(|workload| workload.name == name).unwrap()
+    }
+
+    /// A run of a second with 1,000 lines.
+    fn run(peer: &'static str, relay_cpu: f64, failed: Option<&str>) -> Run {
+        let lines = Outcome {
+            up: 500,
+            down: 500,
+            secs: 1.0,
+            relay_cpu,
+            processes: 1,
+            ..Default::default()
+        };
+        let failed = failed.map(str::to_owned);
+        Run { round: 0, workload: "echo", peer, seconds: 1.0, outcome: Some(lines), failed }
+    }
+
+    /// The rows of `echo`'s table, of runs of HAProxy, wsrelay and, if it is absent for a reason, wstcp.
+    fn rows(runs: Vec<Run>, absent: Option<&str>) -> Vec<String> {
+        let absent = absent.map(|why| PeerReport {
+            name: "wstcp",
+            absent: Some(why.to_owned()),
+            ..PeerReport::default()
+        });
+        let report = Report { runs, peers: absent.into_iter().collect(), ..Report::default() };
+        let shown = [REFERENCE, "wsrelay", "wstcp"];
+        let peers: Vec<_> = PEERS.iter().filter(|peer| shown.contains(&peer.name)).collect();
+        let mut text = String::new();
+        report.table(workload("echo"), &peers, &mut text);
+        text.lines().skip(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_row_has_the_median_the_least_and_the_ratio_of_medians() {
+        let costs =
+            [(REFERENCE, 0.004), ("wsrelay", 0.009), ("wsrelay", 0.002), ("wsrelay", 0.003)];
+        let rows = rows(costs.map(|(peer, cpu)| run(peer, cpu, None)).into(), None);
+        assert!(rows[0].starts_with("| haproxy | 4.000 (4.000) | 1.00× | 500 |"), "{}", rows[0]);
+        assert!(rows[1].starts_with("| wsrelay | 3.000 (2.000) | 0.75× | 500 |"), "{}", rows[1]);
+        assert!(rows[1].ends_with("| ok |"));
+    }
+
+    #[test]
+    fn what_failed_counts_for_nothing_and_is_shown() {
+        let runs = vec![
+            run(REFERENCE, 0.004, None),
+            run("wsrelay", 0.001, Some("1 lines missing")),
+            run("wsrelay", 0.008, None),
+        ];
+        let rows = rows(runs, Some("not installed | no network"));
+        assert!(rows[1].starts_with("| wsrelay | 8.000 (8.000) | 2.00× |"), "{}", rows[1]);
+        assert!(rows[1].ends_with("| **failed 1 of 2**: 1 lines missing |"), "{}", rows[1]);
+        assert!(rows[2].ends_with("| not installed \\| no network |"), "{}", rows[2]);
+    }
 
     #[test]
     fn numbers_are_grouped() {
         assert_eq!(thousands(1_234_567.84, 1), "1,234,567.8");
         assert_eq!(thousands(999.0, 0), "999");
+        assert_eq!(thousands(-1234.5, 1), "-1,234.5");
+        assert_eq!(thousands(-123.0, 0), "-123");
         assert_eq!(thousands(0.1234, 3), "0.123");
         assert_eq!(show(None, 1, "×"), "–");
     }
