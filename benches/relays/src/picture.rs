@@ -94,7 +94,8 @@ fn describe(svg: &str, chart: &Chart) -> String {
 fn label(peer: &str, bar: &Bar) -> String {
     let mut words = peer.to_owned();
     if let Some(ratio) = bar.ratio {
-        words += &format!(" {ratio:.2}×");
+        let digits = if ratio < 10.0 { 2 } else { usize::from(ratio < 100.0) };
+        words += &format!(" {ratio:.digits$}×");
     }
     if let Some(remark) = &bar.remark {
         words += &format!(": {remark}");
@@ -183,5 +184,13 @@ mod tests {
         assert!(scale.x(0.5) >= LEFT && scale.x(50.0) <= WIDTH - RIGHT);
         assert!(scale.ticks().contains(&1.0));
         assert!(scale.x(f64::INFINITY) <= WIDTH - RIGHT);
+    }
+
+    #[test]
+    fn ratios_have_three_digits() {
+        let of = |ratio| label("wstcp", &Bar { ratio: Some(ratio), remark: None });
+        assert_eq!(of(0.954), "wstcp 0.95×");
+        assert_eq!(of(23.04), "wstcp 23.0×");
+        assert_eq!(of(1108.9), "wstcp 1109×");
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{Load, Order, relay};
 use crate::procs;
-use std::io;
+use std::{io, time::Instant};
 
 /// Bytes said past the stalled client before the others are timed: more than all queues on its way hold. A slow relay is
 /// given less time than it takes, but its table says how many lines the stalled client missed.
 const FILL: usize = 2 * 1024 * 1024;
+
+/// Seconds without a line that has landed from which on nobody hears anything any more.
+const STANDSTILL: f64 = 2.0;
 
 /// Bytes said as fast before the stall.
 const GROW: usize = 256 * 1024;
@@ -33,13 +36,21 @@ impl Load {
         Ok(kib)
     }
 
-    /// Says so many bytes as fast as they are heard.
+    /// Says so many bytes as fast as they are heard, unless it takes too long.
     fn burst(&mut self, bytes: usize, patience: f64) -> io::Result<()> {
         self.finish(patience)?;
         let Order { line, window, .. } = self.ledger.order;
         let all = self.ledger.sent() + bytes.div_ceil(line) as u32;
         self.start(window);
-        self.turn_until(patience, |ledger| ledger.sent() >= all)?;
+        let begin = Instant::now();
+        while self.ledger.sent() < all && begin.elapsed().as_secs_f64() < patience {
+            let landed = self.ledger.outcome.up;
+            self.turn_until(STANDSTILL, |ledger| ledger.sent() >= all)?;
+            if self.ledger.outcome.up == landed {
+                self.ledger.running = false;
+                return Ok(());
+            }
+        }
         self.finish(patience)
     }
 
