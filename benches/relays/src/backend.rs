@@ -185,3 +185,40 @@ impl Backend {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream},
+    };
+
+    #[test]
+    fn nobody_waits_for_a_session_that_reads_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let poller = Poller::new().unwrap();
+        let conn = Conn::accepted(listener.accept().unwrap().0, 0, &poller).unwrap();
+        let mut session = Session { conn, partial: Vec::new(), greeted: true, lines: 0, wrong: 0 };
+
+        let line = [&[b'x'; 4095][..], b"\n"].concat();
+        // More than the sockets of both sides ever take.
+        for _ in 0..5000 {
+            session.hear(&line, &poller).unwrap();
+        }
+        assert!(session.conn.queued() > QUEUE - line.len() && session.conn.queued() <= QUEUE);
+
+        let mut heard = Vec::new();
+        let mut buffer = vec![0; READ_BUFFER];
+        while !session.conn.is_flushed() {
+            let len = reader.read(&mut buffer).unwrap();
+            heard.extend_from_slice(&buffer[..len]);
+            session.conn.flush(&poller).unwrap();
+        }
+        drop(session);
+        reader.read_to_end(&mut heard).unwrap();
+        assert!(heard.len() < 5000 * line.len(), "it missed some");
+        assert!(heard.chunks(line.len()).all(|chunk| chunk == line), "whole lines");
+    }
+}
