@@ -53,13 +53,12 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     load.ledger.outcome.open_cpu = procs::cpu_seconds(&pids) - before_cpu;
     load.ledger.outcome.processes = pids.len();
 
-    let Order { warmup, secs, patience, window, .. } = load.ledger.order;
-    let stalls = load.ledger.order.traffic == Traffic::Stalled;
+    let Order { traffic, warmup, secs, patience, window, .. } = load.ledger.order;
+    let mut stalls = traffic == Traffic::Stalled;
     let window = if stalls { 1 } else { window };
     load.start(window);
     load.turn_until(warmup, |_| false)?;
-    let stalls =
-        load.ledger.order.traffic == Traffic::Stalled && load.ledger.outcome.lost_sessions == 0;
+    stalls &= load.ledger.outcome.lost_sessions == 0;
     let calm_kib = if stalls { load.stall(secs, patience)? } else { 0 };
     load.ledger.timing = window == 1;
     let begin = load.snapshot(&pids);
@@ -71,15 +70,7 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     }
     load.finish(patience)?;
     load.ledger.outcome.after_kib = procs::memory_kib(&relay(&load.ledger.order));
-    if matches!(load.ledger.order.traffic, Traffic::Idle | Traffic::Rest) {
-        load.count_pings();
-        load.ledger.probe(1);
-        load.send_due();
-        load.finish(patience)?;
-    }
-    if load.ledger.in_flight > 0 {
-        load.nudge()?;
-    }
+    load.prove(patience)?;
     let times = load.ledger.take_times();
     Ok(Outcome { times, ..end.since(&begin, load.ledger.close()) })
 }
@@ -169,6 +160,17 @@ impl Load {
     fn start(&mut self, window: u32) {
         self.ledger.start(window);
         self.send_due();
+    }
+
+    /// Has sessions at rest show that they live, and finds out about lines that are missing.
+    fn prove(&mut self, patience: f64) -> io::Result<()> {
+        if matches!(self.ledger.order.traffic, Traffic::Idle | Traffic::Rest) {
+            self.count_pings();
+            self.ledger.probe(1);
+            self.send_due();
+            self.finish(patience)?;
+        }
+        if self.ledger.in_flight > 0 { self.nudge() } else { Ok(()) }
     }
 
     /// Finds out whether the lines that did not come do so once more follow them: then the relay held them back.

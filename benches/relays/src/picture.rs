@@ -75,7 +75,8 @@ pub fn draw(chart: &Chart, path: &Path) -> Drawn {
 
 /// Gives the picture a title, and in words what it shows, for whoever can't see it.
 fn describe(svg: &str, chart: &Chart) -> String {
-    let bars = chart.groups.iter().map(|group| {
+    let shown = chart.groups.iter().filter(|group| !group.bars.is_empty());
+    let bars = shown.map(|group| {
         let bars = group.bars.iter().map(|(peer, bar)| label(peer, bar));
         format!("{}: {}.", group.title, bars.collect::<Vec<_>>().join(", "))
     });

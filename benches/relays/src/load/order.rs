@@ -69,7 +69,7 @@ pub struct Outcome {
     pub before_kib: u64,
     pub after_kib: u64,
     pub processes: usize,
-    /// WebSocket pings that were answered in the measured time, and sessions that got none.
+    /// WebSocket pings that were answered, and sessions that got none.
     pub pings: u64,
     pub unpinged: usize,
     /// Lines that did not come, came in the wrong place, or were not ours; sessions that failed.
