@@ -23,7 +23,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use smol_hyper::rt::FuturesIo;
 
 use self::files::Files;
 use self::handshake::Upgrade;
@@ -36,6 +35,7 @@ use crate::config::{Config, Pages, Refuse};
 use crate::error::{CloseReason, StartError, reason};
 use crate::log::Subject;
 use crate::net::address::PeerAddr;
+use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration, Registry};
 use crate::session::{self, Counts, Session};
@@ -204,7 +204,7 @@ async fn speak_http(
         .max_header_size(2 * handshake::MAX_HEAD)
         .max_headers(2 * handshake::MAX_HEADERS)
         .max_buf_size(64 * 1024)
-        .serve_connection(FuturesIo::new(io), service);
+        .serve_connection(io, service);
 
     let mut grace: Option<Deadline> = None;
     let mut cut = false;
@@ -230,7 +230,7 @@ async fn speak_http(
         // What was decided for a client that has not got its 101 is void.
         lock(&slot).take();
     }
-    (parts.io.into_inner().into_inner(), parts.read_buf)
+    (parts.io.into_inner(), parts.read_buf)
 }
 
 /// Logs how HTTP failed: hyper has answered already, where there was something to answer.
@@ -260,7 +260,7 @@ fn is_stall(error: &hyper::Error) -> bool {
 async fn linger(io: ByteStream) {
     let mut io = io;
     if io.shutdown_write().is_ok() {
-        let _ = timeout(LINGER, poll_fn(|cx| session::poll_discard(cx, &mut io))).await;
+        let _ = timeout(LINGER, poll_fn(|cx| scratch::poll_discard(cx, &mut io))).await;
     }
 }
 

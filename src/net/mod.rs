@@ -3,4 +3,5 @@
 pub mod address;
 pub mod listener;
 pub mod readiness;
+pub mod scratch;
 pub mod stream;

@@ -112,6 +112,11 @@ impl Source {
         self.entry.poll(WRITE, &self.entry.writer, cx)
     }
 
+    /// Whether the peer has ended its stream, or the connection failed.
+    pub fn is_ended(&self) -> bool {
+        self.entry.state.load(Ordering::Acquire) & ENDED != 0
+    }
+
     /// There is more to read.
     pub fn still_readable(&self) {
         self.entry.state.fetch_or(READ, Ordering::AcqRel);

@@ -72,7 +72,10 @@ impl ByteStream {
         let tcp = TcpStream::from(socket);
         let source = Source::new(&tcp, false)?;
         poll_fn(|cx| source.poll_writable(cx)).await;
-        if let Some(error) = tcp.take_error()? {
+        // One that failed is at its end, which the kernel has told by the same event.
+        if source.is_ended()
+            && let Some(error) = tcp.take_error()?
+        {
             return Err(error);
         }
         set_options(SockRef::from(&tcp));

@@ -8,10 +8,11 @@ use std::time::Instant;
 use futures::io::AsyncRead;
 
 use super::client::Client;
-use super::{BATCHES, Direction, Tap, scratch};
+use super::{Direction, Tap};
 use crate::config::SlowClient;
 use crate::error::{CloseReason, reason};
 use crate::framing::{Decoder, FramingError, Payload};
+use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
 /// The pump's state: an unfinished line, if any.
@@ -69,7 +70,7 @@ impl Down {
                 }
             }
         }
-        // More is there, but other sessions want their turn: async-io has no budget of its own.
+        // More is there, but other sessions want their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
+use super::Session;
 use super::client::Client;
 use super::up::Up;
-use super::{BATCHES, Session, scratch};
 use crate::backend::BackendIo;
 use crate::clock::timeout;
 use crate::error::CloseReason;
+use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for

@@ -7,7 +7,6 @@ mod ending;
 mod frame;
 pub mod keepalive;
 mod outgoing;
-mod scratch;
 mod tap;
 mod up;
 mod wire;
@@ -30,11 +29,7 @@ use crate::net::stream::ByteStream;
 use crate::registry::Control;
 
 pub use self::ending::refuse;
-pub use self::scratch::poll_discard;
 pub use self::tap::{Counts, Direction, Tap};
-
-/// Batches of up to 64 KiB that one session moves before others get their turn.
-const BATCHES: usize = 8;
 
 /// One client joined to one backend connection.
 ///

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncWrite;
 
-use super::scratch;
+use crate::net::scratch;
 
 /// What waits for one peer, in order, and leaves in as few writes as it takes.
 ///

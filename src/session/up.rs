@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 
 use super::client::Client;
 use super::outgoing::Outgoing;
-use super::{BATCHES, Direction, Tap};
+use super::{Direction, Tap};
 use crate::error::{CloseReason, reason};
 use crate::framing::{Encoder, Payload};
+use crate::net::scratch::BATCHES;
 use crate::net::stream::ByteStream;
 
 /// Bytes that may wait for the backend before we stop reading the client.
@@ -67,7 +68,7 @@ impl Up {
                 return Poll::Pending;
             }
         }
-        // More is there, but other sessions want their turn: async-io has no budget of its own.
+        // More is there, but other sessions want their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

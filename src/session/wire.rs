@@ -13,7 +13,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use super::frame::{self, Stop};
 use super::outgoing::Outgoing;
-use super::scratch::{self, CHUNK};
+use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::ByteStream;
 
 /// Bytes read in a row after which other sessions get their turn. Lines come to a pause before

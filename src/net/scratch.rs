@@ -6,8 +6,11 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncRead;
 
-use super::BATCHES;
-use crate::net::stream::ByteStream;
+use super::stream::ByteStream;
+
+/// Batches of up to [`CHUNK`] bytes that one connection moves before others get their turn: async-io
+/// has no budget of its own.
+pub const BATCHES: usize = 8;
 
 /// Bytes read from a socket at once. A read is one system call whatever it brings, and 64 KiB
 /// is what a session may hold per direction.
