@@ -102,7 +102,11 @@ impl Bench {
             line: workload.line,
             warmup: 0.2,
             secs: workload.secs(self.quick),
-            patience: if idle { 30.0 } else { 5.0 },
+            patience: match idle {
+                true => 30.0,
+                false if self.quick => 3.0,
+                false => 5.0,
+            },
             relay: relay.as_ref().map(|(group, _)| group.0.id()),
             backend: backend.0.id(),
         };

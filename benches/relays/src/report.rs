@@ -109,15 +109,20 @@ impl Report {
         self.why_not(peer, workload).is_none()
     }
 
-    fn why_not(&self, peer: &Peer, workload: &Workload) -> Option<String> {
+    /// Why a peer is not run with a workload.
+    pub fn why_not(&self, peer: &Peer, workload: &Workload) -> Option<String> {
+        if let Some(why) = self.absent(peer.name) {
+            return Some(why.to_owned());
+        }
         if workload.traffic == Traffic::Rest && peer.command.is_empty() {
             return Some("not run: no relay, nothing to measure".into());
         }
-        let too_many = !workload.fewer && peer.most_sessions < workload.sessions;
-        let few = || {
-            format!("not run: holds at most {} sessions", thousands(peer.most_sessions as f64, 0))
-        };
-        self.absent(peer.name).map(str::to_owned).or_else(|| too_many.then(few))
+        if self.quick && workload.long && peer.wire == Wire::Bytes {
+            return Some("not run in a quick round".into());
+        }
+        let most = thousands(peer.most_sessions as f64, 0);
+        (!workload.fewer && peer.most_sessions < workload.sessions)
+            .then(|| format!("not run: holds at most {most} sessions"))
     }
 
     pub fn runs_of(&self, workload: &str, peer: &str) -> impl Iterator<Item = &Run> {

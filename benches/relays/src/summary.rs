@@ -91,8 +91,8 @@ fn bar(report: &Report, workload: &Workload, peer: &Peer, figure: Figure) -> Opt
     let ratio = ratio(report, workload, peer.name, figure);
     let remark = if failed > 0 {
         Some(format!("failed {failed} of {all}"))
-    } else if !report.can_run(peer, workload) {
-        Some("not run, too many sessions for it".into())
+    } else if let Some(why) = report.why_not(peer, workload) {
+        Some(why)
     } else if ratio.is_some() {
         None
     } else if peer.command.is_empty() {

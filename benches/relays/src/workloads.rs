@@ -18,6 +18,8 @@ pub struct Workload {
     pub total: [u64; 2],
     /// The most rounds: enough where a run takes long and says the same each time.
     pub rounds: usize,
+    /// Whether a run takes so long that a quick round leaves it out for byte relays.
+    pub long: bool,
     /// Whether a peer that holds fewer sessions is measured with those.
     pub fewer: bool,
 }
@@ -41,9 +43,10 @@ const ECHO: Workload = Workload {
     senders: 1,
     window: 1,
     line: 64,
-    secs: [0.4, 0.8],
+    secs: [0.3, 0.8],
     total: [0, 0],
     rounds: usize::MAX,
+    long: false,
     fewer: true,
 };
 const CHAT: Workload =
@@ -73,6 +76,7 @@ pub const WORKLOADS: &[Workload] = &[
         name: "stalled",
         what: "500 sessions hear 1 sender, a line of 4 KiB at a time; then one of them reads nothing",
         traffic: Traffic::Stalled,
+        long: true,
         sessions: 500,
         window: 16,
         line: 4096,
@@ -117,6 +121,7 @@ pub const WORKLOADS: &[Workload] = &[
         what: "up to 9,500 sessions open and then rest",
         sessions: 9_500,
         rounds: 1,
+        long: true,
         fewer: false,
         ..IDLE
     },
@@ -125,8 +130,9 @@ pub const WORKLOADS: &[Workload] = &[
         what: "5,000 sessions rest, each relay with its own habit of pinging",
         traffic: Traffic::Rest,
         sessions: 5_000,
-        secs: [5.0, 60.0],
+        secs: [3.0, 60.0],
         rounds: 1,
+        long: true,
         fewer: false,
         ..ECHO
     },
@@ -136,8 +142,9 @@ pub const WORKLOADS: &[Workload] = &[
         traffic: Traffic::Churn,
         sessions: 32,
         total: [10_000, 100_000],
-        secs: [4.0, 30.0],
+        secs: [3.0, 30.0],
         rounds: 1,
+        long: true,
         ..ECHO
     },
 ];

@@ -201,9 +201,13 @@ fn show(value: Option<f64>, digits: usize, unit: &str) -> String {
     value.map_or("–".into(), |value| thousands(value, digits) + unit)
 }
 
+const NOT_ZERO: [char; 9] = ['1', '2', '3', '4', '5', '6', '7', '8', '9'];
+
 /// `1234567.8` as `1,234,567.8`.
 pub(super) fn thousands(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
+    // What is rounded to nothing has no sign.
+    let text = text.strip_prefix('-').filter(|rest| !rest.contains(NOT_ZERO)).unwrap_or(&text);
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = String::new();
     for (at, digit) in whole.chars().enumerate() {
@@ -290,6 +294,7 @@ mod tests {
         assert_eq!(thousands(999.0, 0), "999");
         assert_eq!(thousands(-1234.5, 1), "-1,234.5");
         assert_eq!(thousands(-123.0, 0), "-123");
+        assert_eq!(thousands(-0.04, 1), "0.0");
         assert_eq!(thousands(0.1234, 3), "0.123");
         assert_eq!(show(None, 1, "×"), "–");
     }
