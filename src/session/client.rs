@@ -12,9 +12,10 @@ use async_tungstenite::tungstenite::{Bytes, Error, Message};
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::{FutureExt, Sink, Stream};
 
-use super::wire::Wire;
+use super::frame::Run;
+use super::wire::{Frames, Wire};
 use crate::error::{CloseReason, reason};
-use crate::framing::Payload;
+use crate::framing::{Batch, Payload};
 use crate::net::stream::ByteStream;
 
 /// tungstenite's read buffer: it is allocated at once, and zeroed anew at every read. Only the
@@ -49,6 +50,15 @@ enum Hold<S> {
     Its(Box<WebSocketStream<Wire<S>>>),
     /// Nobody, while it goes from one to the other.
     Between,
+}
+
+/// What a client said.
+#[derive(Debug)]
+pub enum Messages<'a> {
+    /// One message.
+    One(Payload<'a>),
+    /// Text messages that came together.
+    Batch(Batch<'a>),
 }
 
 /// What came of a frame.
@@ -122,19 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub fn poll_messages(
         &mut self,
         cx: &mut Context<'_>,
-        take: &mut impl FnMut(Payload<'_>) -> Result<(), CloseReason>,
+        take: &mut impl FnMut(Messages<'_>) -> Result<(), CloseReason>,
     ) -> Poll<Option<CloseReason>> {
         if !self.wire().is_handed() {
             let max = self.max_message + EOL;
-            let plain = self.wire().poll_plain(cx, max, |is_text, bytes| {
-                if !is_text {
-                    return take(Payload::Binary(bytes));
-                }
-                match simdutf8::basic::from_utf8(bytes) {
-                    Ok(text) => take(Payload::Text(text)),
-                    Err(_) => Err(CloseReason::InvalidUtf8),
-                }
-            });
+            let plain = self.wire().poll_plain(cx, max, |run| take_run(&run, take));
             match ready!(plain) {
                 Err(reason) => return Poll::Ready(Some(reason)),
                 Ok(false) => return Poll::Ready(None),
@@ -144,8 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let incoming = ready!(self.poll_next(cx));
         self.take_back();
         let taken = match incoming {
-            Incoming::Text(text) => take(Payload::Text(&text)),
-            Incoming::Binary(bytes) => take(Payload::Binary(&bytes)),
+            Incoming::Text(text) => take(Messages::One(Payload::Text(&text))),
+            Incoming::Binary(bytes) => take(Messages::One(Payload::Binary(&bytes))),
             Incoming::Control => Ok(()),
             Incoming::End(reason) => Err(reason),
         };
@@ -187,19 +189,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Queues one message. Only before [`close`](Self::close).
-    pub fn queue(&mut self, payload: Payload<'_>) {
+    /// Where messages are queued, with room for as many bytes of frames. Only before
+    /// [`close`](Self::close).
+    pub fn queue(&mut self, room: usize) -> Queue<'_> {
         debug_assert!(!self.closing, "data after a Close frame");
-        let (opcode, bytes) = match payload {
-            Payload::Text(text) => (Data::Text, text.as_bytes()),
-            Payload::Binary(bytes) => (Data::Binary, bytes),
-        };
-        self.wire().queue(OpCode::Data(opcode), bytes);
+        Queue(self.wire().frames(room))
     }
 
     /// Queues a Ping.
     pub fn ping(&mut self) {
-        self.wire().queue(OpCode::Control(Control::Ping), &[]);
+        self.wire().frames(0).push(OpCode::Control(Control::Ping), &[]);
     }
 
     /// Queues the Close frame of `reason`, unless one was sent.
@@ -225,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         if Pin::new(self.tungstenite()).start_send(close).is_err() {
             // For tungstenite all is over after the client's FIN, but it may be reading still.
             let payload = [&u16::from(code).to_be_bytes(), &reason.as_bytes()[..fits]].concat();
-            self.wire().queue(OpCode::Control(Control::Close), &payload);
+            self.wire().frames(0).push(OpCode::Control(Control::Close), &payload);
         }
     }
 
@@ -233,6 +232,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.wire().poll_drain(cx)
     }
+}
+
+/// Messages on their way to the client.
+#[derive(Debug)]
+pub struct Queue<'a>(Frames<'a>);
+
+impl Queue<'_> {
+    /// Queues one message.
+    #[inline]
+    pub fn push(&mut self, payload: Payload<'_>) {
+        match payload {
+            Payload::Text(text) => self.0.push(OpCode::Data(Data::Text), text.as_bytes()),
+            Payload::Binary(bytes) => self.0.push(OpCode::Data(Data::Binary), bytes),
+        }
+    }
+}
+
+/// Passes on plain frames: text together, if all of it is.
+fn take_run(
+    run: &Run<'_>,
+    take: &mut impl FnMut(Messages<'_>) -> Result<(), CloseReason>,
+) -> Result<(), CloseReason> {
+    if run.is_text
+        && let Ok(text) = simdutf8::basic::from_utf8(run.bytes)
+    {
+        return take(Messages::Batch(Batch::new(text, run.payloads)));
+    }
+    for &(start, end) in run.payloads {
+        let bytes = &run.bytes[start as usize..end as usize];
+        let payload = match simdutf8::basic::from_utf8(bytes) {
+            _ if !run.is_text => Payload::Binary(bytes),
+            Ok(text) => Payload::Text(text),
+            Err(_) => return Err(CloseReason::InvalidUtf8),
+        };
+        take(Messages::One(payload))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -66,9 +66,14 @@ fn ours(early: &[u8], pieces: Vec<Vec<u8>>) -> Outcome {
     let mut cx = Context::from_waker(&waker);
     let mut messages = Vec::new();
     loop {
-        let polled = client.poll_messages(&mut cx, &mut |payload| {
-            let is_text = matches!(payload, Payload::Text(_));
-            messages.push((is_text, payload.as_bytes().to_vec()));
+        let polled = client.poll_messages(&mut cx, &mut |came| {
+            match came {
+                Messages::One(Payload::Binary(bytes)) => messages.push((false, bytes.to_vec())),
+                Messages::One(Payload::Text(text)) => messages.push((true, text.into())),
+                Messages::Batch(batch) => {
+                    messages.extend(batch.messages().map(|text| (true, text.into())));
+                }
+            }
             Ok(())
         });
         match polled {

@@ -83,13 +83,13 @@ impl Down {
     ) -> Result<(), FramingError> {
         let mut lines = 0;
         // A header takes the place of an end of line: two bytes for one or two.
-        client.wire().reserve(chunk.len() + chunk.len() / 32 + 16);
+        let mut queue = client.queue(chunk.len() + chunk.len() / 32 + 16);
         let mut messages = self.decoder.push(chunk);
         let outcome = loop {
             match messages.next() {
                 Ok(Some(payload)) => {
                     tap.see(Direction::Down, &payload);
-                    client.queue(payload);
+                    queue.push(payload);
                     lines += 1;
                 }
                 Ok(None) => break Ok(()),
@@ -134,7 +134,7 @@ impl Down {
         if let Some(payload) = tail {
             tap.see(Direction::Down, &payload);
             tap.count(Direction::Down, 1, 0);
-            client.queue(payload);
+            client.queue(0).push(payload);
         }
     }
 }

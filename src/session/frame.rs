@@ -10,22 +10,30 @@ const WHOLE_TEXT: u8 = 0x81;
 /// First byte of a whole binary message.
 const WHOLE_BINARY: u8 = 0x82;
 
-/// What stands at the beginning of some bytes from a client.
+/// Frames that are passed on together, at most.
+const RUN: usize = 64;
+
+/// What stands in place of a header once its frame is unmasked: ASCII, and no end of line.
+const BLANK: u8 = 0;
+
+/// Plain frames of one kind that came one behind the other, unmasked.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Whether they are text, not checked yet; else binary.
+    pub is_text: bool,
+    /// All of them, with zeros in place of their headers.
+    pub bytes: &'a [u8],
+    /// Where in `bytes` each payload begins and ends.
+    pub payloads: &'a [(u32, u32)],
+}
+
+/// Why a run over plain frames stopped.
 #[derive(Debug, PartialEq, Eq)]
-enum Scan {
-    /// A complete, unfragmented, masked data frame: its payload is at this range, unmasked now.
-    Plain {
-        /// Whether it is text; else binary. Text is not checked yet.
-        is_text: bool,
-        /// Where the payload begins.
-        start: usize,
-        /// Where it ends, and the next frame begins.
-        end: usize,
-    },
-    /// A frame for tungstenite: a control frame, a fragment, an incomplete or a wrong one.
+pub enum Stop {
+    /// The bytes ended with a frame, or in the middle of a header: more are needed.
+    More,
+    /// A frame for tungstenite comes next: a control frame, a fragment, an incomplete or a wrong one.
     Other(Handed),
-    /// Not even a whole header.
-    Short,
 }
 
 /// A frame that is not for us.
@@ -37,88 +45,168 @@ pub struct Handed {
     pub opens: Option<bool>,
 }
 
-/// Looks at the beginning of `buf`, and unmasks the frame there if it is a plain one of at most
-/// `max` bytes.
-fn scan(buf: &mut [u8], max: Option<usize>) -> Scan {
-    let [first, second, ..] = *buf else { return Scan::Short };
-    let Some(max) = max else { return other(buf) };
-    let is_text = first == WHOLE_TEXT;
-    if !(is_text || first == WHOLE_BINARY) || second & 0x80 == 0 {
-        return other(buf);
-    }
-    let (len, mask_at) = match second & 0x7f {
-        126 => match buf {
-            [_, _, a, b, ..] => (u16::from_be_bytes([*a, *b]).into(), 4),
-            _ => return Scan::Short,
-        },
-        127 => return other(buf),
-        len => (usize::from(len), 2),
-    };
-    let start = mask_at + 4;
-    let end = start + len;
-    if len > max || buf.len() < end {
-        return other(buf);
-    }
-    let mask = [buf[mask_at], buf[mask_at + 1], buf[mask_at + 2], buf[mask_at + 3]];
-    unmask(&mut buf[start..end], mask);
-    Scan::Plain { is_text, start, end }
-}
-
-/// Where and why a run over plain frames stopped.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The bytes ended with a frame, or in the middle of a header: more are needed.
-    More,
-    /// A frame for tungstenite comes next.
-    Other(Handed),
-}
-
 /// Passes on the plain frames at the beginning of `buf`, and says how many bytes they had and why
-/// it stopped. `max` is the longest payload; with `None` no frame counts as plain.
+/// it stopped. `buf` is less than 4 GiB; `max` is the longest payload, and with `None` no frame
+/// counts as plain.
 ///
 /// # Errors
 /// What `take` objects to.
 pub fn run<E>(
     buf: &mut [u8],
     max: Option<usize>,
-    mut take: impl FnMut(bool, &[u8]) -> Result<(), E>,
+    mut take: impl FnMut(Run<'_>) -> Result<(), E>,
 ) -> Result<(usize, Stop), E> {
+    let Some(max) = max else { return Ok((0, other(buf))) };
     let mut at = 0;
     loop {
-        match scan(&mut buf[at..], max) {
-            Scan::Plain { is_text, start, end } => {
-                take(is_text, &buf[at + start..at + end])?;
-                at += end;
+        let rest = &mut buf[at..];
+        let Some(&first) = rest.first() else { return Ok((at, Stop::More)) };
+        let mut payloads = [(0, 0); RUN];
+        let (mut count, mut end) = (0, 0);
+        let mut stopped = None;
+        while count < RUN && rest.get(end) == Some(&first) {
+            match scan(&mut rest[end..], max) {
+                Ok((header, frame)) => {
+                    payloads[count] = ((end + header) as u32, (end + frame) as u32);
+                    end += frame;
+                    count += 1;
+                }
+                Err(stop) => {
+                    stopped = Some(stop);
+                    break;
+                }
             }
-            Scan::Short => return Ok((at, Stop::More)),
-            Scan::Other(handed) => return Ok((at, Stop::Other(handed))),
+        }
+        if count > 0 {
+            let (bytes, payloads) = (&rest[..end], &payloads[..count]);
+            take(Run { is_text: first == WHOLE_TEXT, bytes, payloads })?;
+        }
+        at += end;
+        if let Some(stop) = stopped {
+            return Ok((at, stop));
         }
     }
 }
 
-fn other(buf: &[u8]) -> Scan {
+/// Unmasks the frame at the beginning of `buf`, and blanks its header, if it is complete,
+/// unfragmented, masked data of at most `max` bytes. Gives the length of its header, and of all of it.
+#[inline]
+fn scan(buf: &mut [u8], max: usize) -> Result<(usize, usize), Stop> {
+    let [first, second, ..] = *buf else { return Err(Stop::More) };
+    if !(first == WHOLE_TEXT || first == WHOLE_BINARY) || second & 0x80 == 0 {
+        return Err(other(buf));
+    }
+    match (second & 0x7f, &*buf) {
+        (127, _) => Err(other(buf)),
+        (126, [_, _, a, b, ..]) => {
+            let len = u16::from_be_bytes([*a, *b]);
+            take_off::<8>(buf, len.into(), max)
+        }
+        (126, _) => Err(Stop::More),
+        (len, _) => take_off::<6>(buf, len.into(), max),
+    }
+}
+
+/// Takes header and mask, the last four bytes of `HEADER`, off a payload of so many bytes.
+#[inline]
+fn take_off<const HEADER: usize>(
+    buf: &mut [u8],
+    len: usize,
+    max: usize,
+) -> Result<(usize, usize), Stop> {
+    let end = HEADER + len;
+    if len > max || buf.len() < end {
+        return Err(other(buf));
+    }
+    let (header, payload) = buf[..end].split_at_mut(HEADER);
+    let mask = *header.last_chunk().expect("a header is longer than a mask");
+    header.fill(BLANK);
+    unmask(payload, mask);
+    Ok((HEADER, end))
+}
+
+#[cold]
+fn other(buf: &[u8]) -> Stop {
     let mut cursor = Cursor::new(buf);
     match FrameHeader::parse(&mut cursor) {
-        Ok(None) => Scan::Short,
-        Ok(Some((header, len))) => Scan::Other(Handed {
+        Ok(None) => Stop::More,
+        Ok(Some((header, len))) => Stop::Other(Handed {
             len: len.saturating_add(cursor.position()),
             opens: (u8::from(header.opcode) < 8).then_some(!header.is_final),
         }),
         // A reserved opcode: tungstenite says so.
-        Err(_) => Scan::Other(Handed { len: u64::MAX, opens: None }),
+        Err(_) => Stop::Other(Handed { len: u64::MAX, opens: None }),
     }
 }
 
-/// RFC 6455, section 5.3, eight bytes at a time.
+/// RFC 6455, section 5.3, in blocks that the compiler makes vectors of.
+#[inline]
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let mut words = payload.chunks_exact_mut(8);
-    for word in &mut words {
-        let value = u64::from_ne_bytes((&*word).try_into().expect("eight bytes")) ^ wide;
-        word.copy_from_slice(&value.to_ne_bytes());
+    let wide: [u8; 16] = std::array::from_fn(|i| mask[i % 4]);
+    let (blocks, rest) = payload.as_chunks_mut::<16>();
+    for block in blocks {
+        for (byte, mask) in block.iter_mut().zip(wide) {
+            *byte ^= mask;
+        }
     }
-    for (byte, mask) in words.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+    let (words, rest) = rest.as_chunks_mut::<4>();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask) {
         *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match payload.len() {
+            len @ 0..126 => frame.push(0x80 | len as u8),
+            len => frame.extend([0x80 | 126, (len >> 8) as u8, len as u8]),
+        }
+        frame.extend(MASK);
+        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    #[test]
+    fn frames_of_every_length_are_unmasked() {
+        for len in (0..200).chain([65535]) {
+            let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let mut buf = frame(WHOLE_BINARY, &payload);
+            let mut got = None;
+            let outcome = run(&mut buf, Some(70_000), |run| {
+                let [(start, end)] = run.payloads else { panic!("one frame") };
+                let (header, taken) = run.bytes.split_at(*start as usize);
+                assert!(!run.is_text && *end as usize == run.bytes.len());
+                assert!(header.iter().all(|byte| *byte == BLANK));
+                got = Some(taken.to_vec());
+                Ok::<_, ()>(())
+            });
+            assert_eq!(got, Some(payload), "{len}");
+            assert_eq!(outcome, Ok((buf.len(), Stop::More)));
+        }
+    }
+
+    #[test]
+    fn runs_are_of_one_kind_and_bounded() {
+        let kinds = [(WHOLE_TEXT, 130), (WHOLE_BINARY, 2), (WHOLE_TEXT, 1), (0x89, 1)];
+        let frames = kinds.map(|(first, count)| frame(first, b"x").repeat(count));
+        let mut buf = frames.concat();
+        let used = frames[..3].concat().len();
+        let mut runs = Vec::new();
+        let outcome = run(&mut buf, Some(1), |run| {
+            runs.push((run.is_text, run.payloads.len()));
+            Ok::<_, ()>(())
+        });
+        assert_eq!(runs, [(true, 64), (true, 64), (true, 2), (false, 2), (true, 1)]);
+        let ping = Handed { len: 7, opens: None };
+        assert_eq!(outcome, Ok((used, Stop::Other(ping))));
     }
 }

@@ -48,19 +48,30 @@ impl Tap {
         Tap { id, trace, clocked, last_data: Instant::now(), counts: Counts::default() }
     }
 
+    /// Whether messages are shown, so that they have to come one by one.
+    pub fn is_tracing(&self) -> bool {
+        self.trace
+    }
+
     /// Shows a message, if the operator asked for that.
+    #[inline]
     pub fn see(&self, direction: Direction, payload: &Payload<'_>) {
         if self.trace {
-            let id = self.id;
-            match (direction, payload) {
-                (Direction::Up, Payload::Text(text)) => tracing::info!(id, up = ?text, "trace"),
-                (Direction::Up, Payload::Binary(bytes)) => {
-                    tracing::info!(id, up = %bytes.escape_ascii(), "trace");
-                }
-                (Direction::Down, Payload::Text(text)) => tracing::info!(id, down = ?text, "trace"),
-                (Direction::Down, Payload::Binary(bytes)) => {
-                    tracing::info!(id, down = %bytes.escape_ascii(), "trace");
-                }
+            self.show(direction, payload);
+        }
+    }
+
+    #[cold]
+    fn show(&self, direction: Direction, payload: &Payload<'_>) {
+        let id = self.id;
+        match (direction, payload) {
+            (Direction::Up, Payload::Text(text)) => tracing::info!(id, up = ?text, "trace"),
+            (Direction::Up, Payload::Binary(bytes)) => {
+                tracing::info!(id, up = %bytes.escape_ascii(), "trace");
+            }
+            (Direction::Down, Payload::Text(text)) => tracing::info!(id, down = ?text, "trace"),
+            (Direction::Down, Payload::Binary(bytes)) => {
+                tracing::info!(id, down = %bytes.escape_ascii(), "trace");
             }
         }
     }

@@ -4,11 +4,11 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use super::client::Client;
+use super::client::{Client, Messages};
 use super::outgoing::Outgoing;
 use super::{Direction, Tap};
 use crate::error::{CloseReason, reason};
-use crate::framing::{Encoder, Payload};
+use crate::framing::{Batch, Encoder, Payload};
 use crate::net::scratch::BATCHES;
 use crate::net::stream::ByteStream;
 
@@ -77,13 +77,32 @@ impl Up {
         // Only replies count, not the lines that wait beside them: a client that does not read for
         // a while may go on sending.
         while self.out.len() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
-            match client.poll_messages(cx, &mut |payload| self.encode(payload, tap)) {
+            match client.poll_messages(cx, &mut |messages| self.take(messages, tap)) {
                 Poll::Pending => return Gathered::Everything,
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(reason)) => return Gathered::End(reason),
             }
         }
         Gathered::Enough
+    }
+
+    fn take(&mut self, messages: Messages<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
+        match messages {
+            Messages::One(payload) => self.encode(payload, tap),
+            Messages::Batch(batch) => self.encode_batch(batch, tap),
+        }
+    }
+
+    fn encode_batch(&mut self, batch: Batch<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
+        if !tap.is_tracing() {
+            let buf = self.out.buf();
+            let before = buf.len();
+            if let Some(lines) = self.encoder.encode_batch(batch, buf) {
+                tap.count(Direction::Up, lines, buf.len() - before);
+                return Ok(());
+            }
+        }
+        batch.messages().try_for_each(|text| self.encode(Payload::Text(text), tap))
     }
 
     fn encode(&mut self, payload: Payload<'_>, tap: &mut Tap) -> Result<(), CloseReason> {

@@ -11,7 +11,7 @@ use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use async_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use futures::io::{AsyncRead, AsyncWrite};
 
-use super::frame::{self, Stop};
+use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::ByteStream;
@@ -65,22 +65,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Makes room for as many bytes, so that the frames of one read need no more.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.out.buf().reserve(bytes);
-    }
-
-    /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
-    pub fn queue(&mut self, opcode: OpCode, payload: &[u8]) {
+    /// Where frames are appended, with room for as many bytes.
+    pub fn frames(&mut self, room: usize) -> Frames<'_> {
         let out = self.out.buf();
-        if let (Ok(len @ 0..=125), OpCode::Data(_)) = (u8::try_from(payload.len()), opcode) {
-            // Most lines are short, and then the header is its two bytes.
-            out.extend_from_slice(&[0x80 | u8::from(opcode), len]);
-        } else {
-            let header = FrameHeader { opcode, ..FrameHeader::default() };
-            header.format(payload.len() as u64, out).expect("writing to a Vec can't fail");
-        }
-        out.extend_from_slice(payload);
+        out.reserve(room);
+        Frames(out)
     }
 
     /// Whether tungstenite is to read on: it has not got all of the frame that it was given.
@@ -102,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &mut self,
         cx: &mut Context<'_>,
         max: usize,
-        mut take: impl FnMut(bool, &[u8]) -> Result<(), E>,
+        mut take: impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> Poll<Result<bool, E>> {
         let waiting = self.inbox.len() - self.seen;
         if waiting > 0 {
@@ -139,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &mut self,
         buf: &mut [u8],
         max: usize,
-        take: &mut impl FnMut(bool, &[u8]) -> Result<(), E>,
+        take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(usize, bool), E> {
         // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
         let max = if self.fragmented { None } else { Some(max) };
@@ -153,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn understand_inbox<E>(
         &mut self,
         max: usize,
-        take: &mut impl FnMut(bool, &[u8]) -> Result<(), E>,
+        take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(usize, bool), E> {
         let mut inbox = std::mem::take(&mut self.inbox);
         let understood = self.understand(&mut inbox[self.seen..], max, take);
@@ -254,6 +243,26 @@ impl<S> Wire<S> {
             self.inbox = Vec::new();
             self.seen = 0;
         }
+    }
+}
+
+/// Frames on their way into the buffer.
+#[derive(Debug)]
+pub struct Frames<'a>(&'a mut Vec<u8>);
+
+impl Frames<'_> {
+    /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
+    #[inline]
+    pub fn push(&mut self, opcode: OpCode, payload: &[u8]) {
+        match u8::try_from(payload.len()) {
+            // Most lines are short, and then the header is its two bytes.
+            Ok(len @ 0..=125) => self.0.extend_from_slice(&[0x80 | u8::from(opcode), len]),
+            _ => {
+                let header = FrameHeader { opcode, ..FrameHeader::default() };
+                header.format(payload.len() as u64, self.0).expect("writing to a Vec can't fail");
+            }
+        }
+        self.0.extend_from_slice(payload);
     }
 }
 
