@@ -1,6 +1,9 @@
 //! Backend: what a session is relayed to, and how a connection to it is opened.
 
+mod resolver;
+
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -8,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_io::Async;
-use async_std::net::ToSocketAddrs;
 
+use self::resolver::Resolver;
 use crate::clock::{Deadline, timeout};
 use crate::error::reason;
 use crate::net::address::{split_host_port, unix_path};
@@ -21,7 +24,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// A TCP server. The name is resolved anew for each session and every address tried in turn.
+    /// A TCP server. A name is resolved anew, a second's sessions sharing the answer, and every
+    /// address tried in turn.
     Tcp {
         /// A name or an IP address without brackets.
         host: String,
@@ -66,24 +70,6 @@ impl Backend {
         Ok(Backend::Tcp { host: host.to_owned(), port })
     }
 
-    /// Connects, within `limit` from the start of name resolution to the open connection.
-    ///
-    /// # Errors
-    /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
-    pub async fn open(&self, limit: Duration) -> Result<BackendIo, OpenError> {
-        let opened = match self {
-            Backend::Tcp { host, port } => open_tcp(host, *port, limit).await,
-            Backend::Unix(path) => match timeout(limit, open_unix(path)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            },
-        };
-        match opened {
-            Ok(io) => Ok(BackendIo { io }),
-            Err(e) => Err(self.explain(&e, limit)),
-        }
-    }
-
     fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
         use rustix::io::Errno;
         let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
@@ -108,6 +94,71 @@ impl fmt::Display for Backend {
     }
 }
 
+/// Opens connections to a backend, and keeps what all of them need.
+#[derive(Debug)]
+pub struct Connector {
+    backend: Backend,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Addr(SocketAddr),
+    Name(Resolver),
+    Unix(PathBuf),
+}
+
+impl Connector {
+    /// Nothing is connected to yet, nor looked up.
+    pub fn new(backend: Backend) -> Self {
+        let way = match &backend {
+            Backend::Tcp { host, port } => match host.parse() {
+                Ok(ip) => Way::Addr(SocketAddr::new(ip, *port)),
+                Err(_) => Way::Name(Resolver::new(host.clone(), *port)),
+            },
+            Backend::Unix(path) => Way::Unix(path.clone()),
+        };
+        Connector { backend, way }
+    }
+
+    /// What it connects to.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Connects, within `limit` from the start of name resolution to the open connection.
+    ///
+    /// # Errors
+    /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
+    pub async fn open(&self, limit: Duration) -> Result<BackendIo, OpenError> {
+        let deadline = Instant::now() + limit;
+        let opened = match &self.way {
+            Way::Addr(addr) => connect_to_any(&[*addr], deadline).await,
+            Way::Name(resolver) => open_name(resolver, deadline).await,
+            Way::Unix(path) => within(deadline, open_unix(path)).await,
+        };
+        match opened {
+            Ok(io) => Ok(BackendIo { io }),
+            Err(e) => Err(self.backend.explain(&e, limit)),
+        }
+    }
+}
+
+/// The outcome of `work`, or `TimedOut` at the deadline.
+async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn open_name(resolver: &Resolver, deadline: Instant) -> io::Result<ByteStream> {
+    let addrs = within(deadline, resolver.resolve()).await?;
+    let connected = connect_to_any(&addrs, deadline).await;
+    if connected.is_err() {
+        resolver.forget().await;
+    }
+    connected
+}
+
 /// Connects to a Unix socket. Where TCP would try again by itself, a full backlog is an error at
 /// once (EAGAIN), which async-io takes for a connection in progress that then is none.
 async fn open_unix(path: &Path) -> io::Result<ByteStream> {
@@ -121,15 +172,6 @@ async fn open_unix(path: &Path) -> io::Result<ByteStream> {
             connected => return ByteStream::unix(connected?.into_inner()?),
         }
     }
-}
-
-async fn open_tcp(host: &str, port: u16, limit: Duration) -> io::Result<ByteStream> {
-    let deadline = Instant::now() + limit;
-    let addrs = match host.parse() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => resolve(host, port, limit).await?,
-    };
-    connect_to_any(&addrs, deadline).await
 }
 
 /// Connects to the first of the addresses that answers.
@@ -147,15 +189,6 @@ async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<B
         }
     }
     Err(last)
-}
-
-/// Resolves on the blocking pool, as the system's resolver may take seconds.
-async fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
-    match timeout(limit, (host, port).to_socket_addrs()).await {
-        Ok(Ok(addrs)) => Ok(addrs.collect()),
-        Ok(Err(_)) => Err(io::Error::other("the name does not resolve")),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    }
 }
 
 #[cfg(test)]

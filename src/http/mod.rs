@@ -29,7 +29,7 @@ use self::handshake::Upgrade;
 use self::patient::Patient;
 use self::refusal::Refusal;
 use self::timer::Timer;
-use crate::backend::BackendIo;
+use crate::backend::{BackendIo, Connector};
 use crate::clock::{Deadline, timeout};
 use crate::config::{Config, Pages, Refuse};
 use crate::error::{CloseReason, StartError, reason};
@@ -68,6 +68,7 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Context {
     config: Config,
+    backend: Connector,
     site: Site,
     registry: Arc<Registry>,
 }
@@ -92,7 +93,8 @@ impl Context {
                 Site::Files(Files::open(dir).map_err(|e| StartError::Environment(reason(&e)))?)
             }
         };
-        Ok(Context { config, site, registry })
+        let backend = Connector::new(config.backend.clone());
+        Ok(Context { config, backend, site, registry })
     }
 }
 
@@ -142,7 +144,7 @@ impl Books {
         let Books { subject, path, context, began, permit, .. } = self;
         // First, so that whoever reads of the end finds a place free.
         drop(permit);
-        subject.closed(&path, &context.config.backend, began.elapsed(), counts, reason);
+        subject.closed(&path, context.backend.backend(), began.elapsed(), counts, reason);
     }
 }
 
@@ -159,7 +161,7 @@ async fn open(
     let joined = lock(&slot).take();
     match joined {
         Some(Joined::Session { backend, permit, path, subprotocol }) => {
-            subject.opened(&path, &context.config.backend, subprotocol.as_deref());
+            subject.opened(&path, context.backend.backend(), subprotocol.as_deref());
             let (config, control) = (context.config.session.clone(), registration.control.clone());
             let session = Session::new(io, &early, backend, config, subject.id, control);
             let began = Instant::now();
@@ -351,7 +353,7 @@ async fn join(
     let permit =
         permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
     let limit = context.config.handshake.connect_timeout;
-    let backend = context.config.backend.open(limit).await.map_err(Refusal::no_backend)?;
+    let backend = context.backend.open(limit).await.map_err(Refusal::no_backend)?;
     Ok(Joined::Session { backend, permit, path, subprotocol })
 }
 
