@@ -81,16 +81,16 @@ impl Outgoing {
         Poll::Ready(())
     }
 
-    /// Gives back the room of what has left, and that which was lent for more than came; each only
-    /// once it is the larger part, so that a byte is seldom moved.
+    /// Gives back the room of what has left, or all of a buffer that was lent for far more than what
+    /// waits; each only once it is so large a part that a byte is seldom moved.
     fn compact(&mut self) {
-        if self.sent > self.buf.len() / 2 {
+        if self.len() < self.buf.capacity() / 4 {
+            let waits = self.buf[self.sent..].to_vec();
+            scratch::give_spare(std::mem::replace(&mut self.buf, waits));
+            self.sent = 0;
+        } else if self.sent > self.buf.len() / 2 {
             self.buf.drain(..self.sent);
             self.sent = 0;
-        }
-        if self.buf.len() < self.buf.capacity() / 2 {
-            let waits = self.buf.as_slice().to_vec();
-            scratch::give_spare(std::mem::replace(&mut self.buf, waits));
         }
     }
 }
