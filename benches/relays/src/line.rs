@@ -1,4 +1,5 @@
-//! Numbered lines: each says who sent it and where in its row it stands, and is full of bytes that depend on that.
+//! Numbered lines: each says who sent it and where in its row it stands, and is full of bytes that depend on that. Lines
+//! too short to say it consist of such bytes alone.
 
 use memchr::{memchr, memchr_iter};
 
@@ -11,6 +12,8 @@ const HEAD: usize = 18;
 /// A prime, so that the filler of neighbouring lines never agrees by the size of some buffer.
 const SHIFTS: usize = 97;
 
+const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyz0123456789+-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 /// Makes lines of one length, and tells them from anything else.
 pub struct Lines {
     pattern: Vec<u8>,
@@ -18,12 +21,10 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Lines of `len` bytes, end of line not counted; at least the head fits.
+    /// Lines of `len` bytes, end of line not counted.
     pub fn new(len: usize) -> Self {
-        let len = len.max(HEAD);
-        let letters = b"abcdefghijklmnopqrstuvwxyz0123456789+-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
         // Steps that grow: no two shifts of the pattern look alike.
-        let pattern = (0..len + SHIFTS).map(|at| letters[(at * at / 7 + at) % letters.len()]);
+        let pattern = (0..len + SHIFTS).map(|at| LETTERS[(at * at / 7 + at) % LETTERS.len()]);
         Lines { pattern: pattern.collect(), len }
     }
 
@@ -32,8 +33,22 @@ impl Lines {
         &self.pattern[shift..shift + self.len - HEAD]
     }
 
+    /// Whether the head does not fit: only who knows which line is due can tell whether it is that one.
+    pub fn are_short(&self) -> bool {
+        self.len < HEAD
+    }
+
+    /// Whether `line`, a short one, is line `number` of `sender`. Another of its row may look the same, so it is the row
+    /// that proves that none is missing: soon after a gap, lines are not those that are due.
+    pub fn is_short(&self, line: &[u8], sender: u32, number: u32) -> bool {
+        line.len() == self.len && line.iter().copied().eq(letters(sender, number).take(self.len))
+    }
+
     /// Appends line `number` of `sender`, without its end of line.
     pub fn write(&self, sender: u32, number: u32, out: &mut Vec<u8>) {
+        if self.are_short() {
+            return out.extend(letters(sender, number).take(self.len));
+        }
         put_hex(sender, out);
         out.push(b' ');
         put_hex(number, out);
@@ -41,14 +56,27 @@ impl Lines {
         out.extend_from_slice(self.filler(sender, number));
     }
 
-    /// Sender and number of a line that is exactly as `write` made it.
+    /// Sender and number of a line that is exactly as `write` made it, and not short.
     pub fn check(&self, line: &[u8]) -> Option<(u32, u32)> {
-        if line.len() != self.len || line[8] != b' ' || line[17] != b' ' {
+        if self.are_short() || line.len() != self.len || line[8] != b' ' || line[17] != b' ' {
             return None;
         }
         let (sender, number) = (take_hex(&line[..8])?, take_hex(&line[9..17])?);
         (&line[HEAD..] == self.filler(sender, number)).then_some((sender, number))
     }
+}
+
+/// Letters without end, that no other line shares but by chance: SplitMix64, begun at a place of the line's own.
+fn letters(sender: u32, number: u32) -> impl Iterator<Item = u8> {
+    let place = u64::from(sender) << 32 | u64::from(number);
+    (1..).map(move |step: u64| {
+        let mut mixed = place
+            .wrapping_mul(0xd134_2543_de82_ef95)
+            .wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        LETTERS[(mixed >> 58) as usize]
+    })
 }
 
 /// Appends eight hexadecimal digits.
@@ -116,6 +144,31 @@ mod tests {
         lines.write(0, 2, &mut second);
         first[2048..].copy_from_slice(&second[2048..]);
         assert_eq!(lines.check(&first), None);
+    }
+
+    #[test]
+    fn a_row_of_short_lines_shows_every_gap() {
+        for len in [1, 4, 16, HEAD - 1] {
+            let lines = Lines::new(len);
+            let mut line = Vec::new();
+            let row: Vec<Vec<u8>> = (0..1000)
+                .map(|number| {
+                    line.clear();
+                    lines.write(3, number, &mut line);
+                    line.clone()
+                })
+                .collect();
+            let agree = |sender, shift| {
+                let due = (shift..).zip(&row);
+                due.filter(|(number, line)| lines.is_short(line, sender, *number)).count()
+            };
+            assert_eq!(agree(3, 0), row.len());
+            for shift in 1..100 {
+                assert!(agree(3, shift) < 50, "{len} bytes, {shift} lines lost");
+            }
+            assert!(agree(4, 0) < 50, "another's lines");
+            assert_eq!(lines.check(&row[0]), None);
+        }
     }
 
     #[test]

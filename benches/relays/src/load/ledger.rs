@@ -124,7 +124,7 @@ impl Ledger {
         if self.order.traffic == Traffic::Up {
             return self.on_ack(index, line);
         }
-        let Some((sender, number)) = self.lines.check(line) else {
+        let Some((sender, number)) = self.identify(index, line) else {
             return self.on_bad_line(index, line);
         };
         let sender = sender as usize;
@@ -143,6 +143,15 @@ impl Ledger {
             }
             _ => self.on_bad_line(index, line),
         }
+    }
+
+    /// Sender and number of a line; short ones are the line that is due, or nobody's.
+    fn identify(&self, index: usize, line: &[u8]) -> Option<(u32, u32)> {
+        if !self.lines.are_short() {
+            return self.lines.check(line);
+        }
+        let due = (index as u32, *self.expected.get(index)?);
+        self.lines.is_short(line, due.0, due.1).then_some(due)
     }
 
     /// A line of a chat has come to one of those who hear it.

@@ -49,6 +49,19 @@ fn an_echo_moves_its_window_on() {
 }
 
 #[test]
+fn a_short_line_is_the_one_that_is_due_or_nobodys() {
+    let mut ledger = running(Traffic::Echo, 1, 1, 8);
+    ledger.lines = Lines::new(4);
+    while ledger.take_due().is_some() {}
+    let texts: Vec<Vec<u8>> = (0..4).map(|number| line(&ledger, 0, number)).collect();
+    ledger.on_line(0, &texts[0]);
+    ledger.on_line(0, &texts[1]);
+    assert_eq!((ledger.outcome.down, faults(&ledger)), (2, (0, 0)));
+    ledger.on_line(0, &texts[3]);
+    assert_eq!(faults(&ledger), (0, 1), "one is missing");
+}
+
+#[test]
 fn what_came_twice_late_or_changed_is_booked() {
     let mut ledger = running(Traffic::Echo, 2, 1, 4);
     while ledger.take_due().is_some() {}
