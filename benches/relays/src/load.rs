@@ -4,6 +4,7 @@ mod churn;
 mod client;
 mod ledger;
 pub mod order;
+mod rota;
 mod stall;
 mod usage;
 

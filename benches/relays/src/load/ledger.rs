@@ -1,6 +1,9 @@
 //! The books of a run: which lines are on their way, and whether each comes once, in order and unchanged.
 
-use super::order::{Order, Outcome, Stall, Times, Traffic};
+use super::{
+    order::{Order, Outcome, Stall, Times, Traffic},
+    rota::Rota,
+};
 use crate::{
     backend::ACK_EVERY,
     line::{HELLO, Lines, take_hex},
@@ -44,6 +47,7 @@ pub struct Ledger {
     /// Nanoseconds.
     timed: Vec<u32>,
     stalled: Option<Stalled>,
+    rota: Rota,
 }
 
 impl Ledger {
@@ -62,6 +66,7 @@ impl Ledger {
             senders: Vec::new(),
             timed: Vec::new(),
             stalled: None,
+            rota: Rota::default(),
             order,
         }
     }
@@ -69,11 +74,17 @@ impl Ledger {
     /// Fills the windows with so much, and keeps them full from now on.
     pub fn start(&mut self, window: u32) {
         self.running = true;
+        if self.order.traffic == Traffic::Turns {
+            self.rota = Rota::new(self.sessions.len());
+            (0..self.order.senders).for_each(|_| self.next_turn());
+        }
         let (count, lines) = match self.order.traffic {
             Traffic::Echo => (self.sessions.len(), 1),
             Traffic::Chat | Traffic::Stalled => (self.order.senders, 1),
             Traffic::Up => (self.sessions.len(), ACK_EVERY),
-            Traffic::Down | Traffic::Churn | Traffic::Idle | Traffic::Rest => (0, 0),
+            Traffic::Turns | Traffic::Down | Traffic::Churn | Traffic::Idle | Traffic::Rest => {
+                (0, 0)
+            }
         };
         for index in 0..count {
             self.allow(index, window * lines);
@@ -129,7 +140,7 @@ impl Ledger {
         };
         let sender = sender as usize;
         match self.order.traffic {
-            Traffic::Echo | Traffic::Idle | Traffic::Rest if sender == index => {
+            Traffic::Echo | Traffic::Turns | Traffic::Idle | Traffic::Rest if sender == index => {
                 self.in_order(index, number);
                 self.outcome.down += 1;
                 self.landed(index, 1);
@@ -266,7 +277,19 @@ impl Ledger {
             self.time(sender);
         }
         if self.running {
-            self.allow(sender, count);
+            if self.order.traffic == Traffic::Turns {
+                self.rota.rest(sender);
+                self.next_turn();
+            } else {
+                self.allow(sender, count);
+            }
+        }
+    }
+
+    /// Lets the session whose turn it is send a line.
+    fn next_turn(&mut self) {
+        if let Some(sender) = self.rota.next() {
+            self.allow(sender, 1);
         }
     }
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Traffic {
     /// Each keeps `window` lines in flight, to an echo and back.
     Echo,
+    /// Of all sessions `senders` have a line in flight, to an echo and back: then it is another's turn.
+    Turns,
     /// The first `senders` keep `window` lines each in flight; a line has landed when every session has it.
     Chat,
     /// The same, with one line in flight; and then again while the last session reads nothing. `window` lines are in

@@ -49,6 +49,28 @@ fn an_echo_moves_its_window_on() {
 }
 
 #[test]
+fn whoever_has_spoken_waits_for_all_others() {
+    let mut ledger = running(Traffic::Turns, 5, 2, 1);
+    let mut spoken = Vec::new();
+    for _ in 0..20 {
+        while let Some((index, numbers)) = ledger.take_due() {
+            spoken.push((index, numbers.start));
+        }
+        assert_eq!(ledger.in_flight, 2);
+        let (index, number) = spoken[spoken.len() - 2];
+        let text = line(&ledger, index as u32, number);
+        ledger.on_line(index, &text);
+    }
+    for (round, turns) in spoken.chunks_exact(5).enumerate() {
+        let mut sessions: Vec<usize> = turns.iter().map(|(index, _)| *index).collect();
+        sessions.sort_unstable();
+        assert_eq!(sessions, [0, 1, 2, 3, 4]);
+        assert!(turns.iter().all(|(_, number)| *number == round as u32));
+    }
+    assert_eq!(faults(&ledger), (0, 0));
+}
+
+#[test]
 fn a_short_line_is_the_one_that_is_due_or_nobodys() {
     let mut ledger = running(Traffic::Echo, 1, 1, 8);
     ledger.lines = Lines::new(4);
