@@ -54,6 +54,9 @@ pub struct Bench {
     next_port: u16,
 }
 
+/// More sessions than this may take seconds to open.
+const MANY: usize = 1_000;
+
 /// A process group that ends with this value.
 struct Group(Child);
 
@@ -102,7 +105,7 @@ impl Bench {
             line: workload.line,
             warmup: 0.2,
             secs: workload.secs(self.quick),
-            patience: match idle {
+            patience: match idle || workload.sessions > MANY {
                 true => 30.0,
                 false if self.quick => 3.0,
                 false => 5.0,

@@ -16,6 +16,7 @@ mod peers;
 mod picture;
 mod procs;
 mod report;
+mod scale;
 mod stats;
 mod summary;
 mod wire;
@@ -52,6 +53,9 @@ struct Args {
     /// rounds (default 5, quick 1); the tables show medians
     #[argh(option)]
     rounds: Option<usize>,
+    /// what a line, a byte and a session cost as sessions, line sizes and hearers grow (wsrelay and haproxy, 3 rounds)
+    #[argh(switch)]
+    scale: bool,
     /// print the names of relays and workloads
     #[argh(switch)]
     list: bool,
@@ -93,7 +97,7 @@ fn main() -> ExitCode {
         Some(Role::Backend(role)) => serve(role),
         Some(Role::Load(role)) => load(role),
         None if args.list => {
-            list();
+            list(&args);
             Ok(())
         }
         None => drive(&args),
@@ -118,11 +122,13 @@ fn load(role: &LoadArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn list() {
+fn list(args: &Args) {
     println!("Relays:");
     PEERS.iter().for_each(|peer| println!("  {:<14} {}", peer.name, peer.install));
     println!("Workloads:");
-    WORKLOADS.iter().for_each(|workload| println!("  {:<14} {}", workload.name, workload.what));
+    workloads(args)
+        .iter()
+        .for_each(|workload| println!("  {:<14} {}", workload.name, workload.what));
 }
 
 /// Those of `all` whose name is in the comma-separated `wanted`, or all of them.
@@ -139,11 +145,18 @@ fn choose<T>(
     }
 }
 
+/// All workloads of what is to be measured.
+fn workloads(args: &Args) -> &'static [Workload] {
+    if args.scale { scale::workloads() } else { WORKLOADS }
+}
+
 fn drive(args: &Args) -> Result<(), Box<dyn Error>> {
-    let peers = choose(PEERS, |peer: &Peer| peer.name, args.only.as_deref())?;
+    let only = args.only.as_deref().or(args.scale.then_some(scale::PEERS));
+    let peers = choose(PEERS, |peer: &Peer| peer.name, only)?;
     let workloads =
-        choose(WORKLOADS, |workload: &Workload| workload.name, args.workloads.as_deref())?;
-    let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 5 }).max(1);
+        choose(workloads(args), |workload: &Workload| workload.name, args.workloads.as_deref())?;
+    let usual = if args.scale { scale::ROUNDS } else { 5 };
+    let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { usual }).max(1);
     let scratch = args.out.join("log");
     fs::create_dir_all(&scratch)?;
     let scratch = scratch.canonicalize()?;
@@ -186,6 +199,9 @@ fn drive(args: &Args) -> Result<(), Box<dyn Error>> {
         }
     }
     report.seconds = begin.elapsed().as_secs_f64();
+    if args.scale {
+        return scale::write(&report, &peers, &args.out);
+    }
     fs::write(args.out.join("results.json"), serde_json::to_string_pretty(&report)? + "\n")?;
     let text = report.markdown(&peers, &workloads);
     fs::write(args.out.join("results.md"), &text)?;

@@ -18,11 +18,11 @@ const RIGHT: i32 = 200;
 const TOP: i32 = 90;
 const BAR: i32 = 15;
 const GAP: i32 = 14;
-const INK: RGBColor = RGBColor(34, 34, 34);
-const FAINT: RGBColor = RGBColor(221, 221, 221);
+pub const INK: RGBColor = RGBColor(34, 34, 34);
+pub const FAINT: RGBColor = RGBColor(221, 221, 221);
 
 /// Okabe and Ito's colours, which colour-blind people can tell apart; names stand beside the bars all the same.
-fn colour(peer: &str) -> RGBColor {
+pub fn colour(peer: &str) -> RGBColor {
     match peer {
         "wsrelay" => RGBColor(0, 114, 178),
         "websocketd+nc" => RGBColor(213, 94, 0),
@@ -70,19 +70,23 @@ pub fn draw(chart: &Chart, path: &Path) -> Drawn {
     let height = bottom + 40 + 18 * chart.absent.len() as i32;
     let mut svg = String::new();
     paint(chart, (WIDTH as u32, height as u32), bottom, &mut svg)?;
-    Ok(std::fs::write(path, describe(&svg, chart))?)
+    Ok(std::fs::write(path, with_words(&svg, TITLE, &words(chart)))?)
 }
 
-/// Gives the picture a title, and in words what it shows, for whoever can't see it.
-fn describe(svg: &str, chart: &Chart) -> String {
+/// What the picture shows, in words.
+fn words(chart: &Chart) -> String {
     let shown = chart.groups.iter().filter(|group| !group.bars.is_empty());
     let bars = shown.map(|group| {
         let bars = group.bars.iter().map(|(peer, bar)| label(peer, bar));
         format!("{}: {}.", group.title, bars.collect::<Vec<_>>().join(", "))
     });
-    let words = bars.chain(chart.absent.iter().map(|why| format!("{why}."))).collect::<Vec<_>>();
+    bars.chain(chart.absent.iter().map(|why| format!("{why}."))).collect::<Vec<_>>().join("\n")
+}
+
+/// Gives a picture a title, and in words what it shows, for whoever can't see it.
+pub fn with_words(svg: &str, title: &str, words: &str) -> String {
     let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let (title, words) = (escape(TITLE), escape(&words.join("\n")));
+    let (title, words) = (escape(title), escape(words));
     let head = format!("<title id=\"title\">{title}</title>\n<desc id=\"desc\">{words}</desc>\n");
     let svg = svg.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);
     match svg.find("<svg ").and_then(|start| Some(start + svg[start..].find('>')? + 1)) {
@@ -104,10 +108,11 @@ fn label(peer: &str, bar: &Bar) -> String {
     words
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
+pub type Area<'a, C = Shift> = DrawingArea<SVGBackend<'a>, C>;
+pub type Drawn = Result<(), Box<dyn Error>>;
 
-fn write(area: &Area, words: &str, (x, y): (i32, i32), size: i32, h: HPos) -> Drawn {
+/// Writes `words` beside a point: to its right, or around it.
+pub fn write(area: &Area, words: &str, (x, y): (i32, i32), size: i32, h: HPos) -> Drawn {
     let style = ("sans-serif", size).into_font().color(&INK).pos(Pos::new(h, VPos::Center));
     Ok(area.draw(&Text::new(words.to_owned(), (x, y), style))?)
 }
@@ -170,7 +175,7 @@ mod tests {
         let chart = Chart { groups, absent: vec!["wstcp: not installed".into()] };
         let mut svg = String::new();
         paint(&chart, (1000, 200), 150, &mut svg).unwrap();
-        let svg = describe(&svg, &chart);
+        let svg = with_words(&svg, TITLE, &words(&chart));
         let (start, title) = (svg.find("<svg ").unwrap(), svg.find("<title").unwrap());
         assert_eq!(svg[start..title].matches('>').count(), 1, "the title comes first");
         assert!(svg.contains("echo: CPU per line: wsrelay 1.50×: failed &lt;1&gt; of 2."));

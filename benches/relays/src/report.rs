@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::fmt::Write;
-use tables::{cell, thousands};
+pub use tables::{cell, thousands};
 
 #[derive(Default, Serialize)]
 pub struct Report {
@@ -189,7 +189,8 @@ impl Report {
         }
     }
 
-    fn check(&self, workload: &Workload, peer: &Peer) -> String {
+    /// Whether all of a peer's runs count, and what is to be known of them.
+    pub fn check(&self, workload: &Workload, peer: &Peer) -> String {
         let runs = || self.runs_of(workload.name, peer.name);
         let mut failed = runs().filter_map(|run| run.failed.as_deref());
         if let Some(why) = failed.next() {

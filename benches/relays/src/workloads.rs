@@ -34,7 +34,7 @@ impl Workload {
     }
 }
 
-const ECHO: Workload = Workload {
+pub const ECHO: Workload = Workload {
     name: "",
     what: "",
     traffic: Traffic::Echo,
@@ -49,9 +49,9 @@ const ECHO: Workload = Workload {
     long: false,
     fewer: true,
 };
-const CHAT: Workload =
+pub const CHAT: Workload =
     Workload { traffic: Traffic::Chat, backend: Mode::Chat, sessions: 200, ..ECHO };
-const IDLE: Workload = Workload { traffic: Traffic::Idle, secs: [0.3, 0.3], ..ECHO };
+pub const IDLE: Workload = Workload { traffic: Traffic::Idle, secs: [0.3, 0.3], ..ECHO };
 
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "roundtrip", what: "1 session, 1 line in flight", sessions: 1, ..ECHO },

@@ -193,7 +193,7 @@ impl Report {
 }
 
 /// Text that does not break its table.
-pub(super) fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
@@ -204,7 +204,7 @@ fn show(value: Option<f64>, digits: usize, unit: &str) -> String {
 const NOT_ZERO: [char; 9] = ['1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 /// `1234567.8` as `1,234,567.8`.
-pub(super) fn thousands(value: f64, digits: usize) -> String {
+pub fn thousands(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     // What is rounded to nothing has no sign.
     let text = text.strip_prefix('-').filter(|rest| !rest.contains(NOT_ZERO)).unwrap_or(&text);
