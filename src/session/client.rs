@@ -1,6 +1,7 @@
 //! Client: a WebSocket client after the 101, as the pumps see it.
 
 use std::mem;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,11 +17,13 @@ use super::frame::Run;
 use super::wire::{Frames, Wire};
 use crate::error::{CloseReason, reason};
 use crate::framing::{Batch, Payload};
+use crate::net::scratch::CHUNK;
 use crate::net::stream::ByteStream;
 
-/// tungstenite's read buffer: it is allocated at once, and zeroed anew at every read. Only the
-/// frames that are not plain go through it, so that it can be small.
-const READ_BUFFER: usize = 512;
+/// tungstenite's read buffer, and the most that it reads at once: it is allocated at once, and
+/// zeroed anew at every read. Pings and their like need no more; a frame larger than what one read
+/// of ours brings has as much as that.
+const READ_BUFFER: RangeInclusive<usize> = 512..=CHUNK;
 
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
@@ -97,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             && let Hold::Ours(wire) = mem::replace(&mut self.hold, Hold::Between)
         {
             let config = WebSocketConfig::default()
-                .read_buffer_size(READ_BUFFER)
+                .read_buffer_size(wire.handed().clamp(*READ_BUFFER.start(), *READ_BUFFER.end()))
                 // The wire takes everything at once, so tungstenite's own buffer never fills. The
                 // bound is there all the same, as a wall around what can't happen.
                 .write_buffer_size(0)

@@ -77,6 +77,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.handed > 0
     }
 
+    /// How much of a frame that is, in bytes; nothing if what it was given is the stream's end.
+    pub fn handed(&self) -> usize {
+        usize::try_from(self.handed).ok().filter(|handed| *handed < usize::MAX).unwrap_or(0)
+    }
+
     /// Whether what comes next begins a message, for all that tungstenite was given.
     pub fn is_between_messages(&self) -> bool {
         self.handed == 0 && !self.fragmented
