@@ -21,6 +21,10 @@ use argh::FromArgs;
 // argh shows these texts as they stand, brackets of IPv6 addresses and all.
 #[allow(rustdoc::broken_intra_doc_links)]
 pub struct Args {
+    /// take what is not typed here from this TOML file; its keys are these options without dashes
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+
     /// listen on this port on all interfaces, IPv4 and IPv6; 0 picks a free one
     #[argh(option, arg_name = "n")]
     pub port: Option<String>,
@@ -138,6 +142,8 @@ pub struct Args {
 pub enum Command {
     /// `wsrelay demo`
     Demo(DemoArgs),
+    /// `wsrelay check`
+    Check(CheckArgs),
 }
 
 /// The built-in chat: a line server, a page, and the relay between them. It prints the address to
@@ -153,6 +159,16 @@ pub struct DemoArgs {
     /// listen on exactly this address (repeatable)
     #[argh(option, arg_name = "addr")]
     pub listen: Vec<String>,
+}
+
+/// Check a configuration file: say what is wrong with it, or print all that holds with it, defaults
+/// included, as such a file.
+#[derive(FromArgs, Clone, Debug, Default)]
+#[argh(subcommand, name = "check")]
+pub struct CheckArgs {
+    /// the file
+    #[argh(positional, arg_name = "file")]
+    pub file: String,
 }
 
 /// What a command line asks for.
@@ -181,8 +197,38 @@ pub fn parse(args: &[String]) -> Result<Typed, String> {
     }
 }
 
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: it is on or off.
+    Switch,
+    /// A value, once.
+    Value,
+    /// A value, any number of times.
+    Repeatable,
+}
+
+/// What `option` (with its dashes) takes.
+///
+/// # Errors
+/// One sentence, if there is no such option.
+pub fn kind_of(option: &str) -> Result<Kind, String> {
+    // argh keeps its table of options to itself, but it answers questions.
+    let takes = |words: &[&str]| Args::from_args(&["wsrelay"], words);
+    match takes(&[option]) {
+        Ok(_) => Ok(Kind::Switch),
+        Err(exit) if exit.status.is_ok() => Ok(Kind::Switch),
+        Err(exit) if exit.output.starts_with("Unrecognized") => Err(explain(&exit.output)),
+        Err(_) if takes(&[option, "1", option, "1"]).is_ok() => Ok(Kind::Repeatable),
+        Err(_) => Ok(Kind::Value),
+    }
+}
+
 /// argh knows neither `--name=value` nor short forms: they are written out, up to a `--`.
-fn normalise(args: &[String]) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// One sentence, if a switch is given a value.
+pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
     let mut out = Vec::with_capacity(args.len() + 4);
     let mut rest = args.iter();
     for arg in rest.by_ref() {
@@ -212,10 +258,12 @@ fn normalise(args: &[String]) -> Result<Vec<String>, String> {
 fn with_usage(help: &str) -> String {
     const USAGE: &str = "\
 Usage: wsrelay [options] --to ADDR      relay to a backend
+       wsrelay --config FILE            the same, from a TOML file
+       wsrelay check FILE               check such a file
        wsrelay demo                     the built-in chat: a line server, a page, the relay between
 ";
     match help.split_once('\n') {
-        Some((first, rest)) if first.starts_with("Usage: wsrelay [--port") => {
+        Some((first, rest)) if first.starts_with("Usage: wsrelay [--config") => {
             format!("{USAGE}{rest}")
         }
         _ => help.to_owned(),

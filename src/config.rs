@@ -1,5 +1,7 @@
 //! Config: what is true. Checked once, here; the rest of the program need not doubt it.
 
+mod file;
+mod show;
 mod values;
 
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
 use crate::session::keepalive::Limits;
+
+pub use self::file::Options;
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
-use wsrelay::cli::{self, Args, Command, Typed};
-use wsrelay::config::{self, Config};
+use wsrelay::cli::{self, Args, CheckArgs, Command, Typed};
+use wsrelay::config::{self, Config, Options};
 use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
 use wsrelay::log;
@@ -32,8 +32,25 @@ fn start() -> Result<(), StartError> {
             let _ = std::io::stdout().write_all(text.as_bytes());
             Ok(())
         }
-        Typed::Run(args) => run(&args),
+        Typed::Run(args) => {
+            if let Some(Command::Check(check)) = &args.command {
+                return self::check(&args, check);
+            }
+            let options = Options::load(*args, &typed)?;
+            run(&options.args).map_err(|error| options.blame(error))
+        }
     }
+}
+
+/// `wsrelay check FILE`.
+fn check(args: &Args, check: &CheckArgs) -> Result<(), StartError> {
+    let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
+    let options = Options::load(with_file, &[])?;
+    let config = config::log_config(&options.args)
+        .and_then(|log| Ok(Config::from_args(&options.args)?.to_toml(&log)))
+        .map_err(|error| options.blame(error))?;
+    say(&config);
+    Ok(())
 }
 
 fn run(args: &Args) -> Result<(), StartError> {
@@ -45,6 +62,7 @@ fn run(args: &Args) -> Result<(), StartError> {
             let addrs = server.local_addrs();
             serve(server, addrs.iter().map(|addr| format!("listening on {addr}\n")).collect())
         }
+        Some(Command::Check(_)) => unreachable!("it does not run"),
         Some(Command::Demo(demo)) => {
             let demo = Demo::bind(args, demo)?;
             let greeting = demo.greeting() + "\n";

@@ -1,0 +1,147 @@
+//! The configuration file, as its user meets it.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::{echo, run, start};
+use tempfile::TempDir;
+
+const WSRELAY: &str = env!("CARGO_BIN_EXE_wsrelay");
+
+/// A directory with a `wsrelay.toml` of this text in it.
+fn dir_with(text: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("wsrelay.toml"), text).unwrap();
+    dir
+}
+
+/// Runs `wsrelay` there to its end: exit status, stdout, stderr.
+fn run_in(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let done = Command::new(WSRELAY).args(args).current_dir(dir).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (done.status.code(), text(done.stdout), text(done.stderr))
+}
+
+#[test]
+fn a_file_configures_and_options_override_it() {
+    let backend = echo();
+    let text =
+        format!("port = 0\nto = \"{backend}\"\neol = \"crlf\"\nsubprotocol = [\"a\", \"b\"]\n");
+    let dir = dir_with(&text);
+    for (options, subprotocol) in [(&[][..], "b"), (&["--subprotocol", "c,b,a"], "c")] {
+        let mut command = Command::new(WSRELAY);
+        command.args(["--config", "wsrelay.toml"]).args(options).current_dir(dir.path());
+        let relay = start(command);
+        let offers = [("Sec-WebSocket-Protocol", "c, b")];
+        let (mut client, response) = relay.connect_with("/", &offers);
+        assert_eq!(response.headers()["Sec-WebSocket-Protocol"], subprotocol);
+        client.send("hello");
+        assert_eq!(client.recv(), "hello");
+    }
+}
+
+#[test]
+fn mistakes_name_file_line_and_key() {
+    for (text, want) in [
+        (
+            "port = 8082\nprot = 1\n",
+            "wsrelay.toml, line 2: prot: there is no option prot: did you mean port?",
+        ),
+        (
+            "port = 8082\nto = \"a:1\"\nping-interval = 30\n",
+            "wsrelay.toml, line 3: --ping-interval 30: a duration needs a unit",
+        ),
+        ("port = 0\nto = \"a:1\"\nbinary = 1\n", "wsrelay.toml, line 3: binary: it is on or off"),
+        (
+            "port = 0\nto = \"a:1\"\nbinary = true\neol = \"lf\"\n",
+            "wsrelay.toml, line 4: --eol is about lines",
+        ),
+        ("port = 0\nlisten = [\"127.0.0.1:0\"]\nto = \"a:1\"\n", "--port takes every interface"),
+        ("port = 0\nto = \n", "wsrelay.toml, line 2: not TOML"),
+        ("port = 0\n", "add --to localhost:7777"),
+    ] {
+        let dir = dir_with(text);
+        for args in [&["--config", "wsrelay.toml"][..], &["check", "wsrelay.toml"]] {
+            let (status, stdout, stderr) = run_in(dir.path(), args);
+            assert!(matches!(status, Some(1 | 2)), "{args:?}: {status:?} {stderr}");
+            assert_eq!((&*stdout, stderr.lines().count()), ("", 1), "{args:?}: {stderr}");
+            assert!(stderr.contains(want), "{args:?}: {stderr}");
+        }
+    }
+    let (status, _, stderr) = run_in(Path::new("/"), &["--config", "/nonexistent.toml"]);
+    assert_eq!(status, Some(1));
+    assert_eq!(stderr, "wsrelay: can't read /nonexistent.toml: no such file or directory\n");
+}
+
+#[test]
+fn check_prints_all_that_holds_as_such_a_file() {
+    let text = "listen = [\"127.0.0.1:1\", \"unix:/tmp/a b\"]\nto = \"[::1]:7777\"\ncharset = \"koi8-r\"\n\
+                slow-client = \"drop\"\nflush-after = \"250ms\"\nsubprotocol = \"a,b\"\nmax-sessions = 7\n";
+    let dir = dir_with(text);
+    let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+    assert_eq!((status, &*stderr), (Some(0), ""));
+    for line in [
+        "listen = [\"127.0.0.1:1\", \"unix:/tmp/a b\"]",
+        "to = \"[::1]:7777\"",
+        "charset = \"KOI8-R\"",
+        "queue = 1048576",
+        "flush-after = \"250ms\"",
+        "ping-interval = \"30s\"",
+        "idle-timeout = \"0s\"",
+        "log-level = \"info\"",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is not in:\n{said}");
+    }
+    // What it says holds, and says the same again.
+    let again = dir_with(&said);
+    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+}
+
+/// The keys of the example, commented out or not.
+fn example() -> (String, String) {
+    let text = fs::read_to_string("examples/wsrelay.toml").unwrap();
+    // All of it but what can't be together with something else.
+    let all = text
+        .lines()
+        .filter(|line| !line.starts_with("# listen") && !line.contains("wsrelay"))
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting)
+                if setting.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                setting
+            }
+            _ => line,
+        });
+    let all = all.collect::<Vec<_>>().join("\n");
+    (text, all)
+}
+
+#[test]
+fn the_example_is_right_and_names_every_option() {
+    let (text, all) = example();
+    for text in [&text, &all] {
+        let dir = dir_with(text);
+        let (status, _, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+        assert_eq!(status, Some(0), "{stderr}");
+    }
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let options = help.lines().filter_map(|line| line.strip_prefix("  --")?.split(' ').next());
+    let options = options.map(|option| option.trim_end_matches(','));
+    for option in options.filter(|option| !matches!(*option, "config" | "help" | "name=value")) {
+        assert!(text.contains(&format!("{option} =")), "{option} is missing");
+    }
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let (text, all) = example();
+    let check = |text: &str| run_in(dir_with(text).path(), &["check", "wsrelay.toml"]).1;
+    let (plain, all) = (check(&text), check(&all));
+    let chosen = ["static-dir", "subprotocol", "max-sessions", "slow-client", "queue"];
+    for line in all.lines().filter(|line| !chosen.iter().any(|key| line.starts_with(key))) {
+        assert!(plain.lines().any(|plain| plain == line), "{line} is not the default");
+    }
+}
