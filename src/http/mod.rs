@@ -2,7 +2,10 @@
 //! refusal, or a session.
 
 mod files;
+pub mod forwarded;
 pub mod handshake;
+pub mod host;
+pub mod origin;
 mod patient;
 pub mod refusal;
 mod timer;

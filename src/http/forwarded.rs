@@ -1,0 +1,340 @@
+//! What a proxy in front says of a request: who really sent it, to which host, over TLS or not. Pure.
+
+use std::net::IpAddr;
+
+use hyper::header::{self, HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+use super::host::HostPort;
+use crate::net::address::PeerAddr;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The proxies whose word is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies {
+    nets: Vec<IpNet>,
+    unix: bool,
+}
+
+/// How a request came to us, or to the first proxy in front of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who sent it; none for a process on this machine, through our Unix socket.
+    pub client: Option<IpAddr>,
+    /// The host it was sent to, if it says so.
+    pub host: Option<HostPort>,
+    /// Whether it came over TLS.
+    pub secure: bool,
+}
+
+/// What the headers say; each as far as they do.
+#[derive(Debug, Default)]
+struct Said {
+    /// Those that the request went through, the first client first.
+    path: Option<Vec<Option<IpAddr>>>,
+    host: Option<HostPort>,
+    secure: Option<bool>,
+}
+
+impl Arrival {
+    /// The scheme of a page served the same way.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// Whom this peer speaks for, if it is not itself.
+    pub fn forwarded_for(&self, peer: PeerAddr) -> Option<IpAddr> {
+        let itself = |ip: &IpAddr| matches!(peer, PeerAddr::Ip(addr) if addr.ip() == *ip);
+        self.client.filter(|ip| !itself(ip))
+    }
+}
+
+impl TrustedProxies {
+    /// Reads a list of `127.0.0.1`, `10.0.0.0/8`, `::1`, `fd00::/8` and `unix`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let mut trusted = TrustedProxies::default();
+        for entry in list.split(',').map(str::trim) {
+            if entry == "unix" {
+                trusted.unix = true;
+                continue;
+            }
+            let net = match entry.parse::<IpAddr>() {
+                Ok(ip) => Ok(IpNet::from(ip)),
+                Err(_) => entry.parse::<IpNet>(),
+            };
+            match net {
+                Ok(net) => trusted.nets.push(net),
+                Err(_) => return Err(format!("{entry:?} is no address, network or unix")),
+            }
+        }
+        Ok(trusted)
+    }
+
+    fn contains(&self, ip: IpAddr) -> bool {
+        self.nets.iter().any(|net| net.contains(&ip))
+    }
+
+    /// How a request of this peer, to this host by its own `Host`, came.
+    pub fn arrival(&self, headers: &HeaderMap, peer: PeerAddr) -> Arrival {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.to_str().ok().and_then(|host| HostPort::parse(host.trim())),
+            _ => None,
+        };
+        let client = match peer {
+            PeerAddr::Ip(addr) => Some(addr.ip()),
+            PeerAddr::Unix => None,
+        };
+        let own = Arrival { client, host, secure: false };
+        if !client.map_or(self.unix, |ip| self.contains(ip)) {
+            return own;
+        }
+        let said = legacy(headers).agreed(standard(headers));
+        Arrival {
+            client: said.path.and_then(|path| self.client(&path)).or(own.client),
+            host: said.host.or(own.host),
+            secure: said.secure.unwrap_or(own.secure),
+        }
+    }
+
+    /// The last of a path who is no trusted proxy: those before it may be made up.
+    fn client(&self, path: &[Option<IpAddr>]) -> Option<IpAddr> {
+        let untrusted = path.iter().rev().find(|ip| !ip.is_some_and(|ip| self.contains(ip)));
+        // All are: the client is on one of these machines itself.
+        *untrusted.or(path.first())?
+    }
+}
+
+impl Said {
+    /// What both say, or only one. A proxy knows one kind of header and passes the other on as the
+    /// client sent it: where they differ, one of them is made up, and there is no telling which.
+    fn agreed(self, other: Said) -> Said {
+        fn either<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => (one == other).then_some(one),
+                (one, other) => one.or(other),
+            }
+        }
+        Said {
+            path: either(self.path, other.path),
+            host: either(self.host, other.host),
+            secure: either(self.secure, other.secure),
+        }
+    }
+}
+
+/// The headers that came first. Of several values of host and scheme the first counts, that of the
+/// outermost proxy; a client that makes them up could make up its Origin as well.
+fn legacy(headers: &HeaderMap) -> Said {
+    let first = |name: &HeaderName| list(headers, name).next();
+    let path: Vec<_> = list(headers, &FOR).map(|node| node_address(&node)).collect();
+    Said {
+        path: (!path.is_empty()).then_some(path),
+        host: first(&HOST).and_then(|host| HostPort::parse(&host)),
+        secure: first(&PROTO).map(|proto| is_secure(&proto)),
+    }
+}
+
+/// `Forwarded` (RFC 7239): a list of hops, each of pairs `for=…;host=…;proto=…`.
+fn standard(headers: &HeaderMap) -> Said {
+    let mut said = Said::default();
+    for hop in list(headers, &header::FORWARDED) {
+        let mut node = None;
+        for pair in split(&hop, ';') {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let value = unquoted(value.trim());
+            match name.trim().to_ascii_lowercase().as_str() {
+                "for" => node = Some(node_address(&value)),
+                "host" if said.host.is_none() => said.host = HostPort::parse(&value),
+                "proto" if said.secure.is_none() => said.secure = Some(is_secure(&value)),
+                _ => {}
+            }
+        }
+        if let Some(node) = node {
+            said.path.get_or_insert_default().push(node);
+        }
+    }
+    said
+}
+
+/// The elements of a header's list, over all its lines. What is not text is an element that nobody
+/// understands, not none: it may hide who comes behind it.
+fn list(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
+    let lines = headers.get_all(name).into_iter();
+    lines.flat_map(|line| split(&String::from_utf8_lossy(line.as_bytes()), ','))
+}
+
+/// Splits outside of quotes; what is empty is left out.
+fn split(text: &str, separator: char) -> Vec<String> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = text.split(|c: char| {
+        let literal = std::mem::take(&mut escaped);
+        match c {
+            '"' if !literal => quoted = !quoted,
+            '\\' if quoted && !literal => escaped = true,
+            _ => return c == separator && !quoted,
+        }
+        false
+    });
+    parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn unquoted(value: &str) -> String {
+    match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(inner) => inner.replace('\\', ""),
+        None => value.to_owned(),
+    }
+}
+
+/// The address in `192.0.2.1`, `192.0.2.1:5000`, `2001:db8::1` or `[2001:db8::1]:5000`; none in
+/// `unknown` or `_hidden`.
+fn node_address(node: &str) -> Option<IpAddr> {
+    if let Ok(ip) = node.parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    let host = HostPort::parse(node)?.host;
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()
+        .map(|ip: IpAddr| ip.to_canonical())
+}
+
+fn is_secure(proto: &str) -> bool {
+    ["https", "wss"].iter().any(|secure| proto.eq_ignore_ascii_case(secure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(trusted: &str, peer: &str, said: &[(&str, &str)]) -> Arrival {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "inner.example:8082".parse().unwrap());
+        for (name, value) in said {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let peer = match peer {
+            "unix" => PeerAddr::Unix,
+            ip => PeerAddr::Ip((ip.parse::<IpAddr>().unwrap(), 5000).into()),
+        };
+        TrustedProxies::parse(trusted).unwrap().arrival(&headers, peer)
+    }
+
+    /// In one line: client, scheme and host.
+    fn shown(arrival: &Arrival) -> String {
+        let client = arrival.client.map_or("unix".into(), |ip| ip.to_string());
+        let host = arrival.host.as_ref().map_or("?".into(), HostPort::to_string);
+        format!("{client} {}://{host}", arrival.scheme())
+    }
+
+    #[test]
+    fn who_is_believed() {
+        let said = [
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "chat.example"),
+        ];
+        for (trusted, peer, believed) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("127.0.0.0/8, ::1", "127.9.9.9", true),
+            ("127.0.0.0/8,::1", "::1", true),
+            ("10.0.0.0/8", "127.0.0.1", false),
+            ("fd00::/8", "fd12::1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("unix", "unix", true),
+            ("unix", "127.0.0.1", false),
+            ("127.0.0.1", "unix", false),
+        ] {
+            let got = shown(&arrival(trusted, peer, &said));
+            let want = match believed {
+                true => "192.0.2.7 https://chat.example".into(),
+                false => format!("{peer} http://inner.example:8082"),
+            };
+            assert_eq!(got, want, "--trust-proxy {trusted}, {peer}");
+        }
+        let nobody = TrustedProxies::default();
+        assert!(!nobody.contains("127.0.0.1".parse().unwrap()) && !nobody.unix);
+    }
+
+    #[test]
+    fn what_is_said() {
+        let own = "127.0.0.1 http://inner.example:8082";
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str);
+        let table: &[Row<'_>] = &[
+            (&[], own),
+            (&[("x-forwarded-proto", "https")], "127.0.0.1 https://inner.example:8082"),
+            (&[("x-forwarded-proto", "WSS, http")], "127.0.0.1 https://inner.example:8082"),
+            (&[("x-forwarded-proto", "http")], own),
+            (&[("x-forwarded-host", "a.example, b.example")], "127.0.0.1 http://a.example"),
+            (&[("x-forwarded-host", "a.example/x")], own),
+            (&[("x-forwarded-for", "192.0.2.7:5000")], "192.0.2.7 http://inner.example:8082"),
+            (&[("x-forwarded-for", "::ffff:192.0.2.7")], "192.0.2.7 http://inner.example:8082"),
+            (&[("x-forwarded-for", "[2001:db8::7]:1")], "2001:db8::7 http://inner.example:8082"),
+            // The client made up the first; the second was added by the first proxy, and so on.
+            (
+                &[("x-forwarded-for", "203.0.113.9, 192.0.2.7, 10.1.1.1")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
+            (
+                &[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "192.0.2.7,10.1.1.1")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
+            (&[("x-forwarded-for", "10.1.1.2, 10.1.1.1")], "10.1.1.2 http://inner.example:8082"),
+            // Whoever hides is not who comes before him.
+            (&[("x-forwarded-for", "203.0.113.9, unknown")], own),
+            (&[("x-forwarded-for", "203.0.113.9, ü")], own),
+            (&[("x-forwarded-for", "203.0.113.9, 1.2.3.4.5, 10.1.1.1")], own),
+            (&[("x-forwarded-for", ", ,")], own),
+            (
+                &[("forwarded", "for=192.0.2.7;proto=https;host=chat.example")],
+                "192.0.2.7 https://chat.example",
+            ),
+            (
+                &[("forwarded", "For=\"[2001:db8::7]:4711\" ; Proto=HTTPS; by=_x")],
+                "2001:db8::7 https://inner.example:8082",
+            ),
+            (
+                &[("forwarded", "for=203.0.113.9, for=192.0.2.7;host=\"chat.example:8443\"")],
+                "192.0.2.7 http://chat.example:8443",
+            ),
+            (
+                &[("forwarded", "by=\"a,b;for=203.0.113.9\\\",\";for=192.0.2.7")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
+            (&[("forwarded", "for=203.0.113.9, for=_hidden")], own),
+            (&[("forwarded", "for=\"203.0.113.9")], own),
+            (&[("forwarded", "nonsense;;=;,")], own),
+            // One kind is the proxy's, the other the client's.
+            (&[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=203.0.113.9")], own),
+            (
+                &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7;proto=https")],
+                "192.0.2.7 https://inner.example:8082",
+            ),
+        ];
+        for (said, want) in table {
+            let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
+            assert_eq!(shown(&got), *want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn two_hosts_are_none() {
+        assert_eq!(arrival("unix", "::1", &[("host", "other.example")]).host, None);
+    }
+
+    #[test]
+    fn lists_that_are_none() {
+        for list in ["", "127.0.0.1,", "localhost", "10.0.0.0/33", "10.0.0.0/", "127.0.0.1:80"] {
+            assert!(TrustedProxies::parse(list).is_err(), "{list:?}");
+        }
+    }
+}

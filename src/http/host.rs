@@ -1,0 +1,124 @@
+//! Host and port as they stand in `Host`, `Origin` and `Forwarded`, made comparable.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use http::uri::Authority;
+
+/// A host, and the port if one is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// In lower case, without the dot that may end a name; an IPv6 address in brackets, as short as
+    /// it gets. Punycode stays as it is: browsers send nothing else.
+    pub host: String,
+    /// The port, if one is given.
+    pub port: Option<u16>,
+}
+
+impl HostPort {
+    /// Reads `example.org`, `example.org:8082` or `[::1]:8082`; nothing else, such as `user@host`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let authority: Authority = text.parse().ok()?;
+        let (host, port) = (authority.host(), authority.port());
+        // The crate takes user names too, a port with a sign, and one that is none for no port.
+        let rest = authority.as_str().strip_prefix(host)?;
+        let whole = match &port {
+            Some(port) => {
+                rest.strip_prefix(':') == Some(port.as_str()) && !port.as_str().starts_with('+')
+            }
+            None => rest.is_empty(),
+        };
+        if !whole || port.as_ref().is_some_and(|port| port.as_u16() == 0) {
+            return None;
+        }
+        Some(HostPort { host: normal_host(host)?, port: port.map(|port| port.as_u16()) })
+    }
+
+    /// The port, or the one that is meant where none is given.
+    pub fn port_or_default(&self, scheme: &str) -> Option<u16> {
+        self.port.or_else(|| default_port(scheme))
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// The port of a scheme that has one.
+pub fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    }
+}
+
+fn normal_host(host: &str) -> Option<String> {
+    if let Some(inner) = host.strip_prefix('[') {
+        let v6: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
+        return Some(format!("[{v6}]"));
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let usual = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let is_name = !host.is_empty() && !host.split('.').any(str::is_empty);
+    (is_name && host.bytes().all(usual)).then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_host() {
+        for (text, want) in [
+            ("example.org", Some(("example.org", None))),
+            ("EXAMPLE.org.", Some(("example.org", None))),
+            ("example.org.:80", Some(("example.org", Some(80)))),
+            ("localhost:8082", Some(("localhost", Some(8082)))),
+            ("192.0.2.1:80", Some(("192.0.2.1", Some(80)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[0:0::0:1]:65535", Some(("[::1]", Some(65535)))),
+            ("[2001:DB8::1]", Some(("[2001:db8::1]", None))),
+            ("xn--bcher-kva.example", Some(("xn--bcher-kva.example", None))),
+            ("a_b.example", Some(("a_b.example", None))),
+            ("", None),
+            (".", None),
+            (".example.org", None),
+            ("example..org", None),
+            ("example.org..", None),
+            ("example.org:", None),
+            ("example.org:0", None),
+            ("example.org:65536", None),
+            ("example.org:+80", None),
+            ("example.org:80:80", None),
+            ("example.org:80a", None),
+            ("user@example.org", None),
+            ("user:80@example.org", None),
+            ("@example.org", None),
+            ("example.org/", None),
+            ("example.org?x", None),
+            ("example.org#x", None),
+            ("example.org\\x", None),
+            ("exa mple.org", None),
+            ("exa%6dple.org", None),
+            ("example.org,example.net", None),
+            ("*.example.org", None),
+            ("bücher.example", None),
+            ("::1", None),
+            ("[::1", None),
+            ("[::1]x", None),
+            ("[::1]x:80", None),
+            ("x[::1]", None),
+            ("[localhost]", None),
+            ("[fe80::1%25eth0]", None),
+            ("\0example.org", None),
+        ] {
+            let got = HostPort::parse(text);
+            let got = got.as_ref().map(|got| (got.host.as_str(), got.port));
+            assert_eq!(got, want, "{text:?}");
+        }
+    }
+}
