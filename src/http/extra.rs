@@ -1,0 +1,126 @@
+//! Extra headers of responses: `--header`, `--header-ws` and `--header-http`.
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// The operator's own headers.
+#[derive(Clone, Debug, Default)]
+pub struct ExtraHeaders {
+    /// On the answers to WebSocket handshakes, accepted or refused.
+    pub ws: HeaderMap,
+    /// On the answers to all other requests.
+    pub http: HeaderMap,
+}
+
+/// The headers that say how a connection or a body is framed, or what a handshake settles: they are
+/// not the operator's, and another value would break the response.
+const OURS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+];
+
+/// The same, of names that no constant has.
+const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
+
+/// Reads `Name: value`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("it has no colon")?;
+    let parsed = HeaderName::from_bytes(name.as_bytes());
+    let parsed = parsed.map_err(|_| format!("{name:?} can't be the name of a header"))?;
+    if OURS.contains(&parsed)
+        || OURS_BY_NAME.contains(&parsed.as_str())
+        || parsed.as_str().starts_with("sec-websocket-")
+    {
+        return Err(format!("{name} is settled by wsrelay itself, so leave it out"));
+    }
+    let value = HeaderValue::from_str(value.trim_matches([' ', '\t']));
+    let value = value.map_err(|_| "its value has a line end or another control character")?;
+    Ok((parsed, value))
+}
+
+/// Puts extra headers on a response. One that is there gives way to the operator's; one that is
+/// given several times, such as `Set-Cookie`, is sent as often.
+pub fn add(extra: &HeaderMap, headers: &mut HeaderMap) {
+    for name in extra.keys() {
+        headers.remove(name);
+        for value in extra.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values() {
+        for (text, name, value) in [
+            ("X-Frame-Options: DENY", "x-frame-options", "DENY"),
+            ("Server:wsrelay", "server", "wsrelay"),
+            ("X-Empty:", "x-empty", ""),
+            ("X-Time: \t12:30:00 \t", "x-time", "12:30:00"),
+            ("Set-Cookie: a=b; Path=/", "set-cookie", "a=b; Path=/"),
+            ("X-Umlaut: ü", "x-umlaut", "ü"),
+        ] {
+            let (got_name, got_value) = parse(text).unwrap();
+            assert_eq!((got_name.as_str(), got_value.as_bytes()), (name, value.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_or_not_the_operators() {
+        for (text, want) in [
+            ("", "no colon"),
+            ("X-Frame-Options", "no colon"),
+            (": value", "name of a header"),
+            ("X Frame: value", "name of a header"),
+            ("X-Frame : value", "name of a header"),
+            ("X\r\nY: value", "name of a header"),
+            ("Ü: value", "name of a header"),
+            ("X: a\r\nSet-Cookie: b", "control character"),
+            ("X: a\nb", "control character"),
+            ("X: a\n", "control character"),
+            ("X: a\0b", "control character"),
+            ("X: a\x7fb", "control character"),
+            ("Connection: close", "wsrelay itself"),
+            ("upgrade: h2c", "wsrelay itself"),
+            ("KEEP-ALIVE: 5", "wsrelay itself"),
+            ("Proxy-Connection: close", "wsrelay itself"),
+            ("Content-Length: 0", "wsrelay itself"),
+            ("Transfer-Encoding: chunked", "wsrelay itself"),
+            ("TE: trailers", "wsrelay itself"),
+            ("Trailer: X", "wsrelay itself"),
+            ("Sec-WebSocket-Accept: x", "wsrelay itself"),
+            ("sec-websocket-extensions: x", "wsrelay itself"),
+        ] {
+            let why = parse(text).unwrap_err();
+            assert!(why.contains(want), "{text:?}: {why}");
+            assert!(!why.contains(char::is_control), "{text:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn they_take_the_place_of_ours() {
+        let mut extra = HeaderMap::new();
+        for text in ["Set-Cookie: a=1", "Set-Cookie: b=2", "Cache-Control: no-store"] {
+            let (name, value) = parse(text).unwrap();
+            extra.append(name, value);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        add(&extra, &mut headers);
+        let all =
+            |name| headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(all(header::SET_COOKIE), ["a=1", "b=2"]);
+        assert_eq!(all(header::CACHE_CONTROL), ["no-store"]);
+        assert_eq!(all(header::CONTENT_TYPE), ["text/plain"]);
+    }
+}
