@@ -1,6 +1,7 @@
 //! What is said before the 101: a connection's requests are answered with a file, a page, a
 //! refusal, or a session.
 
+pub mod auth;
 pub mod extra;
 pub mod fairness;
 mod files;

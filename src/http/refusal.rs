@@ -1,14 +1,18 @@
 //! Refusal: an answer that says no, in one line of plain text.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::fairness::Household;
 use super::{Body, full};
 use crate::backend::OpenError;
 
 /// Seconds after which a client refused for want of capacity may try again.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: u64 = 5;
 
 /// Why a request is refused.
 #[derive(Clone, Debug)]
@@ -26,6 +30,12 @@ impl Refusal {
     /// A refusal with this status and one line of text.
     pub fn new(status: StatusCode, why: impl Into<String>) -> Self {
         Refusal { status, why: why.into(), headers: Vec::new(), temporary: false }
+    }
+
+    /// The same with when to try again, in seconds.
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.headers.push((header::RETRY_AFTER, seconds.into()));
+        self
     }
 
     /// The same with one more header.
@@ -55,8 +65,25 @@ impl Refusal {
     /// There are as many sessions as there may be.
     pub fn too_many_sessions(limit: usize) -> Self {
         let why = format!("all {limit} sessions are taken, try again later");
-        Refusal::temporary(StatusCode::SERVICE_UNAVAILABLE, why)
-            .with(header::RETRY_AFTER, RETRY_AFTER)
+        Refusal::busy(why)
+    }
+
+    /// There is too much to do.
+    pub fn busy(why: impl Into<String>) -> Self {
+        Refusal::temporary(StatusCode::SERVICE_UNAVAILABLE, why).retry_after(RETRY_AFTER)
+    }
+
+    /// This address has as many sessions as it may.
+    pub fn too_many_sessions_of(household: Household, limit: NonZeroU32) -> Self {
+        let why = format!("all {limit} sessions of {household} are taken: close one first");
+        Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(RETRY_AFTER)
+    }
+
+    /// This address asks too often.
+    pub fn too_often(household: Household, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let why = format!("too many connections from {household}: try again in {seconds} s");
+        Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(seconds)
     }
 
     /// The backend can't be reached.
@@ -69,8 +96,7 @@ impl Refusal {
             ),
             OpenError::Exhausted(why) => {
                 let why = format!("the relay can't open another connection: {why}");
-                Refusal::temporary(StatusCode::SERVICE_UNAVAILABLE, why)
-                    .with(header::RETRY_AFTER, RETRY_AFTER)
+                Refusal::busy(why)
             }
         }
     }

@@ -1,0 +1,252 @@
+//! Credentials: who a request says it is from, by a password or a token, and whether that is true.
+
+mod htpasswd;
+mod tokens;
+mod verified;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use async_lock::Semaphore;
+use data_encoding::BASE64;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap};
+
+use self::htpasswd::Users;
+use self::tokens::Tokens;
+use super::refusal::Refusal;
+use crate::error::{StartError, reason};
+use crate::sync::lock;
+
+/// Bytes of a password. crypt(3) takes no longer ones either, and hashing it takes time in
+/// proportion to them, or to their square.
+const LONGEST_PASSWORD: usize = 512;
+
+/// Passwords that may wait to be checked: at a quarter of a second each, as bcrypt takes, the last
+/// one waits for as long as people do.
+const LONGEST_QUEUE: usize = 32;
+
+/// Who is let in, by name if there is one: a token needs none.
+pub type User = Option<Arc<str>>;
+
+/// What is checked.
+#[derive(Debug)]
+pub struct Auth {
+    users: Option<Source<Users>>,
+    tokens: Option<Source<Tokens>>,
+    queue: Queue,
+}
+
+/// A file that is read again when asked to.
+#[derive(Debug)]
+struct Source<T> {
+    option: &'static str,
+    path: PathBuf,
+    parse: fn(&str) -> Result<T, String>,
+    current: Mutex<Arc<T>>,
+}
+
+/// The passwords being checked. It takes long on purpose, so it is kept off the executor's threads,
+/// and from taking all cores.
+#[derive(Debug)]
+struct Queue {
+    length: Arc<AtomicUsize>,
+    slots: Arc<Semaphore>,
+}
+
+/// A place in the queue, given up when dropped: by then somebody may have hung up.
+struct Waiting(Arc<AtomicUsize>);
+
+impl<T> Source<T> {
+    fn open(
+        option: &'static str,
+        path: PathBuf,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Self, StartError> {
+        let first = Source::read(option, &path, parse).map_err(StartError::Environment)?;
+        Ok(Source { option, path, parse, current: Mutex::new(Arc::new(first)) })
+    }
+
+    fn read(option: &str, path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|e| format!("can't read {option} {shown}: {}", reason(&e)))?;
+        parse(&text).map_err(|why| format!("{option} {shown}: {why}"))
+    }
+
+    fn current(&self) -> Arc<T> {
+        lock(&self.current).clone()
+    }
+
+    fn reload(&self) {
+        match Source::read(self.option, &self.path, self.parse) {
+            Ok(new) => {
+                *lock(&self.current) = Arc::new(new);
+                tracing::info!(file = %self.path.display(), "reloaded");
+            }
+            Err(why) => tracing::warn!(why, "not reloaded: the old one is kept"),
+        }
+    }
+}
+
+impl Queue {
+    fn new() -> Self {
+        let slots = available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        Queue { length: Arc::default(), slots: Arc::new(Semaphore::new(slots)) }
+    }
+
+    fn enter(&self) -> Result<Waiting, Refusal> {
+        let waiting = Waiting(self.length.clone());
+        match self.length.fetch_add(1, Ordering::AcqRel) {
+            n if n < LONGEST_QUEUE => Ok(waiting),
+            _ => Err(Refusal::busy("too many passwords are being checked, try again later")),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Auth {
+    /// Reads the files, if any are named.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`]: what can't be read, or which line is wrong.
+    pub fn open(
+        auth_file: Option<&PathBuf>,
+        token_file: Option<&PathBuf>,
+    ) -> Result<Option<Self>, StartError> {
+        let users = auth_file
+            .map(|path| Source::open("--auth-file", path.clone(), Users::parse))
+            .transpose()?;
+        let tokens = token_file
+            .map(|path| Source::open("--token-file", path.clone(), Tokens::parse))
+            .transpose()?;
+        let any = users.is_some() || tokens.is_some();
+        Ok(any.then(|| Auth { users, tokens, queue: Queue::new() }))
+    }
+
+    /// Reads the files again. One that can't be used changes nothing, and is logged.
+    pub fn reload(&self) {
+        self.users.iter().for_each(Source::reload);
+        self.tokens.iter().for_each(Source::reload);
+    }
+
+    /// Who a request with these headers and this query is from.
+    ///
+    /// # Errors
+    /// 401, or 503 while too many passwords are being checked.
+    pub async fn check(&self, headers: &HeaderMap, query: Option<&str>) -> Result<User, Refusal> {
+        let mut presented = false;
+        if let Some(tokens) = &self.tokens {
+            let tokens = tokens.current();
+            for token in tokens::presented(headers, query) {
+                presented = true;
+                if let Some(user) = tokens.owner(&token) {
+                    return Ok(user);
+                }
+            }
+        }
+        if let Some(users) = &self.users
+            && let Some((name, password)) = basic(headers)
+        {
+            presented = true;
+            if self.verify(users.current(), &name, password).await? {
+                return Ok(Some(name.into()));
+            }
+        }
+        Err(self.unauthorized(presented))
+    }
+
+    /// Whether this is the user's password. A name that nobody has takes as long as one that
+    /// somebody has, so that names can't be found out by the clock.
+    async fn verify(
+        &self,
+        users: Arc<Users>,
+        name: &str,
+        password: Vec<u8>,
+    ) -> Result<bool, Refusal> {
+        if password.len() > LONGEST_PASSWORD {
+            return Ok(false);
+        }
+        let tag = users.verified.tag(name, &password);
+        if users.verified.contains(&tag, Instant::now()) {
+            return Ok(true);
+        }
+        let waiting = self.queue.enter()?;
+        let slot = self.queue.slots.acquire_arc().await;
+        // The requests of one page come together: one of them may have been checked meanwhile.
+        if users.verified.contains(&tag, Instant::now()) {
+            return Ok(true);
+        }
+        let (hash, exists) = users.hash(name);
+        let right = blocking::unblock(move || {
+            // Held here: it goes on if whoever asked hangs up.
+            let _held = (waiting, slot);
+            hash.verify(&password)
+        });
+        let right = right.await & exists;
+        if right {
+            users.verified.insert(tag, Instant::now());
+        }
+        Ok(right)
+    }
+
+    fn unauthorized(&self, presented: bool) -> Refusal {
+        const TOKEN: &str = "as Authorization: Bearer, as a cookie token, or as ?token=";
+        let why = match (presented, &self.users, &self.tokens) {
+            (false, Some(_), None) => "a user name and password are needed here".to_owned(),
+            (false, None, _) => format!("a token is needed here: send it {TOKEN}"),
+            (false, Some(_), Some(_)) => {
+                format!("a user name and password are needed here, or a token: send it {TOKEN}")
+            }
+            (true, Some(_), None) => "the user name or the password is wrong".to_owned(),
+            (true, None, _) => format!("the token is wrong: send one that is known here, {TOKEN}"),
+            (true, Some(_), Some(_)) => {
+                "the user name, the password or the token is wrong".to_owned()
+            }
+        };
+        let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
+        if self.users.is_some() {
+            let challenge = "Basic realm=\"wsrelay\", charset=\"UTF-8\"";
+            refusal = refusal.with(header::WWW_AUTHENTICATE, challenge);
+        }
+        if self.tokens.is_some() {
+            refusal = refusal.with(header::WWW_AUTHENTICATE, "Bearer realm=\"wsrelay\"");
+        }
+        refusal
+    }
+}
+
+/// What follows this scheme in the Authorization header, if there is one such header.
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (given, rest) = value.to_str().ok()?.trim().split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+/// The user name and password of HTTP Basic (RFC 7617).
+fn basic(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+    let pair = BASE64.decode(authorization(headers, "Basic")?.as_bytes()).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    let name = std::str::from_utf8(&pair[..colon]).ok()?;
+    Some((name.to_owned(), pair[colon + 1..].to_vec()))
+}
+
+/// Random bytes that are a secret of this process.
+fn secret() -> [u8; 32] {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).expect("the kernel has random numbers");
+    key
+}
+
+#[cfg(test)]
+mod tests;

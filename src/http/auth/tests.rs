@@ -1,0 +1,189 @@
+use std::fs;
+use std::path::Path;
+
+use async_lock::SemaphoreGuardArc;
+use async_std::task;
+use futures::FutureExt;
+use futures::future::join_all;
+use hyper::header::HeaderValue;
+use tempfile::TempDir;
+
+use super::*;
+
+/// "correct horse" at the least cost.
+const HASH: &str = "$2b$04$qKl51kldwDeT5CsCF.X40e0TdJsPdZ9oQ.aOgemw5AmkdHdTdFHa.";
+
+fn file(dir: &TempDir, name: &str, content: &str) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+fn passwords(dir: &TempDir) -> (PathBuf, Auth) {
+    let path = file(dir, "users", &format!("anna:{HASH}\n"));
+    let auth = Auth::open(Some(&path), None).unwrap().unwrap();
+    (path, auth)
+}
+
+fn with_basic(name: &str, password: &str) -> HeaderMap {
+    let value = BASE64.encode(format!("{name}:{password}").as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, format!("Basic {value}").parse().unwrap());
+    headers
+}
+
+fn check(auth: &Auth, headers: &HeaderMap) -> Result<User, Refusal> {
+    task::block_on(auth.check(headers, None))
+}
+
+/// Takes every slot, so that nothing can be checked meanwhile.
+fn all_slots(auth: &Auth) -> Vec<SemaphoreGuardArc> {
+    let slots: Vec<_> = std::iter::from_fn(|| auth.queue.slots.try_acquire_arc()).collect();
+    assert!(!slots.is_empty());
+    slots
+}
+
+#[test]
+fn nobody_is_asked_without_files() {
+    assert!(Auth::open(None, None).unwrap().is_none());
+}
+
+#[test]
+fn names_and_passwords() {
+    let dir = TempDir::new().unwrap();
+    let (_, auth) = passwords(&dir);
+    for _ in 0..2 {
+        let user = check(&auth, &with_basic("anna", "correct horse")).unwrap();
+        assert_eq!(user.as_deref(), Some("anna"));
+        let long = "x".repeat(10_000);
+        for (name, password) in [
+            ("anna", "wrong"),
+            ("anna", ""),
+            ("anna", "correct horse:"),
+            ("Anna", "correct horse"),
+            ("nobody", "correct horse"),
+            ("", "correct horse"),
+            ("anna", &long),
+        ] {
+            let refusal = check(&auth, &with_basic(name, password)).unwrap_err();
+            assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
+            assert_eq!(refusal.why, "the user name or the password is wrong");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_basic() {
+    let dir = TempDir::new().unwrap();
+    let (_, auth) = passwords(&dir);
+    let right = with_basic("anna", "correct horse")[header::AUTHORIZATION].clone();
+    assert_eq!(
+        check(&auth, &HeaderMap::new()).unwrap_err().why,
+        "a user name and password are needed here"
+    );
+    for value in ["Basic", "Basic !", "Basic YW5uYQ==", "Bearer YW5uYTp4", "Basic /zp4", ""] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        assert_eq!(check(&auth, &headers).unwrap_err().status, StatusCode::UNAUTHORIZED, "{value}");
+    }
+    let mut twice = HeaderMap::new();
+    twice.append(header::AUTHORIZATION, right.clone());
+    twice.append(header::AUTHORIZATION, right);
+    assert!(check(&auth, &twice).is_err());
+}
+
+#[test]
+fn either_a_password_or_a_token() {
+    let dir = TempDir::new().unwrap();
+    let users = file(&dir, "users", &format!("anna:{HASH}"));
+    let tokens = file(&dir, "tokens", "lamp:abc\nplain");
+    let auth = Auth::open(Some(&users), Some(&tokens)).unwrap().unwrap();
+    let ask = |headers: &HeaderMap, query| task::block_on(auth.check(headers, query));
+    let (basic, none) = (with_basic("anna", "correct horse"), HeaderMap::new());
+    assert_eq!(ask(&basic, None).unwrap().as_deref(), Some("anna"));
+    assert_eq!(ask(&basic, Some("token=wrong")).unwrap().as_deref(), Some("anna"));
+    assert_eq!(ask(&none, Some("token=abc")).unwrap().as_deref(), Some("lamp"));
+    assert_eq!(ask(&none, Some("token=wrong&token=abc")).unwrap().as_deref(), Some("lamp"));
+    assert_eq!(ask(&with_basic("anna", "x"), Some("token=plain")).unwrap(), None);
+    assert!(ask(&none, Some("token=wrong")).unwrap_err().why.contains("is wrong"));
+    let refusal = ask(&none, None).unwrap_err();
+    let response = refusal.response();
+    let challenges: Vec<_> = response.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
+    assert_eq!(
+        challenges,
+        ["Basic realm=\"wsrelay\", charset=\"UTF-8\"", "Bearer realm=\"wsrelay\""]
+    );
+}
+
+#[test]
+fn a_new_list_counts_at_once_and_a_bad_one_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let (path, auth) = passwords(&dir);
+    let (anna, bob) = (with_basic("anna", "correct horse"), with_basic("bob", "correct horse"));
+    assert!(check(&auth, &anna).is_ok() && check(&auth, &bob).is_err());
+    fs::write(&path, "bob:in plain text").unwrap();
+    auth.reload();
+    assert!(check(&auth, &anna).is_ok() && check(&auth, &bob).is_err());
+    fs::write(&path, format!("bob:{HASH}")).unwrap();
+    auth.reload();
+    assert!(check(&auth, &anna).is_err(), "what was remembered of the old list is forgotten");
+    assert!(check(&auth, &bob).is_ok());
+    fs::remove_file(&path).unwrap();
+    auth.reload();
+    assert!(check(&auth, &bob).is_ok());
+}
+
+#[test]
+fn files_that_cant_be_used_are_named() {
+    let dir = TempDir::new().unwrap();
+    let bad = file(&dir, "bad", "anna:$apr1$x$y");
+    fs::write(dir.path().join("binary"), b"anna:\xff").unwrap();
+    let open = |path: &Path| Auth::open(Some(&path.to_owned()), None).unwrap_err();
+    for (path, want) in [
+        (dir.path().join("missing"), "missing: no such file or directory"),
+        (dir.path().to_owned(), "is a directory"),
+        (dir.path().join("binary"), "UTF-8"),
+        (bad, "bad: line 1: the password of \"anna\" is hashed with MD5"),
+    ] {
+        let error = open(&path);
+        assert_eq!(error.exit_code(), 1);
+        let text = error.to_string();
+        assert!(text.contains("--auth-file") && text.contains(want), "{text}");
+    }
+}
+
+#[test]
+fn a_crowd_of_guesses_is_sent_away_and_leaves_no_trace() {
+    let dir = TempDir::new().unwrap();
+    let (_, auth) = passwords(&dir);
+    let headers = with_basic("anna", "wrong");
+    let slots = all_slots(&auth);
+    let mut crowd: Vec<_> =
+        (0..LONGEST_QUEUE + 10).map(|_| Box::pin(auth.check(&headers, None))).collect();
+    let sent_away: Vec<_> = crowd.iter_mut().filter_map(|one| one.now_or_never()).collect();
+    assert_eq!(sent_away.len(), 10);
+    for answer in sent_away {
+        let refusal = answer.unwrap_err();
+        assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refusal.temporary);
+    }
+    // Whoever hung up waits no more.
+    drop((crowd, slots));
+    let answers = join_all((0..LONGEST_QUEUE).map(|_| auth.check(&headers, None)));
+    for answer in task::block_on(answers) {
+        assert_eq!(answer.unwrap_err().status, StatusCode::UNAUTHORIZED);
+    }
+    assert!(check(&auth, &with_basic("anna", "correct horse")).is_ok());
+}
+
+#[test]
+fn right_credentials_are_not_checked_again_and_again() {
+    let dir = TempDir::new().unwrap();
+    let (_, auth) = passwords(&dir);
+    let headers = with_basic("anna", "correct horse");
+    check(&auth, &headers).unwrap();
+    // With every slot taken nothing can be checked; what is known needs none.
+    let _slots = all_slots(&auth);
+    assert!(check(&auth, &headers).is_ok());
+    assert!(auth.check(&with_basic("anna", "wrong"), None).now_or_never().is_none());
+}
