@@ -19,7 +19,7 @@ use argh::FromArgs;
     error_code(2, "the command line is wrong")
 )]
 // argh shows these texts as they stand, brackets of IPv6 addresses and all.
-#[allow(rustdoc::broken_intra_doc_links)]
+#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 pub struct Args {
     /// take what is not typed here from this TOML file; its keys are these options without dashes
     #[argh(option, arg_name = "file")]
@@ -74,9 +74,62 @@ pub struct Args {
     #[argh(option, arg_name = "how")]
     pub refuse: Option<String>,
 
+    /// web pages that may connect (repeatable, or comma-separated): https://example.org,
+    /// https://*.example.org, http://localhost:*, example.org, null, * (default: all; with a
+    /// password or token those of --same-origin)
+    #[argh(option, arg_name = "list")]
+    pub origin: Vec<String>,
+
+    /// only web pages of the host and port connected to may connect, and those of --origin
+    #[argh(switch)]
+    pub same_origin: bool,
+
+    /// refuse clients that send no Origin, as programs other than browsers do
+    #[argh(switch)]
+    pub origin_required: bool,
+
+    /// proxies whose X-Forwarded-For, -Host, -Proto or Forwarded is believed: 127.0.0.1,
+    /// 10.0.0.0/8, unix (comma-separated)
+    #[argh(option, arg_name = "list")]
+    pub trust_proxy: Option<String>,
+
+    /// ask for a name and password (HTTP Basic) of this file, made by htpasswd -B; SIGHUP reads it
+    /// again
+    #[argh(option, arg_name = "file")]
+    pub auth_file: Option<String>,
+
+    /// ask for a token of this file, one a line, name:token or token (as Authorization: Bearer,
+    /// cookie token, or ?token=); SIGHUP reads it again
+    #[argh(option, arg_name = "file")]
+    pub token_file: Option<String>,
+
+    /// ask for the password or token before showing pages too
+    #[argh(switch)]
+    pub auth_static: bool,
+
+    /// add this header to all responses (repeatable): "Name: value"
+    #[argh(option, arg_name = "header")]
+    pub header: Vec<String>,
+
+    /// add this header to the answers to WebSocket handshakes (repeatable)
+    #[argh(option, arg_name = "header")]
+    pub header_ws: Vec<String>,
+
+    /// add this header to the answers to other requests (repeatable)
+    #[argh(option, arg_name = "header")]
+    pub header_http: Vec<String>,
+
     /// sessions at a time (default: what the limit of open files allows); more are refused
     #[argh(option, arg_name = "n")]
     pub max_sessions: Option<String>,
+
+    /// sessions at a time of one address, or IPv6 network of 64 bits (default: no limit)
+    #[argh(option, arg_name = "n")]
+    pub max_sessions_per_ip: Option<String>,
+
+    /// handshakes of one address, such as 5/s or 100/m; five may come at once (default: no limit)
+    #[argh(option, arg_name = "rate")]
+    pub connect_rate: Option<String>,
 
     /// what a client that does not keep up does to its backend: wait (default; it has to wait too)
     /// or drop (it goes on into the queue, and the client is dropped when that overflows)
@@ -241,7 +294,7 @@ pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
             "-V" => out.push("--version".into()),
             long if long.starts_with("--") && long.contains('=') => {
                 let (name, value) = long.split_once('=').expect("it was looked for");
-                if matches!(name, "--binary" | "--trace" | "--help" | "--version") {
+                if kind_of(name) == Ok(Kind::Switch) {
                     return Err(format!("{name} takes no value: leave out ={value}"));
                 }
                 out.extend([name.to_owned(), value.to_owned()]);

@@ -2,17 +2,21 @@
 
 mod file;
 mod show;
+mod guard;
 mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::guard::GuardConfig;
+use self::guard::extra_headers;
 use self::values::{bounded, choice, duration, size, usage};
 use crate::backend::Backend;
 use crate::cli::Args;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
+use crate::http::extra::ExtraHeaders;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
 use crate::session::keepalive::Limits;
@@ -34,8 +38,12 @@ pub struct Config {
     pub backend: Backend,
     /// What is served to plain HTTP requests.
     pub pages: Pages,
+    /// Who is let in.
+    pub guard: GuardConfig,
     /// What is settled before the 101.
     pub handshake: HandshakeConfig,
+    /// What responses say besides.
+    pub extra_headers: ExtraHeaders,
     /// What holds after it.
     pub session: Arc<SessionConfig>,
     /// Sessions at a time.
@@ -141,7 +149,9 @@ impl Config {
             listen,
             backend,
             pages: args.static_dir.as_ref().map_or(Pages::None, |dir| Pages::Dir(dir.into())),
+            guard: GuardConfig::from_args(args)?,
             handshake: handshake(args)?,
+            extra_headers: extra_headers(args)?,
             session: Arc::new(session),
             max_sessions: max_sessions(args)?,
             shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,

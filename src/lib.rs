@@ -13,7 +13,7 @@
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
 //! - [`clock`] is what every limit of time waits for.
 //! - [`net`] is bytes: listeners, streams, addresses, and who tells that a socket is ready.
-//! - [`http`] is what is said before the 101.
+//! - [`http`] is what is said before the 101; [`http::guard`] decides who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.
 //! - [`backend`] is the other side.

@@ -1,6 +1,8 @@
 //! Log: one line per event, to stderr.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -77,14 +79,18 @@ pub struct Subject {
     pub id: u64,
     /// Who connected.
     pub client: PeerAddr,
+    /// Whom a trusted proxy speaks for.
+    pub forwarded_for: Option<IpAddr>,
+    /// The name that was proved by a password or token.
+    pub user: Option<Arc<str>>,
 }
 
 impl Subject {
     /// A session begins.
     pub fn opened(&self, path: &str, backend: &Backend, subprotocol: Option<&str>) {
         tracing::info!(
-            id = self.id, client = %self.client, path, backend = %backend, subprotocol,
-            "session opened"
+            id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
+            user = self.user.as_deref(), path, backend = %backend, subprotocol, "session opened"
         );
     }
 
@@ -100,7 +106,9 @@ impl Subject {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    id = self.id, client = %self.client, path, backend = %backend,
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    user = self.user.as_deref(), path, backend = %backend,
                     seconds = (lasted.as_secs_f64() * 1000.0).round() / 1000.0,
                     lines_up = counts.lines_up, bytes_up = counts.bytes_up,
                     lines_down = counts.lines_down, bytes_down = counts.bytes_down,
@@ -116,7 +124,10 @@ impl Subject {
 
     /// A request was refused.
     pub fn refused(&self, path: &str, status: u16, why: &str) {
-        tracing::info!(id = self.id, client = %self.client, path, status, why, "refused");
+        tracing::info!(
+            id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
+            path, status, why, "refused"
+        );
     }
 
     /// A connection ended before it became anything.

@@ -78,13 +78,15 @@ fn serve(server: Server, greeting: String) -> Result<(), StartError> {
         .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
     // Only now: whoever waits for it may signal at once.
     say(&greeting);
+    let reload = server.reloader();
     async_std::task::block_on(async move {
         let (stop, stopped) = async_channel::bounded::<()>(1);
         async_std::task::spawn(async move {
             let mut stop = Some(stop);
             while let Some(signal) = signals.next().await {
                 match signal {
-                    Ok(Signal::Hup) => tracing::info!("SIGHUP: there is nothing to reload"),
+                    // On its way: a slow disk must not keep us from hearing the next signal.
+                    Ok(Signal::Hup) => blocking::unblock(reload.clone()).detach(),
                     // The first asks us to stop, which closing the channel says; the second means it.
                     Ok(_) if stop.take().is_some() => {}
                     Ok(_) => std::process::exit(0),

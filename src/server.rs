@@ -65,6 +65,13 @@ impl Server {
         &self.registry
     }
 
+    /// What reads again what may have changed, such as passwords; it logs how that went, and may
+    /// take as long as the disk.
+    pub fn reloader(&self) -> impl Fn() + Clone + Send + 'static {
+        let context = self.context.clone();
+        move || context.reload()
+    }
+
     /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
     /// at most `--shutdown-timeout`. To be awaited to its end: the listeners live in tasks of their own.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {

@@ -68,6 +68,17 @@ fn wrong_command_lines() {
         (&[&base[..], &["--subprotocol", "a b"]].concat(), "--subprotocol"),
         (&[&base[..], &["--log-level", "loud"]].concat(), "error, warn, info, debug, trace"),
         (&[&base[..], &["--log-format", "xml"]].concat(), "text, json"),
+        (&[&base[..], &["--origin", "https://a.example/"]].concat(), "no path"),
+        (&[&base[..], &["--origin", "https://*"]].concat(), "type --origin https://example.org"),
+        (&[&base[..], &["--same-origin=yes"]].concat(), "--same-origin takes no value"),
+        (&[&base[..], &["--origin-required=1"]].concat(), "--origin-required takes no value"),
+        (&[&base[..], &["--trust-proxy", "localhost"]].concat(), "127.0.0.1"),
+        (&[&base[..], &["--auth-static"]].concat(), "--auth-file or --token-file"),
+        (&[&base[..], &["--header", "X: a\r\nY: b"]].concat(), "control character"),
+        (&[&base[..], &["--header-ws", "Upgrade: x"]].concat(), "settled by wsrelay"),
+        (&[&base[..], &["--header-http", "X"]].concat(), "no colon"),
+        (&[&base[..], &["--max-sessions-per-ip", "0"]].concat(), "above 0"),
+        (&[&base[..], &["--connect-rate", "5"]].concat(), "5/s"),
         (&[&base[..], &["surplus"]].concat(), "surplus"),
     ] {
         fails(args, 2, word);

@@ -6,6 +6,7 @@ pub mod extra;
 pub mod fairness;
 mod files;
 pub mod forwarded;
+pub mod guard;
 pub mod handshake;
 pub mod host;
 pub mod origin;
@@ -30,7 +31,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use self::auth::User;
+use self::fairness::Place;
 use self::files::Files;
+use self::forwarded::Arrival;
+use self::guard::{Guard, Guest};
 use self::handshake::Upgrade;
 use self::patient::Patient;
 use self::refusal::Refusal;
@@ -76,6 +81,7 @@ pub struct Context {
     config: Config,
     backend: Connector,
     site: Site,
+    guard: Guard,
     registry: Arc<Registry>,
 }
 
@@ -90,7 +96,7 @@ impl Context {
     /// Opens what the configuration names.
     ///
     /// # Errors
-    /// If `--static-dir` can't be opened.
+    /// If `--static-dir`, `--auth-file` or `--token-file` can't be used.
     pub fn new(config: Config, registry: Arc<Registry>) -> Result<Self, StartError> {
         let site = match &config.pages {
             Pages::None => Site::None,
@@ -100,16 +106,36 @@ impl Context {
             }
         };
         let backend = Connector::new(config.backend.clone());
-        Ok(Context { config, backend, site, registry })
+        let guard = Guard::open(&config.guard)?;
+        Ok(Context { config, backend, site, guard, registry })
+    }
+
+    /// Reads again what may have changed: passwords and tokens.
+    pub fn reload(&self) {
+        if !self.guard.reload() {
+            tracing::info!("SIGHUP: there is nothing to reload");
+        }
     }
 }
 
 /// What a completed handshake leads to.
 enum Joined {
     /// A session with this backend.
-    Session { backend: BackendIo, permit: Permit, path: String, subprotocol: Option<String> },
+    Session {
+        backend: BackendIo,
+        entry: Entry,
+        subject: Subject,
+        path: String,
+        subprotocol: Option<String>,
+    },
     /// A Close with this reason: `--refuse close`.
     Refused(String),
+}
+
+/// What a session has been given before it begins, and gives back when it ends.
+struct Entry {
+    _permit: Permit,
+    _place: Option<Place>,
 }
 
 /// Where the service leaves what comes after its 101. It is locked once or twice in a
@@ -141,15 +167,15 @@ struct Books {
     path: String,
     context: Arc<Context>,
     began: Instant,
-    permit: Permit,
+    entry: Entry,
     _registration: Registration,
 }
 
 impl Books {
     fn close(self, reason: &CloseReason, counts: &Counts) {
-        let Books { subject, path, context, began, permit, .. } = self;
+        let Books { subject, path, context, began, entry, .. } = self;
         // First, so that whoever reads of the end finds a place free.
-        drop(permit);
+        drop(entry);
         subject.closed(&path, context.backend.backend(), began.elapsed(), counts, reason);
     }
 }
@@ -161,18 +187,18 @@ async fn open(
     context: Arc<Context>,
     registration: Registration,
 ) -> Option<(Box<Session>, Box<Books>)> {
-    let subject = Subject { id: registration.id, client: peer };
+    let subject = Subject { id: registration.id, client: peer, forwarded_for: None, user: None };
     let slot = Slot::default();
-    let (io, early) = speak_http(io, subject.clone(), &context, &registration, slot.clone()).await;
+    let (io, early) = speak_http(io, subject, &context, &registration, slot.clone()).await;
     let joined = lock(&slot).take();
     match joined {
-        Some(Joined::Session { backend, permit, path, subprotocol }) => {
+        Some(Joined::Session { backend, entry, subject, path, subprotocol }) => {
             subject.opened(&path, context.backend.backend(), subprotocol.as_deref());
             let (config, control) = (context.config.session.clone(), registration.control.clone());
             let session = Session::new(io, &early, backend, config, subject.id, control);
             let began = Instant::now();
             let _registration = registration;
-            let books = Books { subject, path, context, began, permit, _registration };
+            let books = Books { subject, path, context, began, entry, _registration };
             Some((session, Box::new(books)))
         }
         Some(Joined::Refused(why)) => {
@@ -279,11 +305,15 @@ async fn answer(
     slot: &Slot,
 ) -> Response<Body> {
     let path = shown(&request);
+    let arrival = context.guard.arrival(request.headers(), subject.client);
+    let subject =
+        &Subject { forwarded_for: arrival.forwarded_for(subject.client), ..subject.clone() };
+    let is_upgrade = handshake::is_upgrade(request.headers());
     let answered = match preliminary(&request, context) {
         Err(refusal) => Err(refusal),
-        Ok(()) if handshake::is_upgrade(request.headers()) => {
+        Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
-            let answered = upgrade(&request, context, subject, slot).await;
+            let answered = upgrade(&request, &arrival, context, subject, slot).await;
             answered.map_err(Refusal::close)
         }
         Ok(()) => page(&request, context).await,
@@ -293,10 +323,13 @@ async fn answer(
     {
         subject.refused(&path, response.status().as_u16(), "the file can't be read");
     }
-    answered.unwrap_or_else(|refusal| {
+    let mut response = answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
         refusal.response()
-    })
+    });
+    let extra = &context.config.extra_headers;
+    extra::add(if is_upgrade { &extra.ws } else { &extra.http }, response.headers_mut());
+    response
 }
 
 /// The path as it is logged. Raw bytes that RFC 3986 does not allow in it are encoded: some of them
@@ -318,10 +351,11 @@ fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Ref
     handshake::check_size(request)
 }
 
-/// Answers a WebSocket handshake: parse, limits, backend, 101. Nothing is dialled for a client
+/// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
 /// that would be refused.
 async fn upgrade(
     request: &Request<Incoming>,
+    arrival: &Arrival,
     context: &Arc<Context>,
     subject: &Subject,
     slot: &Slot,
@@ -330,7 +364,7 @@ async fn upgrade(
     let ours = context.config.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
     let path = shown(request);
-    let mut joining = pin!(join(context, path.clone(), subprotocol.clone()));
+    let mut joining = pin!(join(request, arrival, context));
     let joined = poll_fn(|cx| {
         // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
         match context.registry.is_stopping() {
@@ -339,7 +373,10 @@ async fn upgrade(
         }
     });
     let joined = match joined.await {
-        Ok(session) => session,
+        Ok((backend, entry, user)) => {
+            let subject = Subject { user, ..subject.clone() };
+            Joined::Session { backend, entry, subject, path, subprotocol: subprotocol.clone() }
+        }
         Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
             subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
             Joined::Refused(refusal.why)
@@ -351,16 +388,18 @@ async fn upgrade(
 }
 
 async fn join(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
     context: &Arc<Context>,
-    path: String,
-    subprotocol: Option<String>,
-) -> Result<Joined, Refusal> {
+) -> Result<(BackendIo, Entry, User), Refusal> {
+    let (headers, query) = (request.headers(), request.uri().query());
+    let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
     let permit = context.registry.admit();
     let permit =
         permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
     let limit = context.config.handshake.connect_timeout;
     let backend = context.backend.open(limit).await.map_err(Refusal::no_backend)?;
-    Ok(Joined::Session { backend, permit, path, subprotocol })
+    Ok((backend, Entry { _permit: permit, _place: place }, user))
 }
 
 /// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
@@ -385,6 +424,7 @@ fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response
 /// Answers a request that is no handshake.
 async fn page(request: &Request<Incoming>, context: &Context) -> Result<Response<Body>, Refusal> {
     let (method, uri) = (request.method(), request.uri());
+    context.guard.check_page(request.headers(), uri.query()).await?;
     let is_read = method == Method::GET || method == Method::HEAD;
     // Other methods are answered by whether there is anything to read.
     let asked = if is_read { method } else { &Method::HEAD };

@@ -1,0 +1,193 @@
+//! Who is let in: the options of [`crate::http::guard`], checked.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use super::values::usage;
+use crate::cli::Args;
+use crate::error::StartError;
+use crate::http::extra::{self, ExtraHeaders};
+use crate::http::fairness::Rate;
+use crate::http::forwarded::TrustedProxies;
+use crate::http::origin::{Entry, OriginRules};
+
+/// Who is let in. The default is everybody.
+#[derive(Clone, Debug, Default)]
+pub struct GuardConfig {
+    /// Which web pages may connect.
+    pub origins: OriginRules,
+    /// Whose `X-Forwarded-…` is believed.
+    pub trusted: TrustedProxies,
+    /// Users and passwords.
+    pub auth_file: Option<PathBuf>,
+    /// Tokens.
+    pub token_file: Option<PathBuf>,
+    /// Whether pages need credentials too.
+    pub auth_static: bool,
+    /// Sessions of one address at a time.
+    pub max_sessions_per_ip: Option<NonZeroU32>,
+    /// Handshakes of one address.
+    pub connect_rate: Option<Rate>,
+}
+
+impl GuardConfig {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn from_args(args: &Args) -> Result<Self, StartError> {
+        let asks = args.auth_file.is_some() || args.token_file.is_some();
+        if args.auth_static && !asks {
+            return usage("--auth-static asks for a password: add --auth-file or --token-file");
+        }
+        let origins = OriginRules {
+            allowed: origins(&args.origin)?,
+            // A browser sends cookies and known passwords along whatever page asks it to connect.
+            same_origin: args.same_origin || asks && args.origin.is_empty(),
+            required: args.origin_required,
+        };
+        let trusted = match &args.trust_proxy {
+            None => TrustedProxies::default(),
+            Some(list) => TrustedProxies::parse(list).or_else(|why| {
+                usage(format!(
+                    "--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"
+                ))
+            })?,
+        };
+        Ok(GuardConfig {
+            origins,
+            trusted,
+            auth_file: args.auth_file.as_ref().map(PathBuf::from),
+            token_file: args.token_file.as_ref().map(PathBuf::from),
+            auth_static: args.auth_static,
+            max_sessions_per_ip: max_sessions_per_ip(args)?,
+            connect_rate: connect_rate(args)?,
+        })
+    }
+}
+
+fn origins(lists: &[String]) -> Result<Vec<Entry>, StartError> {
+    let entries = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    let parsed = entries.map(|entry| {
+        Entry::parse(entry).or_else(|why| {
+            usage(format!("--origin {entry}: {why}; type --origin https://example.org"))
+        })
+    });
+    parsed.collect()
+}
+
+fn max_sessions_per_ip(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
+    let Some(text) = &args.max_sessions_per_ip else { return Ok(None) };
+    match text.parse() {
+        Ok(n) => Ok(Some(n)),
+        Err(_) => usage(format!("--max-sessions-per-ip {text}: not a number above 0")),
+    }
+}
+
+fn connect_rate(args: &Args) -> Result<Option<Rate>, StartError> {
+    let Some(text) = &args.connect_rate else { return Ok(None) };
+    let rate = Rate::parse(text).or_else(|why| {
+        usage(format!("--connect-rate {text}: {why}; type --connect-rate 5/s or 100/m"))
+    })?;
+    Ok(Some(rate))
+}
+
+/// The headers that the operator adds to responses.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn extra_headers(args: &Args) -> Result<ExtraHeaders, StartError> {
+    let mut headers = ExtraHeaders::default();
+    for (option, lines, ws, http) in [
+        ("--header", &args.header, true, true),
+        ("--header-ws", &args.header_ws, true, false),
+        ("--header-http", &args.header_http, false, true),
+    ] {
+        for line in lines {
+            let (name, value) = extra::parse(line).or_else(|why| {
+                let shown = line.escape_debug();
+                usage(format!("{option} \"{shown}\": {why}; type {option} \"X-Name: value\""))
+            })?;
+            if ws {
+                headers.ws.append(name.clone(), value.clone());
+            }
+            if http {
+                headers.http.append(name, value);
+            }
+        }
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Args {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match crate::cli::parse(&words).unwrap() {
+            crate::cli::Typed::Run(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn guard(line: &str) -> Result<GuardConfig, String> {
+        GuardConfig::from_args(&typed(line)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn everybody_is_let_in_unless_asked_who_they_are() {
+        let open = guard("").unwrap();
+        assert_eq!(open.origins, OriginRules::default());
+        assert_eq!(open.trusted, TrustedProxies::default());
+        assert!(open.max_sessions_per_ip.is_none() && open.connect_rate.is_none());
+        for line in ["--auth-file users", "--token-file tokens"] {
+            assert!(guard(line).unwrap().origins.same_origin, "{line}");
+            let line = format!("{line} --origin *");
+            assert!(!guard(&line).unwrap().origins.same_origin, "{line}");
+        }
+    }
+
+    #[test]
+    fn origins_come_in_lists_and_one_by_one() {
+        let line = "--origin https://a.example,https://b.example --origin null";
+        assert_eq!(guard(line).unwrap().origins.allowed.len(), 3);
+    }
+
+    #[test]
+    fn mistakes_say_what_to_type() {
+        for (line, want) in [
+            ("--origin https://a.example/", "no path, not even a last /; type --origin https://"),
+            ("--origin https://a.example,", "--origin : \"\" is not a host"),
+            ("--trust-proxy localhost", "type --trust-proxy 127.0.0.1,::1"),
+            ("--auth-static", "add --auth-file or --token-file"),
+            ("--max-sessions-per-ip 0", "not a number above 0"),
+            ("--max-sessions-per-ip many", "not a number above 0"),
+            ("--connect-rate 5", "a rate needs a unit; type --connect-rate 5/s"),
+        ] {
+            let got = guard(line).unwrap_err();
+            assert!(got.contains(want), "{line:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn headers_go_where_they_are_sent() {
+        let headers = |text: &str| vec![text.to_owned()];
+        let args = Args {
+            header: headers("X-All: 1"),
+            header_ws: headers("X-Ws: 2"),
+            header_http: headers("X-Http: 3"),
+            ..Args::default()
+        };
+        let extra = extra_headers(&args).unwrap();
+        assert_eq!(
+            extra.ws.keys().map(|name| name.as_str()).collect::<Vec<_>>(),
+            ["x-all", "x-ws"]
+        );
+        assert!(extra.http.contains_key("x-all") && extra.http.contains_key("x-http"));
+        let bad = Args { header_ws: headers("X: a\r\nSet-Cookie: b"), ..Args::default() };
+        let text = extra_headers(&bad).unwrap_err().to_string();
+        assert!(text.contains("--header-ws \"X: a\\r\\nSet-Cookie: b\": its value"), "{text}");
+        assert!(!text.contains('\n'), "{text:?}");
+    }
+}
