@@ -132,21 +132,24 @@ impl Said {
 /// The headers that came first. Of several values of host and scheme the first counts, that of the
 /// outermost proxy; a client that makes them up could make up its Origin as well.
 fn legacy(headers: &HeaderMap) -> Said {
-    let first = |name: &HeaderName| list(headers, name).next();
-    let path: Vec<_> = list(headers, &FOR).map(|node| node_address(&node)).collect();
+    // Quotes mean nothing here: one that is opened must not hide what the proxy adds behind it.
+    let list = |name| lines(headers, name).flat_map(|line| split(&line, ',', false));
+    let first = |name| list(name).next();
+    let path: Vec<_> = list(FOR).map(|node| node_address(&node)).collect();
     Said {
         path: (!path.is_empty()).then_some(path),
-        host: first(&HOST).and_then(|host| HostPort::parse(&host)),
-        secure: first(&PROTO).map(|proto| is_secure(&proto)),
+        host: first(HOST).and_then(|host| HostPort::parse(&host)),
+        secure: first(PROTO).map(|proto| is_secure(&proto)),
     }
 }
 
 /// `Forwarded` (RFC 7239): a list of hops, each of pairs `for=…;host=…;proto=…`.
 fn standard(headers: &HeaderMap) -> Said {
     let mut said = Said::default();
-    for hop in list(headers, &header::FORWARDED) {
+    let hops = lines(headers, header::FORWARDED).flat_map(|line| split(&line, ',', true));
+    for hop in hops {
         let mut node = None;
-        for pair in split(&hop, ';') {
+        for pair in split(&hop, ';', true) {
             let Some((name, value)) = pair.split_once('=') else { continue };
             let value = unquoted(value.trim());
             match name.trim().to_ascii_lowercase().as_str() {
@@ -163,20 +166,20 @@ fn standard(headers: &HeaderMap) -> Said {
     said
 }
 
-/// The elements of a header's list, over all its lines. What is not text is an element that nobody
-/// understands, not none: it may hide who comes behind it.
-fn list(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
+/// The lines of a header. What is not text is read as something that nobody understands, not as
+/// nothing: it may stand for a hop.
+fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
     let lines = headers.get_all(name).into_iter();
-    lines.flat_map(|line| split(&String::from_utf8_lossy(line.as_bytes()), ','))
+    lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
 }
 
-/// Splits outside of quotes; what is empty is left out.
-fn split(text: &str, separator: char) -> Vec<String> {
+/// Splits a list, where there can be quotes outside of those; what is empty is left out.
+fn split(text: &str, separator: char, quotes: bool) -> Vec<String> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(|c: char| {
         let literal = std::mem::take(&mut escaped);
         match c {
-            '"' if !literal => quoted = !quoted,
+            '"' if quotes && !literal => quoted = !quoted,
             '\\' if quoted && !literal => escaped = true,
             _ => return c == separator && !quoted,
         }
@@ -213,6 +216,7 @@ fn is_secure(proto: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn arrival(trusted: &str, peer: &str, said: &[(&str, &str)]) -> Arrival {
         let mut headers = HeaderMap::new();
@@ -295,6 +299,10 @@ mod tests {
             (&[("x-forwarded-for", "203.0.113.9, 1.2.3.4.5, 10.1.1.1")], own),
             (&[("x-forwarded-for", ", ,")], own),
             (
+                &[("x-forwarded-for", "\"203.0.113.9, 192.0.2.7")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
+            (
                 &[("forwarded", "for=192.0.2.7;proto=https;host=chat.example")],
                 "192.0.2.7 https://chat.example",
             ),
@@ -323,6 +331,36 @@ mod tests {
         for (said, want) in table {
             let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
             assert_eq!(shown(&got), *want, "{said:?}");
+        }
+    }
+
+    proptest! {
+        /// A client can send what it likes: what the proxy adds behind it stands.
+        #[test]
+        fn nobody_passes_for_somebody_else(
+            before in "([ -~]|é){0,40}|([\",;=\\\\ ]|for|203\\.0\\.113\\.9|10\\.0\\.0\\.1){0,12}",
+            another_line: bool,
+        ) {
+            let real = "192.0.2.7";
+            for (name, added) in [("x-forwarded-for", real.into()), ("forwarded", format!("for={real}"))] {
+                let joined = format!("{before}, {added}");
+                let said: &[_] = match another_line {
+                    true => &[(name, &*before), (name, &*added)],
+                    false => &[(name, &*joined)],
+                };
+                let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said).client.unwrap();
+                // A quote that is not closed may hide the client, but shows nobody in its place.
+                let hidden = name == "forwarded" && got.is_loopback();
+                prop_assert!(got.to_string() == real || hidden, "{said:?}: {got}");
+                // The other kind of header does not help either.
+                let other = if name == "forwarded" { "x-forwarded-for" } else { "forwarded" };
+                let said = [(name, &*added), (other, &*before)];
+                let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", &said).client.unwrap();
+                prop_assert!(got.to_string() == real || got.is_loopback(), "{said:?}: {got}");
+                // Without trust none of it counts.
+                let got = arrival("10.0.0.0/8", "127.0.0.1", &said).client.unwrap();
+                prop_assert!(got.is_loopback(), "{said:?}: {got}");
+            }
         }
     }
 

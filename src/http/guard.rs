@@ -1,6 +1,6 @@
 //! Guard: who is let in, decided before anything is dialled: origin, pace, credentials, share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use hyper::StatusCode;
@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use crate::config::GuardConfig;
 use crate::error::StartError;
 use crate::net::address::PeerAddr;
+use crate::sync::lock;
 
 /// The rules and what they need to remember.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Guard {
     auth: Option<Auth>,
     auth_static: bool,
     shares: Option<Arc<Shares>>,
+    reloading: Mutex<()>,
 }
 
 /// Who was let in.
@@ -48,6 +50,7 @@ impl Guard {
             auth: Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?,
             auth_static: config.auth_static,
             shares: config.max_sessions_per_ip.map(Shares::new),
+            reloading: Mutex::default(),
         })
     }
 
@@ -105,6 +108,8 @@ impl Guard {
 
     /// Reads the files again; false if there are none.
     pub fn reload(&self) -> bool {
+        // One after the other, so that the last one asked for is the one that counts.
+        let _turn = lock(&self.reloading);
         self.auth.iter().for_each(Auth::reload);
         self.auth.is_some()
     }

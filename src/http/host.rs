@@ -70,6 +70,20 @@ fn normal_host(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is read is what is shown: nothing is lost on the way, and nothing guessed.
+        #[test]
+        fn what_is_shown_is_read_the_same(text in "\\PC{0,20}|[a-zA-Z0-9.:\\[\\]@+-]{0,20}") {
+            if let Some(read) = HostPort::parse(&text) {
+                let shown = read.to_string();
+                prop_assert_eq!(HostPort::parse(&shown), Some(read.clone()), "{}", shown);
+                let lower = text.to_lowercase();
+                prop_assert!(text.contains('[') || lower.starts_with(&read.host), "{}", shown);
+            }
+        }
+    }
 
     #[test]
     fn what_is_a_host() {
