@@ -212,6 +212,8 @@ fn sighup_reads_the_files_again() {
     staying.send("still here");
     assert_eq!(peer.read_line(), "still here\n");
 
+    // Nobody is left to wait for.
+    drop((staying, peer, backend));
     relay.signal("TERM");
     assert_eq!(relay.wait_exit().code(), Some(0));
 }
