@@ -1,8 +1,8 @@
 //! Config: what is true. Checked once, here; the rest of the program need not doubt it.
 
 mod file;
-mod show;
 mod guard;
+mod show;
 mod values;
 
 use std::path::PathBuf;

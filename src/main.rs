@@ -47,7 +47,7 @@ fn check(args: &Args, check: &CheckArgs) -> Result<(), StartError> {
     let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
     let options = Options::load(with_file, &[])?;
     let config = config::log_config(&options.args)
-        .and_then(|log| Ok(Config::from_args(&options.args)?.to_toml(&log)))
+        .and_then(|log| Ok(Config::from_args(&options.args)?.to_toml(&options.args, &log)))
         .map_err(|error| options.blame(error))?;
     say(&config);
     Ok(())

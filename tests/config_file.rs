@@ -140,7 +140,20 @@ fn the_example_shows_the_defaults() {
     let (text, all) = example();
     let check = |text: &str| run_in(dir_with(text).path(), &["check", "wsrelay.toml"]).1;
     let (plain, all) = (check(&text), check(&all));
-    let chosen = ["static-dir", "subprotocol", "max-sessions", "slow-client", "queue"];
+    let chosen = [
+        "static-dir",
+        "subprotocol",
+        "max-sessions",
+        "slow-client",
+        "queue",
+        "origin",
+        "same-origin",
+        "trust-proxy",
+        "auth-file",
+        "token-file",
+        "connect-rate",
+        "header",
+    ];
     for line in all.lines().filter(|line| !chosen.iter().any(|key| line.starts_with(key))) {
         assert!(plain.lines().any(|plain| plain == line), "{line} is not the default");
     }

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::{Config, Pages, Refuse, SlowClient};
+use crate::cli::Args;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
@@ -22,6 +23,20 @@ impl Toml {
         self.set(key, format_args!("{:?}", value.to_string()));
     }
 
+    /// A setting that has no default.
+    fn given(&mut self, key: &str, value: &Option<String>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    /// A list of which nothing is the default.
+    fn list(&mut self, key: &str, values: &[String]) {
+        if !values.is_empty() {
+            self.set(key, format_args!("{values:?}"));
+        }
+    }
+
     fn time(&mut self, key: &str, value: Option<Duration>) {
         let millis = value.unwrap_or_default().as_millis();
         match (millis % 1000, millis / 1000) {
@@ -32,14 +47,15 @@ impl Toml {
 }
 
 impl Config {
-    /// All that holds, as a file for `--config`.
-    pub fn to_toml(&self, log: &LogConfig) -> String {
+    /// All that holds, as a file for `--config`. `args` are what this configuration was made of.
+    pub fn to_toml(&self, args: &Args, log: &LogConfig) -> String {
         let mut toml = Toml(String::new());
         self.show_listen(&mut toml);
         toml.text("to", &self.backend);
         if let Pages::Dir(dir) = &self.pages {
             toml.text("static-dir", dir.display());
         }
+        self.show_guard(args, &mut toml);
         self.show_session(&mut toml);
         if let Some(names) = &self.handshake.subprotocols {
             toml.text("subprotocol", names.join(","));
@@ -75,6 +91,21 @@ impl Config {
                 toml.set("listen", format_args!("{addrs:?}"));
             }
         }
+    }
+
+    fn show_guard(&self, args: &Args, toml: &mut Toml) {
+        toml.list("origin", &args.origin);
+        toml.set("same-origin", self.guard.origins.same_origin);
+        toml.set("origin-required", args.origin_required);
+        toml.given("trust-proxy", &args.trust_proxy);
+        toml.given("auth-file", &args.auth_file);
+        toml.given("token-file", &args.token_file);
+        toml.set("auth-static", args.auth_static);
+        toml.given("max-sessions-per-ip", &args.max_sessions_per_ip);
+        toml.given("connect-rate", &args.connect_rate);
+        toml.list("header", &args.header);
+        toml.list("header-ws", &args.header_ws);
+        toml.list("header-http", &args.header_http);
     }
 
     fn show_session(&self, toml: &mut Toml) {
