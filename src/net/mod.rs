@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod listener;
+pub mod pipes;
 pub mod readiness;
 pub mod scratch;
 pub mod stream;

@@ -40,6 +40,9 @@ const WRITE: u8 = 2;
 /// The peer has ended its stream: no further event will come, so reads are always worth a try.
 const ENDED: u8 = 4;
 
+/// The stream was cut: what is there can be read, and nothing more is waited for.
+const CUT: u8 = 8;
+
 /// A socket's registration, for as long as it lives. The socket itself is closed by its owner,
 /// which takes it out of the epoll.
 #[derive(Debug)]
@@ -47,6 +50,11 @@ pub struct Source {
     entry: Arc<Entry>,
     key: usize,
 }
+
+/// Ends a stream from elsewhere, for the one case that the kernel never tells of: a process is gone,
+/// but it has left its end of a pipe to somebody.
+#[derive(Debug)]
+pub struct Cutter(Arc<Entry>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -88,8 +96,8 @@ impl Table {
 }
 
 impl Source {
-    /// Watches a non-blocking socket. `ready` says whether reads and writes are worth a try at
-    /// once, which they are not while a connection is being made.
+    /// Watches a non-blocking socket, or whatever else can be polled. `ready` says whether reads and
+    /// writes are worth a try at once, which they are not while a connection is being made.
     ///
     /// # Errors
     /// As of `epoll_ctl(2)`.
@@ -126,6 +134,24 @@ impl Source {
     /// say the one and then the other; if it ever did, the reader would turn in a circle.
     pub fn not_ended(&self) {
         self.entry.state.fetch_and(!ENDED, Ordering::AcqRel);
+    }
+
+    /// Whether the stream was [cut](Cutter::cut): a read that would have to wait is at its end.
+    pub fn is_cut(&self) -> bool {
+        self.entry.state.load(Ordering::Acquire) & CUT != 0
+    }
+
+    /// Who can cut this stream.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(self.entry.clone())
+    }
+}
+
+impl Cutter {
+    /// Ends the stream behind what is there already.
+    pub fn cut(&self) {
+        self.0.state.fetch_or(CUT | ENDED | READ, Ordering::AcqRel);
+        self.0.reader.wake();
     }
 }
 

@@ -1,4 +1,4 @@
-//! ByteStream: a connected TCP or Unix socket, whichever it is.
+//! ByteStream: a connected TCP or Unix socket, or the pipes of a process, whichever it is.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
@@ -12,6 +12,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
+use super::pipes::Pipes;
 use super::readiness::Source;
 
 /// How long a TCP connection is silent before the kernel probes it. A peer whose machine vanished
@@ -20,22 +21,22 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// A connected stream socket in non-blocking mode, watched for its whole life.
+/// A stream in non-blocking mode, watched for its whole life.
 ///
 /// Reading follows the kernel's word instead of guessing: after a read that did not fill the
-/// buffer the socket is taken to be empty, and the next read waits for an event first. That
+/// buffer the stream is taken to be empty, and the next read waits for an event first. That
 /// saves the `recv` that would only say `EAGAIN`.
 #[derive(Debug)]
-pub struct ByteStream {
-    // Dropped in this order: the descriptor leaves the epoll when it is closed.
-    socket: Socket,
-    source: Source,
-}
+pub struct ByteStream(Kind);
 
+/// Sockets lie flat beside their registration, pipes in a box: a session with a socket has no room
+/// for what a process needs.
 #[derive(Debug)]
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+enum Kind {
+    // Fields are dropped in this order: the descriptor leaves the epoll when it is closed.
+    Tcp { socket: TcpStream, source: Source },
+    Unix { socket: UnixStream, source: Source },
+    Pipes(Box<Pipes>),
 }
 
 impl ByteStream {
@@ -46,7 +47,7 @@ impl ByteStream {
     /// If it can't be watched.
     pub fn tcp(tcp: TcpStream) -> io::Result<Self> {
         let source = Source::new(&tcp, true)?;
-        Ok(ByteStream { socket: Socket::Tcp(tcp), source })
+        Ok(ByteStream(Kind::Tcp { socket: tcp, source }))
     }
 
     /// Takes a connected Unix socket, non-blocking already.
@@ -55,7 +56,12 @@ impl ByteStream {
     /// If it can't be watched.
     pub fn unix(unix: UnixStream) -> io::Result<Self> {
         let source = Source::new(&unix, true)?;
-        Ok(ByteStream { socket: Socket::Unix(unix), source })
+        Ok(ByteStream(Kind::Unix { socket: unix, source }))
+    }
+
+    /// Takes the pipes to and from a process.
+    pub fn pipes(pipes: Pipes) -> Self {
+        ByteStream(Kind::Pipes(Box::new(pipes)))
     }
 
     /// Connects to a TCP server. There is no limit of time but the kernel's.
@@ -79,15 +85,15 @@ impl ByteStream {
             return Err(error);
         }
         set_options(SockRef::from(&tcp));
-        Ok(ByteStream { socket: Socket::Tcp(tcp), source })
+        Ok(ByteStream(Kind::Tcp { socket: tcp, source }))
     }
 
     /// The socket, if it is TCP.
     #[cfg(test)]
     pub fn as_tcp(&self) -> &TcpStream {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp,
-            Socket::Unix(_) => panic!("not TCP"),
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket,
+            _ => panic!("not TCP"),
         }
     }
 
@@ -95,52 +101,63 @@ impl ByteStream {
     ///
     /// # Errors
     /// As of `shutdown(2)`; `NotConnected` if the peer has reset the connection.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
-            Socket::Unix(unix) => unix.shutdown(Shutdown::Write),
-        }
-    }
-}
-
-impl Socket {
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(tcp) => (&*tcp).read(buf),
-            Socket::Unix(unix) => (&*unix).read(buf),
-        }
-    }
-
-    fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(tcp) => (&*tcp).write(buf),
-            Socket::Unix(unix) => (&*unix).write(buf),
-        }
-    }
-
-    fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(tcp) => (&*tcp).write_vectored(bufs),
-            Socket::Unix(unix) => (&*unix).write_vectored(bufs),
-        }
-    }
-}
-
-impl ByteStream {
-    /// Runs a write until it does not block.
-    fn poll_write_with(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&Socket) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            match write(&self.socket) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                done => return Poll::Ready(done),
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Tcp { socket, .. } => socket.shutdown(Shutdown::Write),
+            Kind::Unix { socket, .. } => socket.shutdown(Shutdown::Write),
+            Kind::Pipes(pipes) => {
+                pipes.close_input();
+                Ok(())
             }
-            ready!(self.source.poll_writable(cx));
         }
+    }
+}
+
+/// Runs a read when it is worth a try, until it does not block.
+pub(super) fn poll_read_with(
+    source: &Source,
+    cx: &mut Context<'_>,
+    buf: &mut [u8],
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(source.poll_readable(cx));
+        match read(buf) {
+            Ok(n) => {
+                // Zero is the end of the stream, and stays so however often it is asked for.
+                if n == buf.len() || n == 0 {
+                    source.still_readable();
+                }
+                return Poll::Ready(Ok(n));
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                if source.is_cut() {
+                    return Poll::Ready(Ok(0));
+                }
+                source.not_ended();
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => source.still_readable(),
+            Err(e) => {
+                source.still_readable();
+                return Poll::Ready(Err(e));
+            }
+        }
+    }
+}
+
+/// Runs a write until it does not block.
+pub(super) fn poll_write_with(
+    source: &Source,
+    cx: &mut Context<'_>,
+    mut write: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        match write() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            done => return Poll::Ready(done),
+        }
+        ready!(source.poll_writable(cx));
     }
 }
 
@@ -163,23 +180,14 @@ impl AsyncRead for ByteStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.source.poll_readable(cx));
-            match self.socket.read(buf) {
-                Ok(n) => {
-                    // Zero is the end of the stream, and stays so however often it is asked for.
-                    if n == buf.len() || n == 0 {
-                        self.source.still_readable();
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.source.not_ended(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => self.source.still_readable(),
-                Err(e) => {
-                    self.source.still_readable();
-                    return Poll::Ready(Err(e));
-                }
+        match &self.0 {
+            Kind::Tcp { socket, source } => {
+                poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
             }
+            Kind::Unix { socket, source } => {
+                poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
+            }
+            Kind::Pipes(pipes) => pipes.poll_read(cx, buf),
         }
     }
 }
@@ -190,7 +198,11 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |socket| socket.write(buf))
+        match &self.0 {
+            Kind::Tcp { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
+            Kind::Unix { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
+            Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write(buf)),
+        }
     }
 
     fn poll_write_vectored(
@@ -198,14 +210,33 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |socket| socket.write_vectored(bufs))
+        match &self.0 {
+            Kind::Tcp { socket, source } => {
+                poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
+            }
+            Kind::Unix { socket, source } => {
+                poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
+            }
+            Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write_vectored(bufs)),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.shutdown_write())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every session has two of them.
+    #[test]
+    fn a_stream_is_small() {
+        assert!(size_of::<ByteStream>() <= 24, "{} bytes", size_of::<ByteStream>());
     }
 }

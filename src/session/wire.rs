@@ -216,7 +216,7 @@ impl Wire {
     ///
     /// # Errors
     /// As of `shutdown(2)`.
-    pub fn shutdown_write(&self) -> io::Result<()> {
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
         self.io.shutdown_write()
     }
 }

@@ -1,0 +1,83 @@
+//! Pipes: the stdin and stdout of a process as one stream.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::task::{Context, Poll};
+
+use rustix::io::ioctl_fionbio;
+
+use super::readiness::{Cutter, Source};
+use super::stream::{poll_read_with, poll_write_with};
+
+/// The reading end of a pipe, non-blocking and watched. The process at the other end has a blocking
+/// one, as every program expects.
+#[derive(Debug)]
+pub struct PipeSource {
+    // Dropped in this order, as in every stream.
+    pipe: PipeReader,
+    source: Source,
+}
+
+/// What a process reads and what it writes.
+#[derive(Debug)]
+pub struct Pipes {
+    output: PipeSource,
+    /// `None` once we have said all: the process sees the end of its stdin.
+    input: Option<(PipeWriter, Source)>,
+}
+
+impl PipeSource {
+    /// Takes a pipe's reading end.
+    ///
+    /// # Errors
+    /// If it can't be watched.
+    pub fn new(pipe: PipeReader) -> io::Result<Self> {
+        ioctl_fionbio(&pipe, true)?;
+        let source = Source::new(&pipe, false)?;
+        Ok(PipeSource { pipe, source })
+    }
+
+    /// Reads, as [`AsyncRead`](futures::io::AsyncRead) does.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        poll_read_with(&self.source, cx, buf, |buf| (&self.pipe).read(buf))
+    }
+
+    /// Who can end the stream although somebody may still hold its other end.
+    pub fn cutter(&self) -> Cutter {
+        self.source.cutter()
+    }
+}
+
+impl Pipes {
+    /// Joins what a process writes and what it reads.
+    ///
+    /// # Errors
+    /// If the writing end can't be watched.
+    pub fn new(output: PipeSource, input: PipeWriter) -> io::Result<Self> {
+        ioctl_fionbio(&input, true)?;
+        let source = Source::new(&input, true)?;
+        Ok(Pipes { output, input: Some((input, source)) })
+    }
+
+    /// Reads what the process wrote.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.output.poll_read(cx, buf)
+    }
+
+    /// Runs a write to the process until it does not block; a broken pipe after
+    /// [`close_input`](Self::close_input).
+    pub fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&mut dyn Write) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        match &self.input {
+            Some((pipe, source)) => poll_write_with(source, cx, || write(&mut &*pipe)),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// The process sees the end of its stdin.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+}
