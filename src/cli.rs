@@ -10,6 +10,8 @@ use argh::FromArgs;
   {command_name} --port 8082 --to localhost:7777",
     example = "The same, and serve the page that opens the WebSocket:
   {command_name} --port 8082 --to localhost:7777 --static-dir ./public",
+    example = "Relay each browser to a program of its own, by its stdin and stdout:
+  {command_name} --port 8080 -- ./counter.sh 10",
     example = "See it work, with nothing else installed:
   {command_name} demo",
     note = "Sizes: 64KiB, 1MiB, or plain bytes. Durations: 500ms, 30s, 5m; 0 is off.
@@ -36,6 +38,16 @@ pub struct Args {
     /// the backend: HOST:PORT, [::1]:7777 or unix:/path
     #[argh(option, arg_name = "addr")]
     pub to: Option<String>,
+
+    /// variables of the environment that a program gets, comma-separated (default PATH), besides
+    /// those of CGI
+    #[argh(option, arg_name = "names")]
+    pub pass_env: Option<String>,
+
+    /// ending a program takes the end of its stdin, SIGINT, SIGTERM and SIGKILL, each this long after
+    /// the other (default 1s)
+    #[argh(option, arg_name = "time")]
+    pub kill_grace: Option<String>,
 
     /// serve the files of this directory beside the WebSocket
     #[argh(option, arg_name = "dir")]
@@ -184,6 +196,10 @@ pub struct Args {
     #[argh(switch)]
     pub trace: bool,
 
+    /// what stands behind --: a program and its arguments
+    #[argh(positional, hidden_help)]
+    pub program: Vec<String>,
+
     /// another mode than relaying
     #[argh(subcommand)]
     pub command: Option<Command>,
@@ -238,15 +254,26 @@ pub enum Typed {
 /// # Errors
 /// One sentence that says what is wrong and what to type.
 pub fn parse(args: &[String]) -> Result<Typed, String> {
-    let args = normalise(args)?;
-    if args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--version") {
+    let mut parts = args.splitn(2, |arg| arg == "--");
+    let (ours, program) = (normalise(parts.next().unwrap_or_default())?, parts.next());
+    if ours.iter().any(|arg| arg == "--version") {
         return Ok(Typed::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match Args::from_args(&["wsrelay"], &args) {
-        Ok(args) => Ok(Typed::Run(Box::new(args))),
-        Err(exit) if exit.status.is_ok() => Ok(Typed::Print(with_usage(&exit.output))),
-        Err(exit) => Err(explain(&exit.output)),
+    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    let mut args = match Args::from_args(&["wsrelay"], &ours) {
+        Ok(args) => args,
+        Err(exit) if exit.status.is_ok() => return Ok(Typed::Print(with_usage(&exit.output))),
+        Err(exit) => return Err(explain(&exit.output)),
+    };
+    match (args.program.first(), program) {
+        (Some(surplus), _) => Err(unexpected(surplus)),
+        (None, Some([])) => {
+            Err("-- stands before a program: type wsrelay --port 8080 -- cat, or drop it".into())
+        }
+        (None, program) => {
+            args.program = program.unwrap_or_default().to_vec();
+            Ok(Typed::Run(Box::new(args)))
+        }
     }
 }
 
@@ -277,19 +304,14 @@ pub fn kind_of(option: &str) -> Result<Kind, String> {
     }
 }
 
-/// argh knows neither `--name=value` nor short forms: they are written out, up to a `--`.
+/// argh knows neither `--name=value` nor short forms: they are written out. `args` end before `--`.
 ///
 /// # Errors
 /// One sentence, if a switch is given a value.
 pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
     let mut out = Vec::with_capacity(args.len() + 4);
-    let mut rest = args.iter();
-    for arg in rest.by_ref() {
+    for arg in args {
         match arg.as_str() {
-            "--" => {
-                out.push(arg.clone());
-                break;
-            }
             "-h" => out.push("--help".into()),
             "-V" => out.push("--version".into()),
             long if long.starts_with("--") && long.contains('=') => {
@@ -302,7 +324,6 @@ pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
             _ => out.push(arg.clone()),
         }
     }
-    out.extend(rest.cloned());
     Ok(out)
 }
 
@@ -311,6 +332,7 @@ pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
 fn with_usage(help: &str) -> String {
     const USAGE: &str = "\
 Usage: wsrelay [options] --to ADDR      relay to a backend
+       wsrelay [options] -- CMD ARG…    relay to a program, one process a session
        wsrelay --config FILE            the same, from a TOML file
        wsrelay check FILE               check such a file
        wsrelay demo                     the built-in chat: a line server, a page, the relay between
@@ -342,11 +364,15 @@ fn explain(output: &str) -> String {
             Some(known) => format!("there is no option {unknown}: did you mean {known}?"),
             None => format!("there is no option {unknown}: wsrelay --help lists them"),
         },
-        None => format!(
-            "don't know what to do with {unknown:?}: try wsrelay --port 8082 --to localhost:7777, \
-             or wsrelay --help"
-        ),
+        None => unexpected(unknown),
     }
+}
+
+fn unexpected(word: &str) -> String {
+    format!(
+        "don't know what to do with {word:?}: try wsrelay --port 8082 --to localhost:7777, \
+         wsrelay --port 8082 -- PROGRAM, or wsrelay --help"
+    )
 }
 
 /// The option that was probably meant: the same but for dashes, what websocketd calls it, or a
@@ -413,6 +439,13 @@ mod tests {
     }
 
     #[test]
+    fn a_program_and_all_that_is_its_own() {
+        let args = args("--port 1 -- demo --help --to=b:1 -- -h");
+        assert_eq!(args.program, ["demo", "--help", "--to=b:1", "--", "-h"]);
+        assert!(args.command.is_none() && args.to.is_none());
+    }
+
+    #[test]
     fn mistakes_are_told_in_one_sentence() {
         for (line, want) in [
             ("--frobnicate 1", "there is no option --frobnicate: wsrelay --help"),
@@ -423,6 +456,9 @@ mod tests {
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),
             ("--to a:1 --to b:1", "--to is given twice"),
+            ("--port 1 --", "wsrelay --port 8080 -- cat"),
+            ("--port 1 cat -- cat", "don't know what to do with \"cat\""),
+            ("--passenv A -- cat", "did you mean --pass-env?"),
         ] {
             let text = typed(line).unwrap_err();
             assert!(text.contains(want), "{line}: {text}");

@@ -13,6 +13,7 @@ pub use self::guard::GuardConfig;
 use self::guard::extra_headers;
 use self::values::{bounded, choice, duration, size, usage};
 use crate::backend::Backend;
+use crate::backend::program::Program;
 use crate::cli::Args;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
@@ -127,12 +128,7 @@ impl Config {
         if listen.is_empty() {
             return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
         }
-        let Some(to) = &args.to else {
-            return usage("say where the lines go: add --to localhost:7777 (or try wsrelay demo)");
-        };
-        let backend = Backend::parse(to).or_else(|why| {
-            usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
-        })?;
+        let backend = backend(args)?;
         let max_line = size("--max-line", &args.max_line, 1 << 20)?;
         let limits = limits(args)?;
         let session = SessionConfig {
@@ -147,13 +143,13 @@ impl Config {
         };
         Ok(Config {
             listen,
+            max_sessions: max_sessions(args, &backend)?,
             backend,
             pages: args.static_dir.as_ref().map_or(Pages::None, |dir| Pages::Dir(dir.into())),
             guard: GuardConfig::from_args(args)?,
             handshake: handshake(args)?,
             extra_headers: extra_headers(args)?,
             session: Arc::new(session),
-            max_sessions: max_sessions(args)?,
             shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
         })
     }
@@ -212,6 +208,48 @@ pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenA
                 })
             })
             .collect(),
+    }
+}
+
+fn backend(args: &Args) -> Result<Backend, StartError> {
+    match (&args.to, args.program.split_first()) {
+        (Some(_), Some((command, _))) => usage(format!(
+            "--to relays to a server, and -- {command} starts a program: give one or the other"
+        )),
+        (None, None) => usage(
+            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
+        ),
+        (Some(to), None) => {
+            for (name, given) in
+                [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)]
+            {
+                if given.is_some() {
+                    return usage(format!(
+                        "{name} is about programs, and --to starts none: drop one"
+                    ));
+                }
+            }
+            Backend::parse(to).or_else(|why| {
+                usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
+            })
+        }
+        (None, Some((command, rest))) => Ok(Backend::Program(Program {
+            command: command.clone(),
+            args: rest.to_vec(),
+            pass_env: pass_env(args.pass_env.as_deref())?,
+            kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
+        })),
+    }
+}
+
+fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
+    let list = list.unwrap_or("PATH");
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        None => Ok(names),
+        Some(bad) => usage(format!(
+            "--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"
+        )),
     }
 }
 
@@ -294,12 +332,13 @@ fn subprotocols(list: &str) -> Result<Vec<String>, StartError> {
     }
 }
 
-/// `--max-sessions`, or what the limit of open files allows, two a session.
-fn max_sessions(args: &Args) -> Result<usize, StartError> {
+/// `--max-sessions`, or what the limit of open files allows.
+fn max_sessions(args: &Args, backend: &Backend) -> Result<usize, StartError> {
     match &args.max_sessions {
         None => {
             let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-            let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS) / 2;
+            let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+            let usable = usable / backend.descriptors();
             Ok(usize::try_from(usable).unwrap_or(usize::MAX).max(1))
         }
         Some(text) => match text.parse() {
@@ -344,6 +383,17 @@ mod tests {
     }
 
     #[test]
+    fn a_program_takes_more_descriptors() {
+        let server = config("--port 1 --to localhost:7777").unwrap();
+        let config = config("--port 1 -- cat -n").unwrap();
+        let Backend::Program(program) = &config.backend else { panic!("{:?}", config.backend) };
+        assert_eq!((program.command.as_str(), &program.args[..]), ("cat", &["-n".to_owned()][..]));
+        assert_eq!(program.pass_env, ["PATH"]);
+        assert_eq!(program.kill_grace, Duration::from_secs(1));
+        assert!(config.max_sessions < server.max_sessions / 2);
+    }
+
+    #[test]
     fn a_trace_that_nobody_would_see_is_refused() {
         let with = |level: &str| {
             let log_level = Some(level.to_owned());
@@ -378,6 +428,13 @@ mod tests {
             (&format!("{base} --subprotocol a,,b"), "can't be a subprotocol"),
             (&format!("{base} --refuse maybe"), "http, close"),
             (&format!("{base} --max-sessions 0"), "above 0"),
+            (&format!("{base} --kill-grace 1s"), "--kill-grace is about programs"),
+            (&format!("{base} --pass-env A"), "--pass-env is about programs"),
+            (&format!("{base} -- cat -n"), "one or the other"),
+            ("--port 1 --kill-grace 0 -- cat", "can't be off"),
+            ("--port 1 --pass-env A=B -- cat", "type --pass-env PATH,HOME"),
+            ("--port 1 --pass-env , -- cat", "type --pass-env PATH,HOME"),
+            ("-- cat", "--port 8082"),
         ] {
             let got = config(line).unwrap_err();
             assert!(got.contains(want), "{line:?}: {got}");

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use crate::framing::FramingError;
 
@@ -87,6 +89,38 @@ impl EndedBy {
     }
 }
 
+/// How a program that was a session's backend ended its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramEnd {
+    /// It exited with this status.
+    Exited(i32),
+    /// This signal killed it.
+    Killed(i32),
+    /// It closed its stdout, and lived on.
+    ClosedOutput,
+}
+
+impl From<ExitStatus> for ProgramEnd {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => ProgramEnd::Exited(code),
+            (None, Some(signal)) => ProgramEnd::Killed(signal),
+            (None, None) => ProgramEnd::ClosedOutput,
+        }
+    }
+}
+
+impl fmt::Display for ProgramEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProgramEnd::Exited(0) => f.write_str("program exited"),
+            ProgramEnd::Exited(status) => write!(f, "program exited with status {status}"),
+            ProgramEnd::Killed(signal) => write!(f, "program killed by signal {signal}"),
+            ProgramEnd::ClosedOutput => f.write_str("program closed its output"),
+        }
+    }
+}
+
 /// Why a session ended. One value decides the close code, the log line and what either side sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
@@ -106,6 +140,8 @@ pub enum CloseReason {
     BackendClosed,
     /// The backend's connection failed; the text says how.
     BackendFailed(String),
+    /// The backend, a program, ended its stream.
+    ProgramEnded(ProgramEnd),
     /// The client did not take what was sent to it.
     ClientTooSlow,
     /// The client did not answer a Ping.
@@ -129,7 +165,8 @@ impl CloseReason {
             CloseReason::Framing(FramingError::NewlineInMessage) => 1008,
             CloseReason::Framing(_) => 1009,
             CloseReason::BackendClosed | CloseReason::Idle => 1000,
-            CloseReason::BackendFailed(_) => 1011,
+            CloseReason::ProgramEnded(ProgramEnd::Exited(0) | ProgramEnd::ClosedOutput) => 1000,
+            CloseReason::BackendFailed(_) | CloseReason::ProgramEnded(_) => 1011,
             CloseReason::ClientTooSlow | CloseReason::PingTimeout => 1008,
             CloseReason::Shutdown => 1001,
         }
@@ -148,6 +185,7 @@ impl CloseReason {
             CloseReason::Framing(error) => error.to_string().into(),
             CloseReason::BackendClosed => "backend closed".into(),
             CloseReason::BackendFailed(how) => format!("backend failed: {how}").into(),
+            CloseReason::ProgramEnded(end) => end.to_string().into(),
             CloseReason::ClientTooSlow => "client too slow".into(),
             CloseReason::PingTimeout => "no answer to a ping".into(),
             CloseReason::Idle => "idle".into(),
@@ -159,7 +197,9 @@ impl CloseReason {
     pub fn ended_by(&self) -> EndedBy {
         match self {
             CloseReason::ClientClosed(_) | CloseReason::ClientGone(_) => EndedBy::Client,
-            CloseReason::BackendClosed | CloseReason::BackendFailed(_) => EndedBy::Backend,
+            CloseReason::BackendClosed
+            | CloseReason::BackendFailed(_)
+            | CloseReason::ProgramEnded(_) => EndedBy::Backend,
             CloseReason::Protocol(_)
             | CloseReason::InvalidUtf8
             | CloseReason::MessageTooLong(_)
@@ -175,6 +215,7 @@ impl CloseReason {
     pub fn is_trouble(&self) -> bool {
         match self {
             CloseReason::BackendFailed(_) => true,
+            CloseReason::ProgramEnded(_) => self.code() != 1000,
             CloseReason::Framing(error) => matches!(error, FramingError::LineTooLong { .. }),
             _ => false,
         }

@@ -16,7 +16,7 @@
 //! - [`http`] is what is said before the 101; [`http::guard`] decides who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.
-//! - [`backend`] is the other side.
+//! - [`backend`] is the other side: a server, or a program of the session's own.
 //! - [`demo`] is `wsrelay demo`.
 
 pub mod backend;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
+use wsrelay::backend::program;
 use wsrelay::cli::{self, Args, CheckArgs, Command, Typed};
 use wsrelay::config::{self, Config, Options};
 use wsrelay::demo::Demo;
@@ -89,7 +90,10 @@ fn serve(server: Server, greeting: String) -> Result<(), StartError> {
                     Ok(Signal::Hup) => blocking::unblock(reload.clone()).detach(),
                     // The first asks us to stop, which closing the channel says; the second means it.
                     Ok(_) if stop.take().is_some() => {}
-                    Ok(_) => std::process::exit(0),
+                    Ok(_) => {
+                        program::kill_all();
+                        std::process::exit(0)
+                    }
                     Err(error) => tracing::warn!(%error, "can't read a signal"),
                 }
             }
@@ -100,6 +104,8 @@ fn serve(server: Server, greeting: String) -> Result<(), StartError> {
             })
             .await;
     });
+    // Those that --shutdown-timeout was too short for.
+    program::kill_all();
     Ok(())
 }
 
@@ -109,7 +115,7 @@ fn say(lines: &str) {
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Every session takes two descriptors; the soft limit is often 1,024, and ours to raise.
+/// Every session takes two descriptors or more; the soft limit is often 1,024, and ours to raise.
 fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

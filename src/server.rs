@@ -111,11 +111,12 @@ fn cannot_listen(addr: &ListenAddr, error: &io::Error) -> StartError {
 
 /// Does nothing but accept and spawn, so that no client ever waits for another.
 async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Registry>) {
+    let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
         let registration = registry.register();
         let id = registration.id;
-        let served = http::serve(io, peer, context.clone(), registration);
+        let served = http::serve(io, (peer, local), context.clone(), registration);
         task::spawn(contain(id, peer, served));
     }
 }

@@ -1,9 +1,11 @@
 //! Backend: what a session is relayed to, and how a connection to it is opened.
 
+mod client_info;
+pub mod program;
 mod resolver;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -12,11 +14,15 @@ use std::time::{Duration, Instant};
 
 use async_io::Async;
 
+use self::program::{Keeping, Launcher, Program};
 use self::resolver::Resolver;
 use crate::clock::{Deadline, timeout};
-use crate::error::reason;
+use crate::error::{CloseReason, StartError, reason};
 use crate::net::address::{split_host_port, unix_path};
+use crate::net::scratch;
 use crate::net::stream::ByteStream;
+
+pub use self::client_info::ClientInfo;
 
 /// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -34,19 +40,27 @@ pub enum Backend {
     },
     /// A server on a Unix socket.
     Unix(PathBuf),
+    /// A program, one process a session.
+    Program(Program),
 }
 
-/// An open connection to a backend.
+/// An open connection to a backend. As small as that to a server: the rest lies in a box.
 #[derive(Debug)]
-pub struct BackendIo {
-    /// Both directions; half-closed by [`ByteStream::shutdown_write`].
-    pub io: ByteStream,
+pub struct BackendIo(Other);
+
+/// Who is at its other end.
+#[derive(Debug)]
+enum Other {
+    /// Somebody else's server.
+    Server(ByteStream),
+    /// A process of ours.
+    Process(Box<(ByteStream, Keeping)>),
 }
 
 /// Why a backend could not be reached.
 #[derive(Debug)]
 pub enum OpenError {
-    /// It refused, reset, or has no address; the text names it.
+    /// It refused, reset, has no address, or can't be started; the text names it.
     Unreachable(String),
     /// It did not answer in time.
     TimedOut(Duration),
@@ -70,6 +84,15 @@ impl Backend {
         Ok(Backend::Tcp { host: host.to_owned(), port })
     }
 
+    /// Descriptors that a session with it takes, its client's included.
+    pub fn descriptors(&self) -> u64 {
+        match self {
+            Backend::Tcp { .. } | Backend::Unix(_) => 2,
+            // Three pipes, and the one that tells of its exit.
+            Backend::Program(_) => 5,
+        }
+    }
+
     fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
         use rustix::io::Errno;
         let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
@@ -77,8 +100,9 @@ impl Backend {
         if ours.iter().any(|errno| code == Some(errno.raw_os_error())) {
             return OpenError::Exhausted(reason(error));
         }
-        match error.kind() {
-            io::ErrorKind::TimedOut => OpenError::TimedOut(limit),
+        match (error.kind(), self) {
+            (io::ErrorKind::TimedOut, _) => OpenError::TimedOut(limit),
+            (_, Backend::Program(program)) => OpenError::Unreachable(program.explain(error)),
             _ => OpenError::Unreachable(format!("backend {self}: {}", reason(error))),
         }
     }
@@ -90,8 +114,60 @@ impl fmt::Display for Backend {
             Backend::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Backend::Tcp { host, port } => write!(f, "{host}:{port}"),
             Backend::Unix(path) => write!(f, "unix:{}", path.display()),
+            Backend::Program(program) => f.write_str(program.name()),
         }
     }
+}
+
+impl BackendIo {
+    /// Both directions.
+    pub fn io(&mut self) -> &mut ByteStream {
+        match &mut self.0 {
+            Other::Server(io) => io,
+            Other::Process(process) => &mut process.0,
+        }
+    }
+
+    /// What a session's end is when the backend has had its say: a process tells how it ended, and
+    /// that takes a moment.
+    pub fn settle(&mut self, reason: CloseReason) -> impl Future<Output = CloseReason> + use<> {
+        let exit = match (&reason, &self.0) {
+            (CloseReason::BackendClosed, Other::Process(process)) => Some(process.1.exit()),
+            _ => None,
+        };
+        async move {
+            match exit {
+                Some(exit) => CloseReason::ProgramEnded(exit.await),
+                None => reason,
+            }
+        }
+    }
+
+    /// Takes leave of a backend that has been written everything: it sees our FIN, and what it
+    /// still says is read and discarded until it closes, or `close_timeout`. A process is ended.
+    pub async fn finish(mut self, close_timeout: Duration) {
+        let _ = self.io().shutdown_write();
+        match self.0 {
+            Other::Server(mut io) => drop(timeout(close_timeout, discard(&mut io)).await),
+            Other::Process(process) => {
+                let (mut io, keeping) = *process;
+                keeping.end(discard(&mut io)).await;
+            }
+        }
+    }
+
+    /// Leaves a backend that has failed, or takes nothing any more. A process is ended.
+    pub async fn abandon(self) {
+        if let Other::Process(process) = self.0 {
+            let (io, keeping) = *process;
+            drop(io);
+            keeping.end(async {}).await;
+        }
+    }
+}
+
+async fn discard(io: &mut ByteStream) {
+    poll_fn(|cx| scratch::poll_discard(cx, io)).await;
 }
 
 /// Opens connections to a backend, and keeps what all of them need.
@@ -106,19 +182,26 @@ enum Way {
     Addr(SocketAddr),
     Name(Resolver),
     Unix(PathBuf),
+    Program(Launcher),
 }
 
 impl Connector {
-    /// Nothing is connected to yet, nor looked up.
-    pub fn new(backend: Backend) -> Self {
+    /// Nothing is connected to yet, nor looked up; but a program is.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`], if there is no such program.
+    pub fn new(backend: Backend) -> Result<Self, StartError> {
         let way = match &backend {
             Backend::Tcp { host, port } => match host.parse() {
                 Ok(ip) => Way::Addr(SocketAddr::new(ip, *port)),
                 Err(_) => Way::Name(Resolver::new(host.clone(), *port)),
             },
             Backend::Unix(path) => Way::Unix(path.clone()),
+            Backend::Program(program) => {
+                Way::Program(Launcher::new(program).map_err(StartError::Environment)?)
+            }
         };
-        Connector { backend, way }
+        Ok(Connector { backend, way })
     }
 
     /// What it connects to.
@@ -126,21 +209,27 @@ impl Connector {
         &self.backend
     }
 
-    /// Connects, within `limit` from the start of name resolution to the open connection.
+    /// Connects for this client, within `limit` from the start of name resolution to the open
+    /// connection, or to the running program.
     ///
     /// # Errors
     /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
-    pub async fn open(&self, limit: Duration) -> Result<BackendIo, OpenError> {
+    pub async fn open(
+        &self,
+        client: &ClientInfo<'_>,
+        limit: Duration,
+    ) -> Result<BackendIo, OpenError> {
         let deadline = Instant::now() + limit;
-        let opened = match &self.way {
+        let server = match &self.way {
             Way::Addr(addr) => connect_to_any(&[*addr], deadline).await,
             Way::Name(resolver) => open_name(resolver, deadline).await,
             Way::Unix(path) => within(deadline, open_unix(path)).await,
+            Way::Program(launcher) => {
+                let opened = within(deadline, launcher.start(client)).await;
+                return opened.map_err(|e| self.backend.explain(&e, limit));
+            }
         };
-        match opened {
-            Ok(io) => Ok(BackendIo { io }),
-            Err(e) => Err(self.backend.explain(&e, limit)),
-        }
+        server.map(|io| BackendIo(Other::Server(io))).map_err(|e| self.backend.explain(&e, limit))
     }
 }
 
@@ -194,6 +283,12 @@ async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<B
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every session has one, and most are with a server.
+    #[test]
+    fn a_connection_is_small() {
+        assert_eq!(size_of::<BackendIo>(), size_of::<ByteStream>());
+    }
 
     #[test]
     fn addresses_are_shown_as_typed() {

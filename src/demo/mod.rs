@@ -32,7 +32,7 @@ impl Demo {
     /// # Errors
     /// [`StartError`]: options that don't go together, or a port that is taken.
     pub fn bind(args: &Args, demo: &DemoArgs) -> Result<Self, StartError> {
-        if args.to.is_some() || args.static_dir.is_some() {
+        if args.to.is_some() || args.static_dir.is_some() || !args.program.is_empty() {
             return Err(StartError::Usage(
                 "the demo brings its own backend and page: type wsrelay demo, or leave out demo"
                     .into(),

@@ -1,6 +1,7 @@
 //! What is said before the 101: a connection's requests are answered with a file, a page, a
 //! refusal, or a session.
 
+mod asker;
 pub mod auth;
 pub mod extra;
 pub mod fairness;
@@ -31,6 +32,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use self::asker::Asker;
 use self::auth::User;
 use self::fairness::Place;
 use self::files::Files;
@@ -40,17 +42,18 @@ use self::handshake::Upgrade;
 use self::patient::Patient;
 use self::refusal::Refusal;
 use self::timer::Timer;
-use crate::backend::{BackendIo, Connector};
+use crate::backend::{BackendIo, ClientInfo, Connector};
 use crate::clock::{Deadline, timeout};
 use crate::config::{Config, Pages, Refuse};
 use crate::error::{CloseReason, StartError, reason};
 use crate::log::Subject;
-use crate::net::address::PeerAddr;
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration, Registry};
 use crate::session::{self, Counts, Session};
 use crate::sync::lock;
+
+pub use self::asker::Ends;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
@@ -96,7 +99,7 @@ impl Context {
     /// Opens what the configuration names.
     ///
     /// # Errors
-    /// If `--static-dir`, `--auth-file` or `--token-file` can't be used.
+    /// If `--static-dir`, `--auth-file` or `--token-file` can't be used, or there is no such program.
     pub fn new(config: Config, registry: Arc<Registry>) -> Result<Self, StartError> {
         let site = match &config.pages {
             Pages::None => Site::None,
@@ -105,7 +108,7 @@ impl Context {
                 Site::Files(Files::open(dir).map_err(|e| StartError::Environment(reason(&e)))?)
             }
         };
-        let backend = Connector::new(config.backend.clone());
+        let backend = Connector::new(config.backend.clone())?;
         let guard = Guard::open(&config.guard)?;
         Ok(Context { config, backend, site, guard, registry })
     }
@@ -148,11 +151,11 @@ type Slot = Arc<Mutex<Option<Joined>>>;
 /// has no room for what HTTP once needed.
 pub fn serve(
     io: ByteStream,
-    peer: PeerAddr,
+    ends: Ends,
     context: Arc<Context>,
     registration: Registration,
 ) -> impl Future<Output = ()> + Send {
-    let opening = Box::pin(open(io, peer, context, registration));
+    let opening = Box::pin(open(io, ends, context, registration));
     async move {
         if let Some((session, books)) = opening.await {
             let (reason, counts) = session.run().await;
@@ -183,13 +186,14 @@ impl Books {
 /// Speaks HTTP to its end, which may be the beginning of a session.
 async fn open(
     io: ByteStream,
-    peer: PeerAddr,
+    (client, local): Ends,
     context: Arc<Context>,
     registration: Registration,
 ) -> Option<(Box<Session>, Box<Books>)> {
-    let subject = Subject { id: registration.id, client: peer, forwarded_for: None, user: None };
+    let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
     let slot = Slot::default();
-    let (io, early) = speak_http(io, subject, &context, &registration, slot.clone()).await;
+    let asker = Asker { subject, local };
+    let (io, early) = speak_http(io, asker, &context, &registration, slot.clone()).await;
     let joined = lock(&slot).take();
     match joined {
         Some(Joined::Session { backend, entry, subject, path, subprotocol }) => {
@@ -217,15 +221,15 @@ async fn open(
 /// read behind the last request.
 async fn speak_http(
     io: ByteStream,
-    subject: Subject,
+    asker: Asker,
     context: &Arc<Context>,
     registration: &Registration,
     slot: Slot,
 ) -> (ByteStream, Bytes) {
     let service = service_fn(|request| {
-        let (context, subject, slot) = (context.clone(), subject.clone(), slot.clone());
+        let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
         let answer =
-            async move { Ok::<_, Infallible>(answer(request, &context, &subject, &slot).await) };
+            async move { Ok::<_, Infallible>(answer(request, &context, &asker, &slot).await) };
         // hyper wants to move it about.
         Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
     });
@@ -258,7 +262,7 @@ async fn speak_http(
     // First of all what was being answered is given up, and with it a place among the sessions.
     let parts = connection.into_parts();
     if let Err(error) = &spoken {
-        tell(&subject, error, context);
+        tell(&asker.subject, error, context);
     }
     if cut || spoken.is_err() {
         // What was decided for a client that has not got its 101 is void.
@@ -301,19 +305,22 @@ async fn linger(io: ByteStream) {
 async fn answer(
     request: Request<Incoming>,
     context: &Arc<Context>,
-    subject: &Subject,
+    asker: &Asker,
     slot: &Slot,
 ) -> Response<Body> {
     let path = shown(&request);
-    let arrival = context.guard.arrival(request.headers(), subject.client);
+    let peer = asker.subject.client;
+    let arrival = context.guard.arrival(request.headers(), peer);
     let subject =
-        &Subject { forwarded_for: arrival.forwarded_for(subject.client), ..subject.clone() };
+        Subject { forwarded_for: arrival.forwarded_for(peer), ..asker.subject.clone() };
+    let asker = &Asker { subject, ..asker.clone() };
+    let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
     let answered = match preliminary(&request, context) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
-            let answered = upgrade(&request, &arrival, context, subject, slot).await;
+            let answered = upgrade(&request, &arrival, context, asker, slot).await;
             answered.map_err(Refusal::close)
         }
         Ok(()) => page(&request, context).await,
@@ -357,14 +364,14 @@ async fn upgrade(
     request: &Request<Incoming>,
     arrival: &Arrival,
     context: &Arc<Context>,
-    subject: &Subject,
+    asker: &Asker,
     slot: &Slot,
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = handshake::check(request)?;
     let ours = context.config.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
     let path = shown(request);
-    let mut joining = pin!(join(request, arrival, context));
+    let mut joining = pin!(join(request, arrival, subprotocol.as_deref(), context, asker));
     let joined = poll_fn(|cx| {
         // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
         match context.registry.is_stopping() {
@@ -374,11 +381,11 @@ async fn upgrade(
     });
     let joined = match joined.await {
         Ok((backend, entry, user)) => {
-            let subject = Subject { user, ..subject.clone() };
+            let subject = Subject { user, ..asker.subject.clone() };
             Joined::Session { backend, entry, subject, path, subprotocol: subprotocol.clone() }
         }
         Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
-            subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
+            asker.subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
             Joined::Refused(refusal.why)
         }
         Err(refusal) => return Err(refusal),
@@ -390,7 +397,9 @@ async fn upgrade(
 async fn join(
     request: &Request<Incoming>,
     arrival: &Arrival,
+    subprotocol: Option<&str>,
     context: &Arc<Context>,
+    asker: &Asker,
 ) -> Result<(BackendIo, Entry, User), Refusal> {
     let (headers, query) = (request.headers(), request.uri().query());
     let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
@@ -398,7 +407,12 @@ async fn join(
     let permit =
         permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
     let limit = context.config.handshake.connect_timeout;
-    let backend = context.backend.open(limit).await.map_err(Refusal::no_backend)?;
+    let client = ClientInfo {
+        secure: arrival.secure,
+        user: user.as_deref(),
+        ..asker.describe(request, subprotocol)
+    };
+    let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
     Ok((backend, Entry { _permit: permit, _place: place }, user))
 }
 

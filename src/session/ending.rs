@@ -1,6 +1,7 @@
 //! Ending: both sides are told, each in its own way, and given time to take it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,25 +13,46 @@ use super::client::Client;
 use super::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::timeout;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, EndedBy};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
-/// it and our FIN; both at the same time, as neither should wait for the other.
-pub async fn end(session: Box<Session>, reason: &CloseReason) {
-    let Session { client, backend, up, config, .. } = *session;
-    // A client that is reading gets all that the backend said before the end, however long that
-    // takes; one that is being closed for not reading gets one more chance, and no more.
-    let patience = match (reason, config.limits.write_timeout) {
-        (CloseReason::BackendClosed | CloseReason::BackendFailed(_), Some(limit)) => limit,
-        _ => config.close_timeout,
-    };
-    join(
-        end_client(client, reason, patience, config.close_timeout),
-        end_backend(backend, up, reason, config.close_timeout),
+/// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
+/// client was told.
+pub async fn end(session: Box<Session>, reason: CloseReason) -> CloseReason {
+    let Session { mut client, mut backend, up, config, .. } = *session;
+    let has_failed = matches!(reason, CloseReason::BackendFailed(_));
+    let settled = backend.settle(reason);
+    let (reason, ()) = join(
+        async {
+            let reason = meanwhile(&mut client, settled).await;
+            // A client that is reading gets all that the backend said before the end, however long
+            // that takes; one that is being closed for not reading gets one more chance, and no more.
+            let patience = match (reason.ended_by(), config.limits.write_timeout) {
+                (EndedBy::Backend, Some(limit)) => limit,
+                _ => config.close_timeout,
+            };
+            end_client(client, &reason, patience, config.close_timeout).await;
+            reason
+        },
+        end_backend(backend, up, has_failed, config.close_timeout),
     )
     .await;
+    reason
+}
+
+/// Awaits `work`, and sends meanwhile what waits for the client.
+async fn meanwhile<T>(client: &mut Client, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let done = work.as_mut().poll(cx);
+        if done.is_pending() {
+            let _ = client.poll_drain(cx);
+        }
+        done
+    })
+    .await
 }
 
 /// Completes a handshake only to close it: `--refuse close`. A page's script can read a close
@@ -59,6 +81,7 @@ async fn end_client(
         CloseReason::Framing(_)
         | CloseReason::BackendClosed
         | CloseReason::BackendFailed(_)
+        | CloseReason::ProgramEnded(_)
         | CloseReason::ClientTooSlow
         | CloseReason::PingTimeout
         | CloseReason::Idle
@@ -125,27 +148,30 @@ fn poll_close_reply(cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
 async fn end_backend(
     mut backend: BackendIo,
     mut up: Up,
-    reason: &CloseReason,
+    has_failed: bool,
     close_timeout: Duration,
 ) {
-    if matches!(reason, CloseReason::BackendFailed(_)) {
-        return;
+    if !has_failed && deliver_rest(&mut backend, &mut up, close_timeout).await {
+        backend.finish(close_timeout).await;
+    } else {
+        backend.abandon().await;
     }
-    // All that was received is written, as long as the backend takes any of it.
+}
+
+/// Writes all that was received, as long as the backend takes any of it; whether it took all.
+async fn deliver_rest(backend: &mut BackendIo, up: &mut Up, close_timeout: Duration) -> bool {
     loop {
         let before = up.rest();
         let write = poll_fn(|cx| {
             // An echo server that can't write does not read either.
-            let _ = scratch::poll_discard(cx, &mut backend.io);
-            up.poll_send(cx, &mut backend.io)
+            let _ = scratch::poll_discard(cx, backend.io());
+            up.poll_send(cx, backend.io())
         });
         if timeout(close_timeout, write).await.is_ok() {
-            break;
+            return true;
         }
         if up.rest() == before {
-            return;
+            return false;
         }
     }
-    let _ = backend.io.shutdown_write();
-    let _ = timeout(close_timeout, poll_fn(|cx| scratch::poll_discard(cx, &mut backend.io))).await;
 }

@@ -89,7 +89,7 @@ impl Session {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
         let counts = self.tap.counts();
         // Boxed, as it is needed once and an idle session should not hold room for it.
-        Box::pin(ending::end(self, &reason)).await;
+        let reason = Box::pin(ending::end(self, reason)).await;
         (reason, counts)
     }
 
@@ -99,10 +99,10 @@ impl Session {
             return Poll::Ready(CloseReason::Shutdown);
         }
         let Session { client, backend, up, down, tap, .. } = self;
-        if let Poll::Ready(reason) = up.poll(cx, client, &mut backend.io, tap) {
+        if let Poll::Ready(reason) = up.poll(cx, client, backend.io(), tap) {
             return Poll::Ready(reason);
         }
-        if let Poll::Ready(reason) = down.poll(cx, client, &mut backend.io, tap) {
+        if let Poll::Ready(reason) = down.poll(cx, client, backend.io(), tap) {
             return Poll::Ready(up.explain(reason));
         }
         loop {

@@ -1,0 +1,31 @@
+//! ClientInfo: what is known of a client when its backend is opened.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::net::address::PeerAddr;
+
+/// A client's request and where it came from. All of it but the addresses is the client's to
+/// choose.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientInfo<'a> {
+    /// The number of its connection, as in the log.
+    pub id: u64,
+    /// The method: GET.
+    pub method: &'a Method,
+    /// Path and query, as they were sent.
+    pub uri: &'a Uri,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// Who connected.
+    pub peer: PeerAddr,
+    /// Our address that it connected to; `None` for a Unix socket.
+    pub local: Option<SocketAddr>,
+    /// Whether it came by TLS.
+    pub secure: bool,
+    /// The subprotocol that was chosen.
+    pub subprotocol: Option<&'a str>,
+    /// The name it has proved.
+    pub user: Option<&'a str>,
+}

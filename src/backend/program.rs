@@ -1,0 +1,136 @@
+//! Program: a backend that is a process of its own for each session, with pipes for stdin and
+//! stdout, and what is known of the client in its environment (CGI, RFC 3875).
+//!
+//! ```text
+//!  session ──stdin──▶ process ──stdout──▶ session
+//!                      │   └──stderr──▶ log, line by line
+//!                      └─ exit ─▶ keeper: one task that ends and reaps it, whatever becomes of the session
+//! ```
+
+mod environment;
+mod keeper;
+mod process;
+mod stderr;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use blocking::unblock;
+use rustix::io::Errno;
+
+use super::{BackendIo, ClientInfo, Other};
+use crate::error::reason;
+use crate::net::pipes::{PipeSource, Pipes};
+use crate::net::stream::ByteStream;
+
+pub use self::keeper::Keeping;
+pub use self::process::kill_all;
+
+/// A program and what it is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its name or path; not empty.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The names of our own environment's variables that it gets too.
+    pub pass_env: Vec<String>,
+    /// How long each step of ending it waits for it: the end of its stdin, SIGINT, SIGTERM.
+    pub kill_grace: Duration,
+}
+
+/// A program that was found, and starts for every session.
+#[derive(Debug)]
+pub struct Launcher {
+    program: Program,
+    path: PathBuf,
+    passed: Vec<(OsString, OsString)>,
+}
+
+impl Program {
+    /// As it was typed, without its arguments: they may hold secrets, and this is shown to clients.
+    pub fn name(&self) -> &str {
+        &self.command
+    }
+
+    /// Why it could not be started, and what to do about it.
+    pub fn explain(&self, error: &io::Error) -> String {
+        let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT) => ": it, or the interpreter that its first line names, was removed",
+            Some(Errno::ACCESS) => ": make it executable with chmod +x",
+            Some(Errno::NOEXEC) => ": a script has to begin with a line such as #!/bin/sh",
+            Some(Errno::AGAIN) => ": too many processes, raise the limit with ulimit -u",
+            _ => "",
+        };
+        format!("can't start {}: {}{advice}", self.name(), reason(error))
+    }
+}
+
+impl Launcher {
+    /// Finds the program.
+    ///
+    /// # Errors
+    /// A sentence that says what to type.
+    pub fn new(program: &Program) -> Result<Self, String> {
+        // What it takes to hear of an exit, which Linux has since 5.3.
+        process::check().map_err(|e| format!("can't watch processes: {}", reason(&e)))?;
+        let path = find(&program.command)?;
+        let passed = program.pass_env.iter();
+        let passed = passed.filter_map(|name| Some((name.into(), env::var_os(name)?))).collect();
+        Ok(Launcher { program: program.clone(), path, passed })
+    }
+
+    /// Starts it for a client.
+    ///
+    /// # Errors
+    /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
+    pub async fn start(&self, client: &ClientInfo<'_>) -> io::Result<BackendIo> {
+        let command = self.command(client);
+        let (id, grace) = (client.id, self.program.kill_grace);
+        // On the blocking pool: whoever starts a program waits until it is loaded.
+        unblock(move || launch(command, id, grace)).await
+    }
+
+    fn command(&self, client: &ClientInfo<'_>) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg0(&self.program.command).args(&self.program.args);
+        command.env_clear().envs(self.passed.iter().map(|(name, value)| (name, value)));
+        command.envs(environment::of(client));
+        command
+    }
+}
+
+fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<BackendIo> {
+    // Pipes and no sockets: programs open /dev/stdin, which a socket does not let them.
+    let (stdin, input) = io::pipe()?;
+    let (output, stdout) = io::pipe()?;
+    let (errors, stderr) = io::pipe()?;
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    let (output, errors) = (PipeSource::new(output)?, PipeSource::new(errors)?);
+    let cutter = output.cutter();
+    let io = ByteStream::pipes(Pipes::new(output, input)?);
+    let keeping = Keeping::start(command, errors, cutter, id, grace)?;
+    Ok(BackendIo(Other::Process(Box::new((io, keeping)))))
+}
+
+/// The path of a program, found as a shell does.
+fn find(command: &str) -> Result<PathBuf, String> {
+    which::which(command).map_err(|_| {
+        if !command.contains('/') {
+            return format!("there is no program {command} in the PATH: type its path");
+        }
+        match fs::metadata(Path::new(command)) {
+            Ok(found) if found.is_dir() => {
+                format!("{command} is a directory: type the path of a program")
+            }
+            Ok(_) => format!("{command} is not executable: type chmod +x {command}"),
+            Err(error) => format!("can't start {command}: {}", reason(&error)),
+        }
+    })
+}

@@ -1,0 +1,229 @@
+//! Environment: what a program is told of its client, as variables (CGI/1.1, RFC 3875).
+
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use data_encoding::HEXLOWER;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+use percent_encoding::percent_decode_str;
+
+use crate::backend::ClientInfo;
+use crate::net::address::PeerAddr;
+
+const SERVER_SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
+
+/// Random bytes of a session's UNIQUE_ID.
+const UNIQUE: usize = 16;
+
+/// The variables for a client's program, without any that can't be one: a value with a NUL.
+pub fn of(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
+    let fixed = request(client).into_iter().chain(addresses(client));
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
+    // Headers last, and with a prefix of their own: no client can set anything else.
+    fixed.chain(headers(client.headers)).filter(|(_, value)| !value.as_bytes().contains(&0))
+}
+
+fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+    let uri = client.uri.path_and_query().map_or("/", |uri| uri.as_str());
+    let path: Vec<u8> = percent_decode_str(client.uri.path()).collect();
+    let mut variables = vec![
+        ("GATEWAY_INTERFACE", "CGI/1.1".into()),
+        ("SERVER_SOFTWARE", SERVER_SOFTWARE.into()),
+        // The one that a WebSocket handshake can have.
+        ("SERVER_PROTOCOL", "HTTP/1.1".into()),
+        ("REQUEST_METHOD", client.method.as_str().into()),
+        ("REQUEST_URI", uri.into()),
+        // The program is behind every path, so all of the path is its own (section 4.1.5).
+        ("SCRIPT_NAME", OsString::new()),
+        ("PATH_INFO", OsString::from_vec(path)),
+        ("QUERY_STRING", client.uri.query().unwrap_or_default().into()),
+        ("UNIQUE_ID", unique_id().into()),
+    ];
+    if client.secure {
+        variables.push(("HTTPS", "on".into()));
+    }
+    if let Some(user) = client.user {
+        variables.push(("REMOTE_USER", user.into()));
+    }
+    if let Some(name) = client.subprotocol {
+        variables.push(("WEBSOCKET_PROTOCOL", name.into()));
+    }
+    variables
+}
+
+/// Not a clock or a counter, which others could guess.
+fn unique_id() -> String {
+    let mut bytes = [0; UNIQUE];
+    getrandom::fill(&mut bytes).expect("the kernel has random bytes");
+    HEXLOWER.encode(&bytes)
+}
+
+fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+    let (addr, port) = match client.peer {
+        PeerAddr::Ip(addr) => (addr.ip().to_string(), addr.port().to_string()),
+        PeerAddr::Unix => (client.peer.to_string(), String::new()),
+    };
+    let default_port = if client.secure { 443 } else { 80 };
+    let server_port = client.local.map_or(default_port, |local| local.port());
+    vec![
+        ("SERVER_NAME", server_name(client.headers, client.local).into()),
+        ("SERVER_PORT", server_port.to_string().into()),
+        // No name is looked up for it, so it is the address again (section 4.1.9).
+        ("REMOTE_HOST", addr.clone().into()),
+        ("REMOTE_ADDR", addr.into()),
+        ("REMOTE_PORT", port.into()),
+    ]
+}
+
+/// The host that the client asked for, if that is one; else the address it came to.
+fn server_name(headers: &HeaderMap, local: Option<SocketAddr>) -> String {
+    let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let asked = asked.map(|authority: Authority| authority.host().to_owned());
+    let ours = || local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
+    asked.filter(|host| !host.is_empty()).unwrap_or_else(ours)
+}
+
+/// A variable for each header; the values of several with one name joined (section 4.1.18).
+fn headers(headers: &HeaderMap) -> impl Iterator<Item = (String, OsString)> {
+    headers.keys().filter_map(move |name| {
+        let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
+        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        Some((variable(name)?, OsStr::from_bytes(&values.join(separator)).to_owned()))
+    })
+}
+
+/// The name of a header's variable. Some get none:
+/// - `Proxy`: HTTP_PROXY is what many programs take their own proxy from (CVE-2016-5385).
+/// - one with an underscore, which would be that of another header: who may not say `X-User`,
+///   says `X_User`.
+/// - one with characters that no variable's name should have.
+fn variable(name: &HeaderName) -> Option<String> {
+    let name = name.as_str();
+    let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (is_plain && name != "proxy")
+        .then(|| format!("HTTP_{}", name.replace('-', "_").to_ascii_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, Uri};
+    use std::collections::HashMap;
+
+    /// The variables for a request with these headers.
+    fn variables(uri: &'static str, headers: &[(&str, &[u8])]) -> HashMap<String, OsString> {
+        let uri = Uri::from_static(uri);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            map.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let client = ClientInfo {
+            id: 1,
+            method: &Method::GET,
+            uri: &uri,
+            headers: &map,
+            peer: PeerAddr::Ip("192.0.2.7:5000".parse().unwrap()),
+            local: Some("127.0.0.1:8082".parse().unwrap()),
+            secure: false,
+            subprotocol: None,
+            user: None,
+        };
+        let all: Vec<_> = of(&client).collect();
+        let map: HashMap<_, _> = all.iter().cloned().collect();
+        assert_eq!(map.len(), all.len(), "a name twice in {all:?}");
+        map
+    }
+
+    #[test]
+    fn the_request() {
+        let variables = variables("/a%20b/%C3%A9?x=%20&y", &[("host", b"example.org:81")]);
+        for (name, want) in [
+            ("GATEWAY_INTERFACE", "CGI/1.1"),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("SERVER_NAME", "example.org"),
+            ("SERVER_PORT", "8082"),
+            ("REQUEST_METHOD", "GET"),
+            ("REQUEST_URI", "/a%20b/%C3%A9?x=%20&y"),
+            ("SCRIPT_NAME", ""),
+            ("PATH_INFO", "/a b/é"),
+            ("QUERY_STRING", "x=%20&y"),
+            ("REMOTE_ADDR", "192.0.2.7"),
+            ("REMOTE_HOST", "192.0.2.7"),
+            ("REMOTE_PORT", "5000"),
+            ("HTTP_HOST", "example.org:81"),
+        ] {
+            assert_eq!(variables[name], want, "{name}");
+        }
+        for name in ["HTTPS", "REMOTE_USER", "WEBSOCKET_PROTOCOL"] {
+            assert!(!variables.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_has_proved() {
+        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        let client = ClientInfo {
+            id: 1,
+            method: &Method::GET,
+            uri: &uri,
+            headers: &headers,
+            peer: PeerAddr::Unix,
+            local: None,
+            secure: true,
+            subprotocol: Some("chat"),
+            user: Some("ada"),
+        };
+        let variables: HashMap<_, _> = of(&client).collect();
+        for (name, want) in [
+            ("HTTPS", "on"),
+            ("REMOTE_USER", "ada"),
+            ("WEBSOCKET_PROTOCOL", "chat"),
+            ("REMOTE_ADDR", "unix"),
+            ("SERVER_NAME", "localhost"),
+            ("SERVER_PORT", "443"),
+        ] {
+            assert_eq!(variables[name], want, "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_of_one_name_are_joined() {
+        let variables = variables(
+            "/",
+            &[("cookie", b"a=1"), ("x-many", b"1"), ("cookie", b"b=2"), ("x-many", b"\xe9")],
+        );
+        assert_eq!(variables["HTTP_COOKIE"], "a=1; b=2");
+        assert_eq!(variables["HTTP_X_MANY"].as_bytes(), b"1, \xe9");
+    }
+
+    #[test]
+    fn no_header_passes_for_something_else() {
+        let variables = variables(
+            "/a%00b",
+            &[
+                ("proxy", b"http://evil.example"),
+                ("x_user", b"root"),
+                ("x-user", b"ada"),
+                ("x.y", b"1"),
+                ("bash_func_x%%", b"() { :; }"),
+                ("host", b"/etc/passwd"),
+            ],
+        );
+        assert!(!variables.contains_key("HTTP_PROXY"));
+        assert!(!variables.contains_key("PATH_INFO"), "a NUL ends a variable");
+        assert_eq!(variables["HTTP_X_USER"], "ada");
+        assert_eq!(variables["SERVER_NAME"], "127.0.0.1");
+        let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        assert!(variables.keys().all(|name| name.bytes().all(allowed)), "{variables:?}");
+    }
+
+    #[test]
+    fn no_two_sessions_have_the_same_id() {
+        let [one, other] = [(); 2].map(|()| variables("/", &[])["UNIQUE_ID"].clone());
+        assert_eq!(one.len(), 2 * UNIQUE);
+        assert_ne!(one, other);
+    }
+}

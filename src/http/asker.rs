@@ -1,0 +1,42 @@
+//! Asker: whose requests are answered on a connection.
+
+use std::net::SocketAddr;
+
+use hyper::Request;
+
+use crate::backend::ClientInfo;
+use crate::log::Subject;
+use crate::net::address::PeerAddr;
+
+/// Who connected, and our address that it came to (`None` for a Unix socket).
+pub type Ends = (PeerAddr, Option<SocketAddr>);
+
+/// The client of a connection.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// What its log lines say of it.
+    pub subject: Subject,
+    /// Our address that it came to.
+    pub local: Option<SocketAddr>,
+}
+
+impl Asker {
+    /// What its backend may know of it.
+    pub fn describe<'a, B>(
+        &self,
+        request: &'a Request<B>,
+        subprotocol: Option<&'a str>,
+    ) -> ClientInfo<'a> {
+        ClientInfo {
+            id: self.subject.id,
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            peer: self.subject.client,
+            local: self.local,
+            secure: false,
+            subprotocol,
+            user: None,
+        }
+    }
+}
