@@ -7,6 +7,7 @@ pub mod backend;
 pub mod client;
 pub mod faults;
 pub mod http;
+pub mod program;
 pub mod relay;
 
 use std::io::{Read, Write};

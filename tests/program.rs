@@ -1,0 +1,396 @@
+//! Programs as backends: `wsrelay -- CMD ARG…`.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use async_tungstenite::tungstenite::Message;
+use support::faults::{Flood, client, upgrade};
+use support::program::{children, relay_sh, wait_childless, wait_until};
+use support::{Client, frame, handshake, relay, run, start};
+use tempfile::TempDir;
+
+#[test]
+fn cat_echoes() {
+    let mut relay = relay(&["--", "cat"]);
+    let mut client = relay.connect("/");
+    for text in ["hello", "", "ünïcödé", &"x".repeat(100_000)] {
+        client.send(text);
+        assert_eq!(client.recv(), text);
+    }
+    client.close();
+    relay.wait_log(&["session opened", "backend=cat"]);
+    relay.wait_log(&["session closed", "backend=cat", "lines_up=4", "lines_down=4"]);
+}
+
+#[test]
+fn each_session_has_a_process_and_a_group_of_its_own() {
+    let relay = relay_sh("echo $$; exec cat", &[]);
+    let mut clients: Vec<Client> = (0..5).map(|_| relay.connect("/")).collect();
+    let mut pids: Vec<u32> = clients.iter_mut().map(Client::recv_pid).collect();
+    for pid in &pids {
+        assert_eq!(support::program::find(*pid).unwrap().group, *pid);
+    }
+    pids.sort();
+    pids.dedup();
+    assert_eq!(pids.len(), 5);
+}
+
+#[test]
+fn stdin_can_be_opened_by_its_name() {
+    let relay = relay_sh("exec cat /dev/stdin >/dev/stdout", &[]);
+    let mut client = relay.connect("/");
+    client.send("through the name");
+    assert_eq!(client.recv(), "through the name");
+}
+
+#[test]
+fn arguments_are_passed_on_as_they_are() {
+    let args =
+        ["--", "sh", "-c", "printf '<%s>\\n' \"$0\" \"$@\"", "--to", "", "a b", "--", "-h", "é"];
+    let relay = relay(&args);
+    let mut client = relay.connect("/");
+    for want in ["<--to>", "<>", "<a b>", "<-->", "<-h>", "<é>"] {
+        assert_eq!(client.recv(), want);
+    }
+    client.expect_close(1000, "program exited");
+}
+
+#[test]
+fn the_output_is_delivered_to_the_last_byte() {
+    let relay = relay_sh("printf 'one\\r\\n\\ntail'", &[]);
+    for _ in 0..20 {
+        let mut client = relay.connect("/");
+        assert_eq!([client.recv(), client.recv(), client.recv()], ["one", "", "tail"]);
+        client.expect_close(1000, "program exited");
+    }
+    let lines = 200_000;
+    let relay = relay_sh(&format!("seq {lines}; printf end; exit 1"), &[]);
+    let mut client = relay.connect("/");
+    for n in 1..=lines {
+        assert_eq!(client.recv(), n.to_string());
+    }
+    assert_eq!(client.recv(), "end");
+    client.expect_close(1011, "program exited with status 1");
+}
+
+#[test]
+fn how_it_ended_is_told() {
+    for (script, code, reason) in [
+        ("exit 0", 1000, "program exited"),
+        ("exit 1", 1011, "program exited with status 1"),
+        ("exit 255", 1011, "program exited with status 255"),
+        ("kill -s KILL $$", 1011, "program killed by signal 9"),
+        ("kill -s SEGV $$", 1011, "program killed by signal 11"),
+    ] {
+        let mut relay = relay_sh(script, &[]);
+        relay.connect("/").expect_close(code, reason);
+        let line = relay.wait_log(&["session closed"]);
+        let (reason, code) = (format!("reason={reason:?}"), format!("code={code}"));
+        assert!(line.contains(&reason) && line.contains(&code), "{line}");
+        assert!(line.contains("by=\"backend\""), "{line}");
+        assert_eq!(line.contains("WARN"), code != "code=1000", "{line}");
+    }
+}
+
+#[test]
+fn raw_mode() {
+    let relay = relay(&["--binary", "--", "cat"]);
+    let mut client = relay.connect("/");
+    let bytes = b"no end of line\0\xff".to_vec();
+    client.0.send(Message::binary(bytes.clone())).unwrap();
+    assert_eq!(client.recv_binary(), bytes);
+}
+
+/// The environment that a program sees, and what `secrets` it should not.
+fn environment(options: &[&str], path: &str, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0"]).args(options).args(["--", "env", "-0"]);
+    command.env("SECRET", "of the operator").env("PASSED", "on");
+    let relay = start(command);
+    let (mut client, _) = relay.connect_with(path, headers);
+    let mut variables = BTreeMap::new();
+    for variable in client.recv().split_terminator('\0') {
+        let (name, value) = variable.split_once('=').unwrap();
+        assert!(variables.insert(name.to_owned(), value.to_owned()).is_none(), "{name} twice");
+    }
+    client.expect_close(1000, "program exited");
+    assert_eq!(variables["SERVER_PORT"], relay.addr.port().to_string());
+    variables
+}
+
+#[test]
+fn the_environment_tells_of_the_client() {
+    let headers = [
+        ("Cookie", "a=1"),
+        ("Origin", "http://example.org"),
+        ("Cookie", "b=2"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-For", "192.0.2.2"),
+        ("Sec-WebSocket-Protocol", "chat, superchat"),
+    ];
+    let found = environment(&[], "/room/a%20b?name=%41&x", &headers);
+    for (name, want) in [
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("SERVER_NAME", "127.0.0.1"),
+        ("REQUEST_METHOD", "GET"),
+        ("REQUEST_URI", "/room/a%20b?name=%41&x"),
+        ("SCRIPT_NAME", ""),
+        ("PATH_INFO", "/room/a b"),
+        ("QUERY_STRING", "name=%41&x"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+        ("REMOTE_HOST", "127.0.0.1"),
+        ("HTTP_COOKIE", "a=1; b=2"),
+        ("HTTP_ORIGIN", "http://example.org"),
+        ("HTTP_X_FORWARDED_FOR", "192.0.2.1, 192.0.2.2"),
+        ("HTTP_SEC_WEBSOCKET_PROTOCOL", "chat, superchat"),
+        ("WEBSOCKET_PROTOCOL", "chat"),
+    ] {
+        assert_eq!(found[name], want, "{name}");
+    }
+    assert!(found["SERVER_SOFTWARE"].starts_with("wsrelay/"), "{found:?}");
+    assert!(found["REMOTE_PORT"].parse::<u16>().is_ok(), "{found:?}");
+    assert_eq!(found["UNIQUE_ID"].len(), 32);
+    assert_eq!(found["PATH"], std::env::var("PATH").unwrap());
+    let rest: Vec<_> = found
+        .keys()
+        .filter(|name| !name.starts_with("HTTP_"))
+        .filter(|name| {
+            !["SERVER_SOFTWARE", "REMOTE_PORT", "UNIQUE_ID", "PATH"].contains(&name.as_str())
+        })
+        .collect();
+    assert_eq!(rest.len(), 12, "the environment holds more than it should: {rest:?}");
+}
+
+#[test]
+fn the_environment_is_the_operators_to_pass_on() {
+    let found = environment(&["--pass-env", "PASSED, REMOTE_ADDR,NOT_SET"], "/", &[]);
+    assert_eq!(found["PASSED"], "on");
+    assert_eq!(found["REMOTE_ADDR"], "127.0.0.1");
+    for name in ["SECRET", "PATH", "NOT_SET", "HTTPS", "REMOTE_USER", "WEBSOCKET_PROTOCOL"] {
+        assert!(!found.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn a_client_can_set_nothing_but_its_headers() {
+    let headers = [
+        ("Proxy", "http://evil.example"),
+        ("Path", "/evil"),
+        ("Remote-Addr", "10.0.0.1"),
+        ("X_Forwarded_For", "10.0.0.1"),
+        ("LD_PRELOAD", "/evil.so"),
+        ("X.Y", "1"),
+        ("Shell", "() { :; }; echo evil"),
+    ];
+    let found = environment(&[], "/a%00LD_PRELOAD=%2Fevil.so", &headers);
+    assert_eq!(found["PATH"], std::env::var("PATH").unwrap());
+    assert_eq!(found["REMOTE_ADDR"], "127.0.0.1");
+    assert_eq!(found["HTTP_PATH"], "/evil");
+    for name in ["HTTP_PROXY", "LD_PRELOAD", "HTTP_LD_PRELOAD", "HTTP_X_FORWARDED_FOR", "PATH_INFO"]
+    {
+        assert!(!found.contains_key(name), "{name}: {found:?}");
+    }
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    assert!(found.keys().all(|name| name.bytes().all(plain)), "{found:?}");
+}
+
+#[test]
+fn stderr_is_logged_line_by_line_and_escaped() {
+    let script = "printf 'plain\\n\\033[31mred\\r\\nlast \\377' >&2";
+    for format in ["text", "json"] {
+        let mut relay = relay_sh(script, &["--log-format", format]);
+        relay.connect("/").expect_close(1000, "program exited");
+        for word in ["plain", "red", "last"] {
+            let line = relay.wait_log(&["program says", word]);
+            assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+        }
+        relay.wait_log(&["session closed"]);
+    }
+}
+
+/// Writes so many bytes to stderr without an end of line, then one line to stdout.
+const LOUD: &str = "head -c 10485760 /dev/zero | tr '\\0' x >&2; echo done";
+
+#[test]
+fn a_long_complaint_is_logged_in_pieces() {
+    let mut relay = relay_sh(LOUD, &[]);
+    let mut client = relay.connect("/");
+    assert_eq!(client.recv(), "done");
+    client.expect_close(1000, "program exited");
+    relay.signal("TERM");
+    let pieces = relay.log_to_end().iter().filter(|line| line.contains("program says"));
+    let lengths: Vec<usize> = pieces.map(|line| line.matches('x').count()).collect();
+    assert_eq!(lengths.iter().sum::<usize>(), 10 << 20);
+    assert!(lengths.iter().all(|len| *len <= 4096), "{lengths:?}");
+}
+
+#[test]
+fn a_complaint_that_nobody_reads_stops_nobody() {
+    let dir = TempDir::new().unwrap();
+    let fifo = dir.path().join("log");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Open for both, so that it has a reader, and is full after 64 KiB.
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let mut command = Command::new("sh");
+    let script = r#"fifo=$1; shift; exec "$@" 2>"$fifo""#;
+    command.args(["-c", script, "sh"]).arg(&fifo).arg(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0", "--", "sh", "-c", LOUD]);
+    let mut relay = start(command);
+    for _ in 0..3 {
+        let mut client = relay.connect("/");
+        assert_eq!(client.recv(), "done");
+        client.expect_close(1000, "program exited");
+    }
+    relay.signal("TERM");
+    assert_eq!(relay.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn a_program_that_never_reads_while_its_client_floods() {
+    // Pings find out that a client has gone whom nobody reads from.
+    let relay = relay_sh("exec yes", &["--ping-interval", "200ms"]);
+    // A little goes through before its size is taken.
+    relay.connect("/").recv();
+    let before = relay.rss();
+    let mut tcp = relay.tcp();
+    upgrade(&mut tcp, &[]);
+    let (taken, _) = Flood(&frame(0x81, &[b'x'; 1000])).run(&tcp, 64 << 20);
+    assert!(taken < 32 << 20, "{taken} bytes went nowhere");
+    let grown = relay.rss().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes more");
+    // It has been writing all the time.
+    let mut client = client(tcp);
+    for _ in 0..1000 {
+        assert_eq!(client.recv(), "y");
+    }
+    drop(client);
+    wait_childless(&relay);
+}
+
+#[test]
+fn sessions_leave_no_process_and_no_descriptor() {
+    let relay = relay(&["--", "cat"]);
+    relay.connect("/").close();
+    wait_childless(&relay);
+    let before = relay.descriptors();
+    for round in 0..4 {
+        let mut clients: Vec<Client> = (0..25).map(|_| relay.connect("/")).collect();
+        for client in &mut clients {
+            client.send("hello");
+            assert_eq!(client.recv(), "hello");
+        }
+        assert_eq!(children(relay.pid()).len(), 25);
+        for (n, client) in clients.into_iter().enumerate() {
+            match (n + round) % 2 {
+                0 => client.close(),
+                _ => drop(client),
+            }
+        }
+    }
+    wait_childless(&relay);
+    wait_until("descriptors are given back", || relay.descriptors() <= before);
+}
+
+#[test]
+fn limits_hold_for_programs_too() {
+    let relay = relay(&["--max-sessions", "2", "--", "cat"]);
+    let (mut one, other) = (relay.connect("/"), relay.connect("/"));
+    let refused = relay.http(&handshake("/", ""));
+    assert_eq!(refused.status, 503);
+    assert_eq!(children(relay.pid()).len(), 2);
+    other.close();
+    wait_childless_but_one(&relay);
+    // The place is free once the process is gone.
+    wait_until("a place is free", || relay.http(&handshake("/", "")).status == 101);
+    one.send("still");
+    assert_eq!(one.recv(), "still");
+}
+
+fn wait_childless_but_one(relay: &support::Relay) {
+    wait_until("one child is left", || children(relay.pid()).len() == 1);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told_at_the_start() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("script");
+    fs::write(&file, "#!/bin/sh\n").unwrap();
+    let (dir, file) = (dir.path().to_str().unwrap(), file.to_str().unwrap());
+    for (command, word) in [
+        ("no-such-program", "there is no program no-such-program in the PATH"),
+        ("./no-such-program", "can't start ./no-such-program: no such file or directory"),
+        (dir, "is a directory"),
+        (file, "is not executable: type chmod +x"),
+    ] {
+        let done = run(&["--port", "0", "--", command]);
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_a_refusal() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("script");
+    // By another process: one that is starting here would keep the file busy.
+    let write = "printf 'no script at all\\n' >\"$0\" && chmod +x \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&path).status().unwrap().success());
+    let name = path.to_str().unwrap();
+    let mut relay = relay(&["--", name]);
+    let refused = |why: &str| {
+        let response = relay.http(&handshake("/", ""));
+        let want = format!("can't start {name}: {why}\n");
+        assert_eq!((response.status, response.text()), (502, want));
+    };
+    refused("exec format error: a script has to begin with a line such as #!/bin/sh");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    refused("permission denied: make it executable with chmod +x");
+    fs::remove_file(&path).unwrap();
+    refused(
+        "no such file or directory: it, or the interpreter that its first line names, was removed",
+    );
+    relay.wait_log(&["refused", "status=502", "exec format error"]);
+    // It is looked for at every session, so it may come back.
+    let write = "printf '#!/bin/sh\\necho back' >\"$0\" && chmod +x \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&path).status().unwrap().success());
+    assert_eq!(relay.connect("/").recv(), "back");
+}
+
+#[test]
+fn too_many_descriptors_are_a_refusal() {
+    let mut command = Command::new("sh");
+    let script = r#"ulimit -n 24; exec "$@""#;
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_wsrelay")]);
+    command.args(["--listen", "127.0.0.1:0", "--max-sessions", "100", "--", "cat"]);
+    let mut relay = start(command);
+    let mut clients = Vec::new();
+    let refused = loop {
+        let mut tcp = relay.tcp();
+        tcp.write_all(handshake("/", "").as_bytes()).unwrap();
+        let response = support::HttpResponse::read(&mut tcp);
+        match response.status {
+            101 => clients.push(client(tcp)),
+            _ => break response,
+        }
+        assert!(clients.len() < 24);
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.text().contains("too many open files"), "{refused:?}");
+    for client in &mut clients {
+        client.send("hello");
+        assert_eq!(client.recv(), "hello");
+    }
+    // What was opened for the one that failed is closed again.
+    drop(clients);
+    wait_childless(&relay);
+    relay.connect("/").close();
+    relay.signal("TERM");
+    assert_eq!(relay.wait_exit().code(), Some(0));
+}

@@ -1,0 +1,69 @@
+//! Programs as backends, and what is left of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::{Client, DEADLINE, Relay, relay};
+
+/// Starts wsrelay in front of a shell script, with these options besides.
+pub fn relay_sh(script: &str, options: &[&str]) -> Relay {
+    relay(&[options, &["--", "sh", "-c", script]].concat())
+}
+
+/// A process as the kernel tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proc {
+    pub state: char,
+    pub parent: u32,
+    pub group: u32,
+}
+
+/// A process; `None` if there is none of that number.
+pub fn find(pid: u32) -> Option<Proc> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut words = stat.rsplit_once(") ")?.1.split(' ');
+    Some(Proc {
+        state: words.next()?.chars().next()?,
+        parent: words.next()?.parse().ok()?,
+        group: words.next()?.parse().ok()?,
+    })
+}
+
+/// The children of a process, zombies included.
+pub fn children(pid: u32) -> BTreeMap<u32, Proc> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|child| Some((child, find(child)?)))
+        .filter(|(_, found)| found.parent == pid)
+        .collect()
+}
+
+/// Waits until a process has ended; it may still have to be reaped by whoever inherits it.
+pub fn wait_dead(pid: u32) {
+    wait_until("the process is dead", || find(pid).is_none_or(|found| found.state == 'Z'));
+}
+
+/// Waits until a relay has no children, zombies included.
+pub fn wait_childless(relay: &Relay) {
+    wait_until("the relay has no children", || children(relay.pid()).is_empty());
+}
+
+/// Waits until something holds that no event tells.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+impl Client {
+    /// The next message, which is the number of a process that lives.
+    pub fn recv_pid(&mut self) -> u32 {
+        let pid = self.recv().parse().expect("a number");
+        assert!(find(pid).is_some(), "{pid} does not live");
+        pid
+    }
+}
