@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use async_tungstenite::tungstenite::Message;
 use support::faults::{Flood, client, upgrade};
@@ -38,6 +38,22 @@ fn each_session_has_a_process_and_a_group_of_its_own() {
     pids.sort();
     pids.dedup();
     assert_eq!(pids.len(), 5);
+}
+
+#[test]
+fn a_program_inherits_nothing_of_the_relay() {
+    // The shell's own look at itself. What the test has inherited, the program may have too.
+    let script = "ls /proc/$$/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status";
+    let mut alone = Command::new("sh");
+    let alone = alone.args(["-c", script]).stdin(Stdio::null()).output().unwrap();
+    let alone = String::from_utf8(alone.stdout).unwrap();
+    let relay = relay_sh(script, &[]);
+    let _others: Vec<Client> = (0..5).map(|_| relay.connect("/")).collect();
+    let mut client = relay.connect("/");
+    for want in alone.lines() {
+        assert_eq!(client.recv(), want);
+    }
+    client.expect_close(1000, "program exited");
 }
 
 #[test]

@@ -134,3 +134,60 @@ fn find(command: &str) -> Result<PathBuf, String> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::address::PeerAddr;
+    use futures::executor::block_on;
+    use futures::io::AsyncReadExt;
+    use http::{HeaderMap, Method, Uri};
+
+    /// A running shell, and its number.
+    fn start(script: &str) -> (BackendIo, u32) {
+        let program = Program {
+            command: "sh".into(),
+            args: vec!["-c".into(), format!("echo $$; {script}")],
+            pass_env: vec!["PATH".into()],
+            kill_grace: Duration::from_millis(20),
+        };
+        let client = ClientInfo {
+            id: 1,
+            method: &Method::GET,
+            uri: &Uri::from_static("/"),
+            headers: &HeaderMap::new(),
+            peer: PeerAddr::Unix,
+            local: None,
+            secure: false,
+            subprotocol: None,
+            user: None,
+        };
+        let mut backend = block_on(Launcher::new(&program).unwrap().start(&client)).unwrap();
+        let mut line = String::new();
+        while !line.ends_with('\n') {
+            let mut byte = [0];
+            assert_eq!(block_on(backend.io().read(&mut byte)).unwrap(), 1, "after {line:?}");
+            line.push(byte[0].into());
+        }
+        (backend, line.trim().parse().unwrap())
+    }
+
+    /// Waits until a child of ours is gone, without a trace.
+    fn wait_gone(pid: u32) {
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while Path::new(&format!("/proc/{pid}")).exists() {
+            assert!(std::time::Instant::now() < end, "{pid} lives on");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// As a session that panics does, and a client that goes before its 101 is written.
+    #[test]
+    fn a_connection_that_is_dropped_ends_its_program() {
+        for script in ["exec cat", "trap '' INT TERM; while :; do read x; done"] {
+            let (backend, pid) = start(script);
+            drop(backend);
+            wait_gone(pid);
+        }
+    }
+}
