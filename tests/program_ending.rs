@@ -90,6 +90,9 @@ fn a_place_is_free_only_when_the_process_is_gone() {
     }
     assert_eq!(find(pid), None);
     relay.wait_log(&["session closed", "by=\"client\""]);
+    // What has just taken the place would outlive a relay that is killed.
+    relay.signal("TERM");
+    assert_eq!(relay.wait_exit().code(), Some(0));
 }
 
 #[test]

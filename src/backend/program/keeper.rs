@@ -45,7 +45,7 @@ impl Keeping {
     /// session's number.
     ///
     /// # Errors
-    /// As of [`Process::start`].
+    /// As of `fork(2)`, `execve(2)` and `pidfd_open(2)`.
     pub fn start(
         command: Command,
         errors: PipeSource,
