@@ -100,13 +100,43 @@ fn check_prints_all_that_holds_as_such_a_file() {
     assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
 }
 
+#[test]
+fn a_program_can_stand_in_the_file() {
+    let dir = dir_with("port = 0\nprogram = [\"tr\", \"a-z\", \"A-Z\"]\nkill-grace = \"2s\"\n");
+    let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+    assert_eq!((status, &*stderr), (Some(0), ""));
+    assert!(
+        said.contains(
+            "program = [\"tr\", \"a-z\", \"A-Z\"]\npass-env = \"PATH\"\nkill-grace = \"2s\"\n"
+        ),
+        "{said}"
+    );
+    let again = dir_with(&said);
+    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+    let both = dir_with("port = 0\nto = \"a:1\"\nprogram = [\"cat\"]\n");
+    let (status, _, stderr) = run_in(both.path(), &["check", "wsrelay.toml"]);
+    assert!(matches!(status, Some(1 | 2)), "{stderr}");
+
+    let mut command = Command::new(WSRELAY);
+    command.args(["--config", "wsrelay.toml", "--", "cat"]).current_dir(dir.path());
+    let relay = start(command);
+    let mut client = relay.connect("/");
+    client.send("what is typed counts more");
+    assert_eq!(client.recv(), "what is typed counts more");
+}
+
 /// The keys of the example, commented out or not.
 fn example() -> (String, String) {
     let text = fs::read_to_string("examples/wsrelay.toml").unwrap();
     // All of it but what can't be together with something else.
     let all = text
         .lines()
-        .filter(|line| !line.starts_with("# listen") && !line.contains("wsrelay"))
+        .filter(|line| {
+            !["# listen", "# program", "# pass-env", "# kill-grace"]
+                .iter()
+                .any(|key| line.starts_with(key))
+        })
+        .filter(|line| !line.contains("wsrelay"))
         .map(|line| match line.strip_prefix("# ") {
             Some(setting)
                 if setting.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>

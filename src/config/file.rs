@@ -15,6 +15,8 @@ pub struct File {
     /// What its messages call it: its path, as it was given.
     name: String,
     settings: Vec<Setting>,
+    /// What would be typed behind `--`.
+    program: Vec<String>,
 }
 
 /// One key and its value. One whose value is a list of values for a repeatable option comes as
@@ -58,10 +60,20 @@ impl Options {
             return Ok(Options { args, typed: Vec::new(), file: None });
         };
         let file = File::read(Path::new(path))?;
-        let typed = cli::normalise(typed).map_err(StartError::Usage)?;
-        let words = [file.words(&typed), typed.clone()].concat();
+        let ours = typed.split(|word| word == "--").next().unwrap_or_default();
+        let mut names = cli::normalise(ours).map_err(StartError::Usage)?;
+        if !args.program.is_empty() {
+            // A program takes the place of a backend.
+            names.push("--to".into());
+        }
+        let program = if typed.iter().any(|word| word == "--to" || word == "--") {
+            Vec::new()
+        } else {
+            file.program_words()
+        };
+        let words = [file.words(&names), typed.to_vec(), program].concat();
         match cli::parse(&words).map_err(StartError::Usage)? {
-            Typed::Run(args) => Ok(Options { args: *args, typed, file: Some(file) }),
+            Typed::Run(args) => Ok(Options { args: *args, typed: names, file: Some(file) }),
             Typed::Print(_) => unreachable!("a file has no --help"),
         }
     }
@@ -94,6 +106,13 @@ impl File {
             file.wrong(line, &format!("not TOML: {}", error.message()))
         })?;
         for (key, value) in table.get_ref() {
+            if key.get_ref() == "program" {
+                let line = line_of(text, key.span().start);
+                let wrong =
+                    || file.wrong(line, "program: write a list: [\"command\", \"argument\"]");
+                file.program = words(value.get_ref()).ok_or_else(wrong)?;
+                continue;
+            }
             let settings = file.read_setting(text, key, value)?;
             file.settings.extend(settings);
         }
@@ -110,6 +129,12 @@ impl File {
             typed.iter().any(|word| word == option || is_way && ways.contains(&&**word))
         };
         self.settings.iter().filter(|setting| !is_typed(setting)).flat_map(Setting::words).collect()
+    }
+
+    /// What would be typed for the program, if there is one.
+    fn program_words(&self) -> Vec<String> {
+        let dashes = (!self.program.is_empty()).then(|| "--".to_owned());
+        dashes.into_iter().chain(self.program.iter().cloned()).collect()
     }
 
     /// Says where in the file it stands, if `error` is about a setting that was not typed.

@@ -1,9 +1,11 @@
 //! Show: a configuration as a file that says all of it, defaults included.
 
 use std::fmt::{Display, Write};
+use std::iter;
 use std::time::Duration;
 
 use super::{Config, Pages, Refuse, SlowClient};
+use crate::backend::Backend;
 use crate::cli::Args;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
 use crate::log::{LogConfig, LogFormat};
@@ -51,7 +53,15 @@ impl Config {
     pub fn to_toml(&self, args: &Args, log: &LogConfig) -> String {
         let mut toml = Toml(String::new());
         self.show_listen(&mut toml);
-        toml.text("to", &self.backend);
+        match &self.backend {
+            Backend::Program(program) => {
+                let words: Vec<_> = iter::once(&program.command).chain(&program.args).collect();
+                toml.set("program", format_args!("{words:?}"));
+                toml.text("pass-env", program.pass_env.join(","));
+                toml.time("kill-grace", Some(program.kill_grace));
+            }
+            backend => toml.text("to", backend),
+        }
         if let Pages::Dir(dir) = &self.pages {
             toml.text("static-dir", dir.display());
         }

@@ -311,8 +311,7 @@ async fn answer(
     let path = shown(&request);
     let peer = asker.subject.client;
     let arrival = context.guard.arrival(request.headers(), peer);
-    let subject =
-        Subject { forwarded_for: arrival.forwarded_for(peer), ..asker.subject.clone() };
+    let subject = Subject { forwarded_for: arrival.forwarded_for(peer), ..asker.subject.clone() };
     let asker = &Asker { subject, ..asker.clone() };
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
