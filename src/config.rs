@@ -55,14 +55,12 @@ pub struct Config {
 
 /// What is served to requests that are no WebSocket handshakes.
 #[derive(Clone, Debug, Default)]
-pub enum Pages {
-    /// Nothing.
-    #[default]
-    None,
-    /// The files of a directory.
-    Dir(PathBuf),
-    /// Files built into the program.
-    Builtin(&'static [crate::http::Page]),
+pub struct Pages {
+    /// The directory whose files are served.
+    pub dir: Option<PathBuf>,
+    /// Files built into the program, for what the directory does not have. The first that fits is
+    /// served.
+    pub builtin: Vec<&'static [crate::http::Page]>,
 }
 
 /// The rules of the opening handshake.
@@ -145,7 +143,7 @@ impl Config {
             listen,
             max_sessions: max_sessions(args, &backend)?,
             backend,
-            pages: args.static_dir.as_ref().map_or(Pages::None, |dir| Pages::Dir(dir.into())),
+            pages: Pages { dir: args.static_dir.as_ref().map(PathBuf::from), builtin: Vec::new() },
             guard: GuardConfig::from_args(args)?,
             handshake: handshake(args)?,
             extra_headers: extra_headers(args)?,
@@ -380,6 +378,7 @@ mod tests {
         assert_eq!(config.handshake.timeout, Duration::from_secs(10));
         assert_eq!(config.handshake.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+        assert!(config.pages.dir.is_none() && config.pages.builtin.is_empty());
     }
 
     #[test]

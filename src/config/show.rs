@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::iter;
 use std::time::Duration;
 
-use super::{Config, Pages, Refuse, SlowClient};
+use super::{Config, Refuse, SlowClient};
 use crate::backend::Backend;
 use crate::cli::Args;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
@@ -62,7 +62,7 @@ impl Config {
             }
             backend => toml.text("to", backend),
         }
-        if let Pages::Dir(dir) = &self.pages {
+        if let Some(dir) = &self.pages.dir {
             toml.text("static-dir", dir.display());
         }
         self.show_guard(args, &mut toml);

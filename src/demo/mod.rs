@@ -11,7 +11,7 @@ use async_std::task;
 
 use self::chat::ChatServer;
 use crate::cli::{Args, DemoArgs};
-use crate::config::{Config, Pages, listen_addrs};
+use crate::config::{Config, listen_addrs};
 use crate::error::StartError;
 use crate::net::address::{ListenAddr, LocalAddr};
 use crate::server::Server;
@@ -54,7 +54,8 @@ impl Demo {
             command: None,
             ..args.clone()
         };
-        let config = Config { pages: Pages::Builtin(page::PAGE), ..Config::from_args(&relay)? };
+        let mut config = Config::from_args(&relay)?;
+        config.pages.builtin.insert(0, page::PAGE);
         let typed = listen_addrs(demo.port.as_deref(), &demo.listen)?;
         let server = if typed.is_empty() {
             bind_here(&config)?

@@ -13,6 +13,7 @@ pub mod host;
 pub mod origin;
 mod patient;
 pub mod refusal;
+mod site;
 mod timer;
 
 use std::convert::Infallible;
@@ -35,17 +36,18 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use self::asker::Asker;
 use self::auth::User;
 use self::fairness::Place;
-use self::files::Files;
 use self::forwarded::Arrival;
 use self::guard::{Guard, Guest};
 use self::handshake::Upgrade;
 use self::patient::Patient;
 use self::refusal::Refusal;
+pub use self::site::Page;
+use self::site::Site;
 use self::timer::Timer;
 use crate::backend::{BackendIo, ClientInfo, Connector};
 use crate::clock::{Deadline, timeout};
-use crate::config::{Config, Pages, Refuse};
-use crate::error::{CloseReason, StartError, reason};
+use crate::config::{Config, Refuse};
+use crate::error::{CloseReason, StartError};
 use crate::log::Subject;
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
@@ -67,17 +69,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of a path that the log shows: no client should fill a disk with one request.
 const LONGEST_LOGGED: usize = 200;
 
-/// A file built into the program.
-#[derive(Debug)]
-pub struct Page {
-    /// Its path, or with a `*` at the end the beginning of its paths.
-    pub path: &'static str,
-    /// Its media type.
-    pub media_type: &'static str,
-    /// Its content.
-    pub content: &'static [u8],
-}
-
 /// What all connections of a server share.
 #[derive(Debug)]
 pub struct Context {
@@ -88,26 +79,13 @@ pub struct Context {
     registry: Arc<Registry>,
 }
 
-#[derive(Debug)]
-enum Site {
-    None,
-    Files(Files),
-    Builtin(&'static [Page]),
-}
-
 impl Context {
     /// Opens what the configuration names.
     ///
     /// # Errors
     /// If `--static-dir`, `--auth-file` or `--token-file` can't be used, or there is no such program.
     pub fn new(config: Config, registry: Arc<Registry>) -> Result<Self, StartError> {
-        let site = match &config.pages {
-            Pages::None => Site::None,
-            Pages::Builtin(pages) => Site::Builtin(pages),
-            Pages::Dir(dir) => {
-                Site::Files(Files::open(dir).map_err(|e| StartError::Environment(reason(&e)))?)
-            }
-        };
+        let site = Site::open(&config.pages)?;
         let backend = Connector::new(config.backend.clone())?;
         let guard = Guard::open(&config.guard)?;
         Ok(Context { config, backend, site, guard, registry })
@@ -441,13 +419,7 @@ async fn page(request: &Request<Incoming>, context: &Context) -> Result<Response
     let is_read = method == Method::GET || method == Method::HEAD;
     // Other methods are answered by whether there is anything to read.
     let asked = if is_read { method } else { &Method::HEAD };
-    let found = match &context.site {
-        Site::None => None,
-        Site::Files(files) => {
-            files.respond(asked, uri.path(), uri.query(), request.headers()).await
-        }
-        Site::Builtin(pages) => builtin(pages, asked, uri.path()),
-    };
+    let found = context.site.respond(asked, uri, request.headers()).await;
     match found {
         Some(response) if is_read => Ok(response),
         Some(_) => {
@@ -463,31 +435,12 @@ fn not_found(request: &Request<Incoming>, context: &Context) -> Refusal {
     let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         "this WebSocket handshake has lost its Upgrade header on the way: \
          a proxy in front must pass on Upgrade and Connection"
-    } else if matches!(context.site, Site::None) {
+    } else if context.site.is_empty() {
         "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
     } else {
         "there is no such page, and this request is no WebSocket handshake"
     };
     Refusal::new(StatusCode::UPGRADE_REQUIRED, why).upgrade()
-}
-
-fn builtin(pages: &'static [Page], method: &Method, path: &str) -> Option<Response<Body>> {
-    let page = pages.iter().find(|page| match page.path.strip_suffix('*') {
-        Some(beginning) => path.starts_with(beginning),
-        None => page.path == path,
-    })?;
-    let shown = if method == Method::HEAD { &[] } else { page.content };
-    let mut response = Response::new(full(Bytes::from_static(shown)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.media_type));
-    headers.insert(header::CONTENT_LENGTH, page.content.len().into());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'self'; connect-src 'self' ws: wss:"),
-    );
-    Some(response)
 }
 
 fn full(bytes: Bytes) -> Body {

@@ -1,0 +1,140 @@
+//! Site: what is served to requests that are no handshakes, files first, then pages built in.
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Response, Uri};
+
+use super::files::Files;
+use super::{Body, full};
+use crate::config::Pages;
+use crate::error::{StartError, reason};
+
+/// Where the pages built in may load from. WebSockets are named too: not every browser takes them
+/// for a part of 'self'. Nobody may frame the pages, and so lend a visitor's clicks to them.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A file built into the program.
+#[derive(Debug)]
+pub struct Page {
+    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every path,
+    /// but only for those who name the media type in `Accept`, as browsers do on the way to a page:
+    /// everybody else should learn that there is nothing.
+    pub path: &'static str,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its content.
+    pub content: &'static [u8],
+}
+
+/// What is served to requests that are no handshakes.
+#[derive(Debug)]
+pub struct Site {
+    files: Option<Files>,
+    builtin: Vec<&'static [Page]>,
+}
+
+impl Site {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// If the directory can't be opened.
+    pub fn open(pages: &Pages) -> Result<Self, StartError> {
+        let files = pages.dir.as_deref().map(Files::open).transpose();
+        let files = files.map_err(|e| StartError::Environment(reason(&e)))?;
+        Ok(Site { files, builtin: pages.builtin.clone() })
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_none() && self.builtin.is_empty()
+    }
+
+    /// Answers a GET or HEAD, or None if there is nothing for it.
+    pub async fn respond(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<Response<Body>> {
+        if let Some(files) = &self.files
+            && let Some(response) = files.respond(method, uri.path(), uri.query(), headers).await
+        {
+            return Some(response);
+        }
+        let mut pages = self.builtin.iter().copied().flatten();
+        pages.find(|page| page.is_for(uri.path(), headers)).map(|page| page.respond(method))
+    }
+}
+
+impl Page {
+    fn is_for(&self, path: &str, headers: &HeaderMap) -> bool {
+        match self.path.strip_suffix('*') {
+            Some("") => accepts(headers, self.media_type),
+            Some(beginning) => path.starts_with(beginning),
+            None => self.path == path,
+        }
+    }
+
+    fn respond(&self, method: &Method) -> Response<Body> {
+        let shown = if method == Method::HEAD { &[] } else { self.content };
+        let mut response = Response::new(full(Bytes::from_static(shown)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        headers.insert(header::CONTENT_LENGTH, self.content.len().into());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        if self.path == "*" {
+            headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        }
+        response
+    }
+}
+
+/// Whether `Accept` names the media type itself (RFC 9110, section 12.5.1). Ranges such as `*/*`
+/// don't count: every program sends them.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let wanted = media_type.split(';').next().unwrap_or(media_type);
+    let values = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+        named && !parts.any(is_never)
+    })
+}
+
+/// Whether a parameter is a weight of 0: "not acceptable".
+fn is_never(parameter: &str) -> bool {
+    let weight =
+        parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0_f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_who_name_the_type_accept_it() {
+        let chromium = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8";
+        for (accept, expected) in [
+            (&[chromium][..], true),
+            (&["image/png", "Text/HTML; q=0.5"], true),
+            (&["text/html;charset=utf-8"], true),
+            (&[], false),
+            (&["*/*"], false),
+            (&["text/*"], false),
+            (&["text/html; q=0"], false),
+            (&["text/html;q=0.000, */*"], false),
+            (&["text/htmlx, x/text/html"], false),
+            (&["application/json;like=text/html"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in accept {
+                headers.append(header::ACCEPT, HeaderValue::from_static(value));
+            }
+            assert_eq!(accepts(&headers, "text/html; charset=utf-8"), expected, "{accept:?}");
+        }
+    }
+}
