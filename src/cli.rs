@@ -53,6 +53,10 @@ pub struct Args {
     #[argh(option, arg_name = "dir")]
     pub static_dir: Option<String>,
 
+    /// for development: show browsers a console wherever there is no file, to talk to the backend
+    #[argh(switch)]
+    pub dev_console: bool,
+
     /// raw mode: bytes up verbatim, each read from the backend down as one binary message
     #[argh(switch)]
     pub binary: bool,
@@ -455,6 +459,8 @@ mod tests {
             ("localhost:7777", "don't know what to do with \"localhost:7777\""),
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),
+            ("--dev-console=yes", "--dev-console takes no value"),
+            ("--devconsole", "did you mean --dev-console?"),
             ("--to a:1 --to b:1", "--to is given twice"),
             ("--port 1 --", "wsrelay --port 8080 -- cat"),
             ("--port 1 cat -- cat", "don't know what to do with \"cat\""),

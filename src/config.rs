@@ -15,6 +15,7 @@ use self::values::{bounded, choice, duration, size, usage};
 use crate::backend::Backend;
 use crate::backend::program::Program;
 use crate::cli::Args;
+use crate::console;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::http::extra::ExtraHeaders;
@@ -143,7 +144,10 @@ impl Config {
             listen,
             max_sessions: max_sessions(args, &backend)?,
             backend,
-            pages: Pages { dir: args.static_dir.as_ref().map(PathBuf::from), builtin: Vec::new() },
+            pages: Pages {
+                dir: args.static_dir.as_ref().map(PathBuf::from),
+                builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
+            },
             guard: GuardConfig::from_args(args)?,
             handshake: handshake(args)?,
             extra_headers: extra_headers(args)?,

@@ -17,12 +17,13 @@
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.
 //! - [`backend`] is the other side: a server, or a program of the session's own.
-//! - [`demo`] is `wsrelay demo`.
+//! - [`demo`] is `wsrelay demo`, [`console`] the page of `--dev-console`.
 
 pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod error;
 pub mod framing;
