@@ -321,6 +321,17 @@ def open_browser(tmp_path):
         yield start
 
 
+@pytest.fixture
+def console(open_browser, relay, backend):
+    """console(*options, width, height, dark, path) -> the page of --dev-console in a browser of its own."""
+    from console_page import Console
+
+    def open_console(*options, width=1000, height=700, dark=False, **page):
+        running = relay("--to", backend.address, "--dev-console", *options)
+        return Console(open_browser(width, height, dark), running, backend, **page)
+    return open_console
+
+
 @pytest.fixture(scope="session")
 def shared_browser(tmp_path_factory):
     with browsers(tmp_path_factory.mktemp("browser")) as start:
