@@ -65,6 +65,7 @@ impl Config {
         if let Some(dir) = &self.pages.dir {
             toml.text("static-dir", dir.display());
         }
+        toml.set("dev-console", args.dev_console);
         self.show_guard(args, &mut toml);
         self.show_session(&mut toml);
         if let Some(names) = &self.handshake.subprotocols {
