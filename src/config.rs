@@ -2,6 +2,7 @@
 
 mod file;
 mod guard;
+mod session;
 mod show;
 mod values;
 
@@ -11,25 +12,21 @@ use std::time::Duration;
 
 pub use self::guard::GuardConfig;
 use self::guard::extra_headers;
-use self::values::{bounded, choice, duration, size, usage};
+use self::values::{bounded, choice, usage};
 use crate::backend::Backend;
 use crate::backend::program::Program;
 use crate::cli::Args;
 use crate::console;
 use crate::error::StartError;
-use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::http::extra::ExtraHeaders;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
-use crate::session::keepalive::Limits;
 
 pub use self::file::Options;
+pub use self::session::{SessionConfig, SlowClient};
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
-
-/// Bytes: 64 KiB of a line's worth of memory is the least that makes sense to limit.
-const MIN_QUEUE: usize = 1024;
 
 /// A server's configuration.
 #[derive(Clone, Debug)]
@@ -86,37 +83,6 @@ pub enum Refuse {
     Close,
 }
 
-/// What holds for each session.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// How lines and messages become each other.
-    pub framing: Framing,
-    /// Longest line, in bytes, in both directions.
-    pub max_line: usize,
-    /// What becomes of a client that does not keep up.
-    pub slow_client: SlowClient,
-    /// Pings and timeouts.
-    pub limits: Limits,
-    /// How long either side may take to leave.
-    pub close_timeout: Duration,
-    /// How long a plain HTTP client may take nothing of its response.
-    pub response_timeout: Duration,
-    /// Whether payloads are logged.
-    pub trace: bool,
-}
-
-/// What becomes of a client that does not take what the backend says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlowClient {
-    /// The backend is not read from until the client has taken what waits.
-    Wait,
-    /// The backend is read from, and the client dropped when more than `queue` bytes wait.
-    Drop {
-        /// Bytes.
-        queue: usize,
-    },
-}
-
 impl Config {
     /// Checks what was typed for `wsrelay --to`. All conflicts are found here.
     ///
@@ -128,18 +94,6 @@ impl Config {
             return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
         }
         let backend = backend(args)?;
-        let max_line = size("--max-line", &args.max_line, 1 << 20)?;
-        let limits = limits(args)?;
-        let session = SessionConfig {
-            framing: framing(args, max_line)?,
-            max_line,
-            slow_client: slow_client(args)?,
-            limits,
-            close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
-            // What nobody takes is not kept for ever, even where sessions may take their time.
-            response_timeout: limits.write_timeout.unwrap_or(Duration::from_secs(30)),
-            trace: args.trace,
-        };
         Ok(Config {
             listen,
             max_sessions: max_sessions(args, &backend)?,
@@ -151,7 +105,7 @@ impl Config {
             guard: GuardConfig::from_args(args)?,
             handshake: handshake(args)?,
             extra_headers: extra_headers(args)?,
-            session: Arc::new(session),
+            session: Arc::new(SessionConfig::from_args(args)?),
             shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
         })
     }
@@ -253,59 +207,6 @@ fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
             "--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"
         )),
     }
-}
-
-fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
-    if args.binary {
-        for (name, given) in [
-            ("--eol", args.eol.is_some()),
-            ("--newlines", args.newlines.is_some()),
-            ("--charset", args.charset.is_some()),
-            ("--flush-after", args.flush_after.is_some()),
-        ] {
-            if given {
-                return usage(format!("{name} is about lines, and --binary knows none: drop one"));
-            }
-        }
-        return Ok(Framing::Raw { max_message: max_line });
-    }
-    let charset = match &args.charset {
-        None => Charset::default(),
-        Some(label) => Charset::for_label(label)
-            .or_else(|error| usage(format!("--charset {label}: {error}")))?,
-    };
-    Ok(Framing::Lines(LineRules {
-        eol: choice("--eol", &args.eol, Eol::Lf, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
-        newlines: choice(
-            "--newlines",
-            &args.newlines,
-            Newlines::Split,
-            &[("split", Newlines::Split), ("space", Newlines::Space), ("reject", Newlines::Reject)],
-        )?,
-        charset,
-        max_line,
-    }))
-}
-
-fn slow_client(args: &Args) -> Result<SlowClient, StartError> {
-    let queue = size("--queue", &args.queue, 1 << 20)?.max(MIN_QUEUE);
-    let modes = [("wait", SlowClient::Wait), ("drop", SlowClient::Drop { queue })];
-    let mode = choice("--slow-client", &args.slow_client, SlowClient::Wait, &modes)?;
-    if args.queue.is_some() && mode == SlowClient::Wait {
-        return usage("--queue is the queue of --slow-client drop: add that, or drop --queue");
-    }
-    Ok(mode)
-}
-
-fn limits(args: &Args) -> Result<Limits, StartError> {
-    let limits = Limits {
-        ping_interval: duration("--ping-interval", &args.ping_interval, 30)?,
-        ping_timeout: duration("--ping-timeout", &args.ping_timeout, 15)?,
-        write_timeout: duration("--write-timeout", &args.write_timeout, 30)?,
-        idle_timeout: duration("--idle-timeout", &args.idle_timeout, 0)?,
-        flush_after: duration("--flush-after", &args.flush_after, 0)?,
-    };
-    Ok(limits)
 }
 
 fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {

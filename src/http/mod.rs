@@ -15,11 +15,12 @@ mod patient;
 pub mod refusal;
 mod site;
 mod timer;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -27,26 +28,24 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use self::asker::Asker;
-use self::auth::User;
 use self::fairness::Place;
-use self::forwarded::Arrival;
-use self::guard::{Guard, Guest};
-use self::handshake::Upgrade;
+use self::guard::Guard;
 use self::patient::Patient;
 use self::refusal::Refusal;
 pub use self::site::Page;
 use self::site::Site;
 use self::timer::Timer;
-use crate::backend::{BackendIo, ClientInfo, Connector};
+use self::upgrade::upgrade;
+use crate::backend::{BackendIo, Connector};
 use crate::clock::{Deadline, timeout};
-use crate::config::{Config, Refuse};
+use crate::config::Config;
 use crate::error::{CloseReason, StartError};
 use crate::log::Subject;
 use crate::net::scratch;
@@ -333,83 +332,6 @@ fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Ref
         return Err(Refusal::stopping());
     }
     handshake::check_size(request)
-}
-
-/// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
-/// that would be refused.
-async fn upgrade(
-    request: &Request<Incoming>,
-    arrival: &Arrival,
-    context: &Arc<Context>,
-    asker: &Asker,
-    slot: &Slot,
-) -> Result<Response<Body>, Refusal> {
-    let upgrade = handshake::check(request)?;
-    let ours = context.config.handshake.subprotocols.as_deref();
-    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
-    let path = shown(request);
-    let mut joining = pin!(join(request, arrival, subprotocol.as_deref(), context, asker));
-    let joined = poll_fn(|cx| {
-        // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
-        match context.registry.is_stopping() {
-            true => Poll::Ready(Err(Refusal::stopping())),
-            false => joining.as_mut().poll(cx),
-        }
-    });
-    let joined = match joined.await {
-        Ok((backend, entry, user)) => {
-            let subject = Subject { user, ..asker.subject.clone() };
-            Joined::Session { backend, entry, subject, path, subprotocol: subprotocol.clone() }
-        }
-        Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
-            asker.subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
-            Joined::Refused(refusal.why)
-        }
-        Err(refusal) => return Err(refusal),
-    };
-    *lock(slot) = Some(joined);
-    Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
-}
-
-async fn join(
-    request: &Request<Incoming>,
-    arrival: &Arrival,
-    subprotocol: Option<&str>,
-    context: &Arc<Context>,
-    asker: &Asker,
-) -> Result<(BackendIo, Entry, User), Refusal> {
-    let (headers, query) = (request.headers(), request.uri().query());
-    let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
-    let permit = context.registry.admit();
-    let permit =
-        permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
-    let limit = context.config.handshake.connect_timeout;
-    let client = ClientInfo {
-        secure: arrival.secure,
-        user: user.as_deref(),
-        ..asker.describe(request, subprotocol)
-    };
-    let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
-    Ok((backend, Entry { _permit: permit, _place: place }, user))
-}
-
-/// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
-fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response<Body> {
-    let mut response = Response::new(full(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let mut insert = |name, text: &str| {
-        // Base64, or a token that came in a header or was checked at the start.
-        let value = HeaderValue::from_str(text).expect("tokens are valid header values");
-        headers.insert(name, value);
-    };
-    insert(header::SEC_WEBSOCKET_ACCEPT, &upgrade.accept);
-    if let Some(name) = subprotocol {
-        insert(header::SEC_WEBSOCKET_PROTOCOL, name);
-    }
-    response
 }
 
 /// Answers a request that is no handshake.

@@ -1,0 +1,234 @@
+//! Parse: from words to options, and what to say of those that are none.
+
+use argh::FromArgs;
+
+use super::Args;
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Typed {
+    /// To run, with these options.
+    Run(Box<Args>),
+    /// To print this and go, with success.
+    Print(String),
+}
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to type.
+pub fn parse(args: &[String]) -> Result<Typed, String> {
+    let mut parts = args.splitn(2, |arg| arg == "--");
+    let (ours, program) = (normalise(parts.next().unwrap_or_default())?, parts.next());
+    if ours.iter().any(|arg| arg == "--version") {
+        return Ok(Typed::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    let mut args = match Args::from_args(&["wsrelay"], &ours) {
+        Ok(args) => args,
+        Err(exit) if exit.status.is_ok() => return Ok(Typed::Print(with_usage(&exit.output))),
+        Err(exit) => return Err(explain(&exit.output)),
+    };
+    match (args.program.first(), program) {
+        (Some(surplus), _) => Err(unexpected(surplus)),
+        (None, Some([])) => {
+            Err("-- stands before a program: type wsrelay --port 8080 -- cat, or drop it".into())
+        }
+        (None, program) => {
+            args.program = program.unwrap_or_default().to_vec();
+            Ok(Typed::Run(Box::new(args)))
+        }
+    }
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: it is on or off.
+    Switch,
+    /// A value, once.
+    Value,
+    /// A value, any number of times.
+    Repeatable,
+}
+
+/// What `option` (with its dashes) takes.
+///
+/// # Errors
+/// One sentence, if there is no such option.
+pub fn kind_of(option: &str) -> Result<Kind, String> {
+    // argh keeps its table of options to itself, but it answers questions.
+    let takes = |words: &[&str]| Args::from_args(&["wsrelay"], words);
+    match takes(&[option]) {
+        Ok(_) => Ok(Kind::Switch),
+        Err(exit) if exit.status.is_ok() => Ok(Kind::Switch),
+        Err(exit) if exit.output.starts_with("Unrecognized") => Err(explain(&exit.output)),
+        Err(_) if takes(&[option, "1", option, "1"]).is_ok() => Ok(Kind::Repeatable),
+        Err(_) => Ok(Kind::Value),
+    }
+}
+
+/// argh knows neither `--name=value` nor short forms: they are written out. `args` end before `--`.
+///
+/// # Errors
+/// One sentence, if a switch is given a value.
+pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
+    let mut out = Vec::with_capacity(args.len() + 4);
+    for arg in args {
+        match arg.as_str() {
+            "-h" => out.push("--help".into()),
+            "-V" => out.push("--version".into()),
+            long if long.starts_with("--") && long.contains('=') => {
+                let (name, value) = long.split_once('=').expect("it was looked for");
+                if kind_of(name) == Ok(Kind::Switch) {
+                    return Err(format!("{name} takes no value: leave out ={value}"));
+                }
+                out.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => out.push(arg.clone()),
+        }
+    }
+    Ok(out)
+}
+
+/// argh's help with a usage that can be taken in at a glance: its own first line names every
+/// option in a row.
+fn with_usage(help: &str) -> String {
+    const USAGE: &str = "\
+Usage: wsrelay [options] --to ADDR      relay to a backend
+       wsrelay [options] -- CMD ARG…    relay to a program, one process a session
+       wsrelay --config FILE            the same, from a TOML file
+       wsrelay check FILE               check such a file
+       wsrelay demo                     the built-in chat: a line server, a page, the relay between
+";
+    match help.split_once('\n') {
+        Some((first, rest)) if first.starts_with("Usage: wsrelay [--config") => {
+            format!("{USAGE}{rest}")
+        }
+        _ => help.to_owned(),
+    }
+}
+
+/// argh's message as one sentence that says what to type.
+fn explain(output: &str) -> String {
+    let first = output.lines().next().unwrap_or_default().trim();
+    let Some(unknown) = first.strip_prefix("Unrecognized argument: ") else {
+        let mut text = first.trim_end_matches('.').to_owned();
+        if let Some(rest) = text.strip_prefix("No value provided for option '") {
+            text = format!("{} needs a value", rest.trim_end_matches('\''));
+        } else if let Some(rest) = text.strip_prefix("Error parsing option '") {
+            // All values are taken as text, so the one thing argh itself can object to is a second.
+            let name = rest.split('\'').next().unwrap_or(rest);
+            text = format!("{name} is given twice: give it once");
+        }
+        return text;
+    };
+    match unknown.strip_prefix('-') {
+        Some(_) => match similar_option(unknown) {
+            Some(known) => format!("there is no option {unknown}: did you mean {known}?"),
+            None => format!("there is no option {unknown}: wsrelay --help lists them"),
+        },
+        None => unexpected(unknown),
+    }
+}
+
+fn unexpected(word: &str) -> String {
+    format!(
+        "don't know what to do with {word:?}: try wsrelay --port 8082 --to localhost:7777, \
+         wsrelay --port 8082 -- PROGRAM, or wsrelay --help"
+    )
+}
+
+/// The option that was probably meant: the same but for dashes, what websocketd calls it, or a
+/// typing error away.
+fn similar_option(unknown: &str) -> Option<String> {
+    const WEBSOCKETD: [(&str, &str); 4] = [
+        ("address", "--listen"),
+        ("maxforks", "--max-sessions"),
+        ("pingms", "--ping-interval"),
+        ("maxframesize", "--max-line"),
+    ];
+    let plain = |name: &str| name.replace('-', "");
+    let wanted = plain(unknown);
+    if let Some((_, ours)) = WEBSOCKETD.iter().find(|(theirs, _)| *theirs == wanted) {
+        return Some((*ours).to_owned());
+    }
+    // argh keeps its list of options to itself, but for the help.
+    let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
+    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    known
+        .filter(|name| name.starts_with("--"))
+        .map(|name| (strsim::damerau_levenshtein(&plain(name), &wanted), name.to_owned()))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Typed, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    fn args(line: &str) -> Args {
+        match typed(line) {
+            Ok(Typed::Run(args)) => *args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_ways_to_give_a_value() {
+        for line in ["--port 8082 --to a:1", "--port=8082 --to=a:1"] {
+            let args = args(line);
+            assert_eq!(args.port.as_deref(), Some("8082"));
+            assert_eq!(args.to.as_deref(), Some("a:1"));
+        }
+        assert_eq!(args("--to=a:1 --subprotocol=a=b").subprotocol.as_deref(), Some("a=b"));
+    }
+
+    #[test]
+    fn help_and_version_are_printed() {
+        for line in ["--help", "-h", "help", "demo --help", "demo -h"] {
+            let Ok(Typed::Print(text)) = typed(line) else { panic!("{line}") };
+            assert!(text.contains("Usage: wsrelay"), "{line}: {text}");
+        }
+        for line in ["--version", "-V"] {
+            let Ok(Typed::Print(text)) = typed(line) else { panic!("{line}") };
+            assert_eq!(text, format!("wsrelay {}\n", env!("CARGO_PKG_VERSION")));
+        }
+    }
+
+    #[test]
+    fn a_program_and_all_that_is_its_own() {
+        let args = args("--port 1 -- demo --help --to=b:1 -- -h");
+        assert_eq!(args.program, ["demo", "--help", "--to=b:1", "--", "-h"]);
+        assert!(args.command.is_none() && args.to.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_told_in_one_sentence() {
+        for (line, want) in [
+            ("--frobnicate 1", "there is no option --frobnicate: wsrelay --help"),
+            ("--prot 1", "there is no option --prot: did you mean --port?"),
+            ("--staticdir .", "did you mean --static-dir?"),
+            ("--maxforks=9", "did you mean --max-sessions?"),
+            ("localhost:7777", "don't know what to do with \"localhost:7777\""),
+            ("--port", "--port needs a value"),
+            ("--binary=yes", "--binary takes no value"),
+            ("--dev-console=yes", "--dev-console takes no value"),
+            ("--devconsole", "did you mean --dev-console?"),
+            ("--to a:1 --to b:1", "--to is given twice"),
+            ("--port 1 --", "wsrelay --port 8080 -- cat"),
+            ("--port 1 cat -- cat", "don't know what to do with \"cat\""),
+            ("--passenv A -- cat", "did you mean --pass-env?"),
+        ] {
+            let text = typed(line).unwrap_err();
+            assert!(text.contains(want), "{line}: {text}");
+            assert!(!text.contains('\n'), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Upgrade: a WebSocket handshake is answered, once there is a backend for it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+
+use super::asker::Asker;
+use super::auth::User;
+use super::forwarded::Arrival;
+use super::guard::Guest;
+use super::handshake::{self, Upgrade};
+use super::refusal::Refusal;
+use super::{Body, Context, Entry, Joined, Slot, full, shown};
+use crate::backend::{BackendIo, ClientInfo};
+use crate::config::Refuse;
+use crate::log::Subject;
+use crate::sync::lock;
+
+/// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
+/// that would be refused.
+pub async fn upgrade(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    context: &Arc<Context>,
+    asker: &Asker,
+    slot: &Slot,
+) -> Result<Response<Body>, Refusal> {
+    let upgrade = handshake::check(request)?;
+    let ours = context.config.handshake.subprotocols.as_deref();
+    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
+    let path = shown(request);
+    let mut joining = pin!(join(request, arrival, subprotocol.as_deref(), context, asker));
+    let joined = poll_fn(|cx| {
+        // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
+        match context.registry.is_stopping() {
+            true => Poll::Ready(Err(Refusal::stopping())),
+            false => joining.as_mut().poll(cx),
+        }
+    });
+    let joined = match joined.await {
+        Ok((backend, entry, user)) => {
+            let subject = Subject { user, ..asker.subject.clone() };
+            Joined::Session { backend, entry, subject, path, subprotocol: subprotocol.clone() }
+        }
+        Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
+            asker.subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
+            Joined::Refused(refusal.why)
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    *lock(slot) = Some(joined);
+    Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
+}
+
+async fn join(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    subprotocol: Option<&str>,
+    context: &Arc<Context>,
+    asker: &Asker,
+) -> Result<(BackendIo, Entry, User), Refusal> {
+    let (headers, query) = (request.headers(), request.uri().query());
+    let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
+    let permit = context.registry.admit();
+    let permit =
+        permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
+    let limit = context.config.handshake.connect_timeout;
+    let client = ClientInfo {
+        secure: arrival.secure,
+        user: user.as_deref(),
+        ..asker.describe(request, subprotocol)
+    };
+    let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
+    Ok((backend, Entry { _permit: permit, _place: place }, user))
+}
+
+/// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
+fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    let mut insert = |name, text: &str| {
+        // Base64, or a token that came in a header or was checked at the start.
+        let value = HeaderValue::from_str(text).expect("tokens are valid header values");
+        headers.insert(name, value);
+    };
+    insert(header::SEC_WEBSOCKET_ACCEPT, &upgrade.accept);
+    if let Some(name) = subprotocol {
+        insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    response
+}
