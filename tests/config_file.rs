@@ -117,12 +117,17 @@ fn a_program_can_stand_in_the_file() {
     let (status, _, stderr) = run_in(both.path(), &["check", "wsrelay.toml"]);
     assert!(matches!(status, Some(1 | 2)), "{stderr}");
 
-    let mut command = Command::new(WSRELAY);
-    command.args(["--config", "wsrelay.toml", "--", "cat"]).current_dir(dir.path());
-    let relay = start(command);
-    let mut client = relay.connect("/");
-    client.send("what is typed counts more");
-    assert_eq!(client.recv(), "what is typed counts more");
+    let dir = dir_with("port = 0\nprogram = [\"tr\", \"a-z\", \"A-Z\"]\n");
+    let backend = echo();
+    let (to, with) = (format!("--to={backend}"), backend.to_string());
+    for typed in [&["--", "cat"][..], &["--to", &with], &[&to]] {
+        let mut command = Command::new(WSRELAY);
+        command.args(["--config", "wsrelay.toml"]).args(typed).current_dir(dir.path());
+        let relay = start(command);
+        let mut client = relay.connect("/");
+        client.send("what is typed counts more");
+        assert_eq!(client.recv(), "what is typed counts more", "{typed:?}");
+    }
 }
 
 /// The keys of the example, commented out or not.

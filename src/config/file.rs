@@ -66,11 +66,9 @@ impl Options {
             // A program takes the place of a backend.
             names.push("--to".into());
         }
-        let program = if typed.iter().any(|word| word == "--to" || word == "--") {
-            Vec::new()
-        } else {
-            file.program_words()
-        };
+        // The one or the other was typed: then neither of the file's counts.
+        let is_typed = names.iter().any(|name| name == "--to");
+        let program = if is_typed { Vec::new() } else { file.program_words() };
         let words = [file.words(&names), typed.to_vec(), program].concat();
         match cli::parse(&words).map_err(StartError::Usage)? {
             Typed::Run(args) => Ok(Options { args: *args, typed: names, file: Some(file) }),
