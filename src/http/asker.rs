@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use hyper::Request;
 
+use super::forwarded::Arrival;
 use crate::backend::ClientInfo;
 use crate::log::Subject;
 use crate::net::address::PeerAddr;
@@ -21,11 +22,14 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// What its backend may know of it.
+    /// What its backend may know of it: how its request came, what subprotocol was chosen, and the name
+    /// it has proved.
     pub fn describe<'a, B>(
         &self,
         request: &'a Request<B>,
+        arrival: &Arrival,
         subprotocol: Option<&'a str>,
+        user: Option<&'a str>,
     ) -> ClientInfo<'a> {
         ClientInfo {
             id: self.subject.id,
@@ -34,9 +38,9 @@ impl Asker {
             headers: request.headers(),
             peer: self.subject.client,
             local: self.local,
-            secure: false,
+            secure: arrival.secure,
             subprotocol,
-            user: None,
+            user,
         }
     }
 }

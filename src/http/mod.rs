@@ -206,7 +206,7 @@ async fn speak_http(
     let service = service_fn(|request| {
         let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
         let answer =
-            async move { Ok::<_, Infallible>(answer(request, &context, &asker, &slot).await) };
+            async move { Ok::<_, Infallible>(answer(request, &context, asker, &slot).await) };
         // hyper wants to move it about.
         Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
     });
@@ -282,21 +282,20 @@ async fn linger(io: ByteStream) {
 async fn answer(
     request: Request<Incoming>,
     context: &Arc<Context>,
-    asker: &Asker,
+    mut asker: Asker,
     slot: &Slot,
 ) -> Response<Body> {
     let path = shown(&request);
     let peer = asker.subject.client;
     let arrival = context.guard.arrival(request.headers(), peer);
-    let subject = Subject { forwarded_for: arrival.forwarded_for(peer), ..asker.subject.clone() };
-    let asker = &Asker { subject, ..asker.clone() };
+    asker.subject.forwarded_for = arrival.forwarded_for(peer);
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
     let answered = match preliminary(&request, context) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
-            let answered = upgrade(&request, &arrival, context, asker, slot).await;
+            let answered = upgrade(&request, &arrival, context, &asker, slot).await;
             answered.map_err(Refusal::close)
         }
         Ok(()) => page(&request, context).await,

@@ -17,7 +17,7 @@ use super::guard::Guest;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
 use super::{Body, Context, Entry, Joined, Slot, full, shown};
-use crate::backend::{BackendIo, ClientInfo};
+use crate::backend::BackendIo;
 use crate::config::Refuse;
 use crate::log::Subject;
 use crate::sync::lock;
@@ -71,11 +71,7 @@ async fn join(
     let permit =
         permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
     let limit = context.config.handshake.connect_timeout;
-    let client = ClientInfo {
-        secure: arrival.secure,
-        user: user.as_deref(),
-        ..asker.describe(request, subprotocol)
-    };
+    let client = asker.describe(request, arrival, subprotocol, user.as_deref());
     let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
     Ok((backend, Entry { _permit: permit, _place: place }, user))
 }
