@@ -14,8 +14,7 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub struct Registry {
     live: Mutex<Live>,
-    sessions: AtomicUsize,
-    max_sessions: usize,
+    permits: Arc<Permits>,
     stopping: AtomicBool,
     /// Closed when the last connection is gone, as each holds a clone of the sender.
     alive: Mutex<Option<Sender<()>>>,
@@ -64,9 +63,47 @@ pub struct Registration {
     _alive: Option<Sender<()>>,
 }
 
+/// How many sessions there may be at a time, and how many there are.
+#[derive(Debug)]
+pub struct Permits {
+    given: AtomicUsize,
+    most: AtomicUsize,
+}
+
 /// The right to be a session, given back when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Registry>);
+pub struct Permit(Arc<Permits>);
+
+impl Permits {
+    /// So many at a time.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Permits { given: AtomicUsize::new(0), most: AtomicUsize::new(most) })
+    }
+
+    /// A permit for one more session, unless there are as many as may be.
+    pub fn admit(self: &Arc<Self>) -> Option<Permit> {
+        let most = self.most();
+        let admitted = self.given.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+            (n < most).then_some(n + 1)
+        });
+        admitted.ok().map(|_| Permit(self.clone()))
+    }
+
+    /// How many hold one now.
+    pub fn given(&self) -> usize {
+        self.given.load(Ordering::Acquire)
+    }
+
+    /// How many there are at a time.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Acquire)
+    }
+
+    /// From now on so many at a time. Those who hold one keep it.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Release);
+    }
+}
 
 impl Registry {
     /// An empty registry that admits `max_sessions` sessions at a time.
@@ -74,8 +111,7 @@ impl Registry {
         let (alive, all_gone) = async_channel::bounded(1);
         Arc::new(Registry {
             live: Mutex::default(),
-            sessions: AtomicUsize::new(0),
-            max_sessions,
+            permits: Permits::new(max_sessions),
             stopping: AtomicBool::new(false),
             alive: Mutex::new(Some(alive)),
             all_gone,
@@ -96,22 +132,9 @@ impl Registry {
         Registration { registry: self.clone(), id, control, _alive: lock(&self.alive).clone() }
     }
 
-    /// A permit for one more session, unless there are `max_sessions`.
-    pub fn admit(self: &Arc<Self>) -> Option<Permit> {
-        let admitted = self.sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-            (n < self.max_sessions).then_some(n + 1)
-        });
-        admitted.ok().map(|_| Permit(self.clone()))
-    }
-
-    /// Sessions that hold a permit now.
-    pub fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Acquire)
-    }
-
-    /// How many sessions are admitted at a time.
-    pub fn max_sessions(&self) -> usize {
-        self.max_sessions
+    /// The permits of all sessions.
+    pub fn permits(&self) -> &Arc<Permits> {
+        &self.permits
     }
 
     /// Whether [`stop_all`](Self::stop_all) was called.
@@ -144,7 +167,7 @@ impl Drop for Registration {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
+        self.0.given.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -156,13 +179,25 @@ mod tests {
 
     #[test]
     fn permits_are_given_back() {
-        let registry = Registry::new(1);
-        let permit = registry.admit();
+        let permits = Permits::new(1);
+        let permit = permits.admit();
         assert!(permit.is_some());
-        assert!(registry.admit().is_none());
+        assert!(permits.admit().is_none());
         drop(permit);
-        assert!(registry.admit().is_some());
-        assert_eq!(registry.sessions(), 0);
+        assert!(permits.admit().is_some());
+        assert_eq!(permits.given(), 0);
+    }
+
+    #[test]
+    fn fewer_permits_take_none_away() {
+        let permits = Permits::new(2);
+        let held = [permits.admit(), permits.admit()];
+        assert!(held.iter().all(Option::is_some));
+        permits.set_most(1);
+        assert_eq!((permits.given(), permits.most()), (2, 1));
+        drop(held);
+        let held = permits.admit();
+        assert!(held.is_some() && permits.admit().is_none());
     }
 
     #[test]

@@ -86,11 +86,11 @@ impl Server {
         shutdown.await;
         // The listeners go with their tasks: from then on connections are refused by the kernel.
         join_all(accepting.into_iter().map(JoinHandle::cancel)).await;
-        let sessions = self.registry.sessions();
+        let sessions = self.registry.permits().given();
         tracing::info!(sessions, "stopping");
         self.registry.stop_all();
         if timeout(self.shutdown_timeout, self.registry.all_gone()).await.is_err() {
-            let sessions = self.registry.sessions();
+            let sessions = self.registry.permits().given();
             tracing::warn!(
                 sessions,
                 "stopped with sessions still open: --shutdown-timeout is over"
@@ -144,14 +144,14 @@ mod tests {
     fn a_panic_takes_its_own_connection_off_the_books_and_nothing_else() {
         let registry = Registry::new(2);
         let (doomed, other) = (registry.register(), registry.register());
-        let permit = registry.admit();
+        let permit = registry.permits().admit();
         let doomed = async move {
             let _held = (doomed, permit);
             task::yield_now().await;
             panic!("as a test of what contains it");
         };
         task::block_on(contain(1, PeerAddr::Unix, doomed));
-        assert_eq!(registry.sessions(), 0);
+        assert_eq!(registry.permits().given(), 0);
         registry.stop_all();
         assert!(registry.all_gone().now_or_never().is_none());
         drop(other);

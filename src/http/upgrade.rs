@@ -20,6 +20,7 @@ use super::{Body, Context, Entry, Joined, Slot, full, shown};
 use crate::backend::BackendIo;
 use crate::config::Refuse;
 use crate::log::Subject;
+use crate::registry::{Permit, Permits};
 use crate::sync::lock;
 
 /// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
@@ -67,13 +68,15 @@ async fn join(
 ) -> Result<(BackendIo, Entry, User), Refusal> {
     let (headers, query) = (request.headers(), request.uri().query());
     let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
-    let permit = context.registry.admit();
-    let permit =
-        permit.ok_or_else(|| Refusal::too_many_sessions(context.registry.max_sessions()))?;
+    let permit = admit(context.registry.permits())?;
     let limit = context.config.handshake.connect_timeout;
     let client = asker.describe(request, arrival, subprotocol, user.as_deref());
     let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
     Ok((backend, Entry { _permit: permit, _place: place }, user))
+}
+
+fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {
+    permits.admit().ok_or_else(|| Refusal::too_many_sessions(permits.most()))
 }
 
 /// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
