@@ -184,6 +184,28 @@ fn the_environment_tells_of_the_client() {
 }
 
 #[test]
+fn behind_a_trusted_proxy_the_client_is_whom_it_speaks_for() {
+    let said = [("X-Forwarded-For", "203.0.113.9, 192.0.2.7"), ("X-Forwarded-Proto", "https")];
+    let found = environment(&["--trust-proxy", "127.0.0.1"], "/", &said);
+    for (name, want) in [
+        ("REMOTE_ADDR", "192.0.2.7"),
+        ("REMOTE_HOST", "192.0.2.7"),
+        ("REMOTE_PORT", ""),
+        ("HTTPS", "on"),
+        ("HTTP_X_FORWARDED_FOR", "203.0.113.9, 192.0.2.7"),
+    ] {
+        assert_eq!(found[name], want, "{name}");
+    }
+    // The proxy itself, and one that nobody trusts.
+    for (options, said) in [(&["--trust-proxy", "127.0.0.1"][..], &[][..]), (&[], &said)] {
+        let found = environment(options, "/", said);
+        assert_eq!((&*found["REMOTE_ADDR"], &*found["REMOTE_HOST"]), ("127.0.0.1", "127.0.0.1"));
+        assert!(found["REMOTE_PORT"].parse::<u16>().is_ok(), "{found:?}");
+        assert!(!found.contains_key("HTTPS"), "{found:?}");
+    }
+}
+
+#[test]
 fn the_environment_is_the_operators_to_pass_on() {
     let found = environment(&["--pass-env", "PASSED, REMOTE_ADDR,NOT_SET"], "/", &[]);
     assert_eq!(found["PASSED"], "on");

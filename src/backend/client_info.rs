@@ -1,6 +1,6 @@
 //! ClientInfo: what is known of a client when its backend is opened.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Method, Uri};
 
@@ -16,10 +16,15 @@ pub struct ClientInfo<'a> {
     pub method: &'a Method,
     /// Path and query, as they were sent.
     pub uri: &'a Uri,
+    /// The leading part of the URI's raw path that names the program, up to the end of a segment: ""
+    /// or such as `/chat`. The rest is the program's own (RFC 3875, sections 4.1.5 and 4.1.13).
+    pub script: &'a str,
     /// The request's headers.
     pub headers: &'a HeaderMap,
     /// Who connected.
     pub peer: PeerAddr,
+    /// Whom a trusted proxy speaks for, if the peer is one.
+    pub forwarded_for: Option<IpAddr>,
     /// Our address that it connected to; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
     /// Whether it came by TLS.

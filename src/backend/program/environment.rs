@@ -27,7 +27,7 @@ pub fn of(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
 
 fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     let uri = client.uri.path_and_query().map_or("/", |uri| uri.as_str());
-    let path: Vec<u8> = percent_decode_str(client.uri.path()).collect();
+    let (script, path_info) = split_path(client.uri.path(), client.script);
     let mut variables = vec![
         ("GATEWAY_INTERFACE", "CGI/1.1".into()),
         ("SERVER_SOFTWARE", SERVER_SOFTWARE.into()),
@@ -35,9 +35,8 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
         ("SERVER_PROTOCOL", "HTTP/1.1".into()),
         ("REQUEST_METHOD", client.method.as_str().into()),
         ("REQUEST_URI", uri.into()),
-        // The program is behind every path, so all of the path is its own (section 4.1.5).
-        ("SCRIPT_NAME", OsString::new()),
-        ("PATH_INFO", OsString::from_vec(path)),
+        ("SCRIPT_NAME", script),
+        ("PATH_INFO", path_info),
         ("QUERY_STRING", client.uri.query().unwrap_or_default().into()),
         ("UNIQUE_ID", unique_id().into()),
     ];
@@ -53,6 +52,18 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     variables
 }
 
+/// The decoded path in two: what names the program, and the program's own. There is no
+/// PATH_TRANSLATED: no file is behind that path (section 4.1.6).
+fn split_path(path: &str, script: &str) -> (OsString, OsString) {
+    let decode = |raw| OsString::from_vec(percent_decode_str(raw).collect());
+    let rest = path.strip_prefix(script).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match rest {
+        Some(rest) => (decode(script), decode(rest)),
+        // It names another path, so this one has no such part.
+        None => (OsString::new(), decode(path)),
+    }
+}
+
 /// Not a clock or a counter, which others could guess.
 fn unique_id() -> String {
     let mut bytes = [0; UNIQUE];
@@ -61,9 +72,11 @@ fn unique_id() -> String {
 }
 
 fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
-    let (addr, port) = match client.peer {
-        PeerAddr::Ip(addr) => (addr.ip().to_string(), addr.port().to_string()),
-        PeerAddr::Unix => (client.peer.to_string(), String::new()),
+    let (addr, port) = match (client.forwarded_for, client.peer) {
+        // The port that we know is the proxy's.
+        (Some(ip), _) => (ip.to_string(), String::new()),
+        (None, PeerAddr::Ip(addr)) => (addr.ip().to_string(), addr.port().to_string()),
+        (None, PeerAddr::Unix) => (client.peer.to_string(), String::new()),
     };
     let default_port = if client.secure { 443 } else { 80 };
     let server_port = client.local.map_or(default_port, |local| local.port());
@@ -110,6 +123,7 @@ fn variable(name: &HeaderName) -> Option<String> {
 mod tests {
     use super::*;
     use http::{Method, Uri};
+    use proptest::prelude::*;
     use std::collections::HashMap;
 
     /// The variables for a request with these headers.
@@ -124,8 +138,10 @@ mod tests {
             id: 1,
             method: &Method::GET,
             uri: &uri,
+            script: "",
             headers: &map,
             peer: PeerAddr::Ip("192.0.2.7:5000".parse().unwrap()),
+            forwarded_for: None,
             local: Some("127.0.0.1:8082".parse().unwrap()),
             secure: false,
             subprotocol: None,
@@ -163,14 +179,81 @@ mod tests {
     }
 
     #[test]
+    fn a_path_in_two() {
+        for (path, script, name, info) in [
+            ("/", "", "", "/"),
+            ("/chat", "/chat", "/chat", ""),
+            ("/chat/", "/chat", "/chat", "/"),
+            ("/chat/a%2Fb/%C3%A9", "/chat", "/chat", "/a/b/é"),
+            ("/a%20b//c.sh/x", "/a%20b//c.sh", "/a b//c.sh", "/x"),
+            ("/chatter", "/chat", "", "/chatter"),
+            ("/other", "/chat", "", "/other"),
+            ("*", "", "", "*"),
+        ] {
+            assert_eq!(split_path(path, script), (name.into(), info.into()), "{path} {script}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_two_are_the_decoded_path(
+            script in "(/[a-z%2F.é]{0,5}){0,4}",
+            rest in "(/[a-z%2F.é]{0,5}){0,4}",
+            other in "[/a-z]{0,5}",
+        ) {
+            let path = script.clone() + &rest;
+            let whole: Vec<u8> = percent_decode_str(&path).collect();
+            for named in [&script, &other] {
+                let (name, info) = split_path(&path, named);
+                prop_assert_eq!([name.as_bytes(), info.as_bytes()].concat(), whole.clone());
+            }
+            if rest.starts_with('/') {
+                let (name, _) = split_path(&path, &script);
+                let decoded: Vec<u8> = percent_decode_str(&script).collect();
+                prop_assert_eq!(name.as_bytes(), decoded);
+            }
+        }
+    }
+
+    #[test]
+    fn a_forwarded_client_has_no_port() {
+        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        for peer in [PeerAddr::Ip("127.0.0.1:5000".parse().unwrap()), PeerAddr::Unix] {
+            let client = ClientInfo {
+                id: 1,
+                method: &Method::GET,
+                uri: &uri,
+                script: "",
+                headers: &headers,
+                peer,
+                forwarded_for: Some("2001:db8::7".parse().unwrap()),
+                local: None,
+                secure: true,
+                subprotocol: None,
+                user: None,
+            };
+            let variables: HashMap<_, _> = of(&client).collect();
+            for (name, want) in [
+                ("REMOTE_ADDR", "2001:db8::7"),
+                ("REMOTE_HOST", "2001:db8::7"),
+                ("REMOTE_PORT", ""),
+            ] {
+                assert_eq!(variables[name], want, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn what_the_client_has_proved() {
         let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
         let client = ClientInfo {
             id: 1,
             method: &Method::GET,
             uri: &uri,
+            script: "",
             headers: &headers,
             peer: PeerAddr::Unix,
+            forwarded_for: None,
             local: None,
             secure: true,
             subprotocol: Some("chat"),
