@@ -43,6 +43,11 @@ pub struct Args {
     #[argh(option, arg_name = "addr")]
     pub to: Option<String>,
 
+    /// another backend for this path and all below it (repeatable): /chat=localhost:7777; the longest
+    /// that fits counts, and --to for the rest (without it, 404)
+    #[argh(option, arg_name = "path=addr")]
+    pub route: Vec<String>,
+
     /// variables of the environment that a program gets, comma-separated (default PATH), besides
     /// those of CGI
     #[argh(option, arg_name = "names")]

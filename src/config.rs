@@ -2,49 +2,56 @@
 
 mod file;
 mod guard;
+mod options;
+mod route;
 mod session;
 mod show;
 mod values;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::guard::GuardConfig;
-use self::guard::extra_headers;
+use self::guard::{extra_headers, trusted_proxies};
 use self::values::{bounded, choice, usage};
 use crate::backend::Backend;
-use crate::backend::program::Program;
 use crate::cli::Args;
 use crate::console;
 use crate::error::StartError;
 use crate::http::extra::ExtraHeaders;
+use crate::http::forwarded::TrustedProxies;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
 
-pub use self::file::Options;
+pub use self::options::Options;
+pub use self::route::{HandshakeConfig, Refuse, RouteConfig, RouteOptions};
 pub use self::session::{SessionConfig, SlowClient};
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
+
+/// What nobody takes is not kept for ever, even where sessions may take their time.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen; not empty.
     pub listen: Vec<ListenAddr>,
-    /// Where sessions are relayed to.
-    pub backend: Backend,
+    /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
+    pub routes: Vec<RouteConfig>,
     /// What is served to plain HTTP requests.
     pub pages: Pages,
-    /// Who is let in.
+    /// Who may read pages. Routes have guards of their own.
     pub guard: GuardConfig,
-    /// What is settled before the 101.
-    pub handshake: HandshakeConfig,
+    /// Whose `X-Forwarded-…` is believed.
+    pub trusted: TrustedProxies,
     /// What responses say besides.
     pub extra_headers: ExtraHeaders,
-    /// What holds after it.
-    pub session: Arc<SessionConfig>,
+    /// How long a client may take to make its request.
+    pub handshake_timeout: Duration,
+    /// How long a plain HTTP client may take nothing of its response.
+    pub response_timeout: Duration,
     /// Sessions at a time.
     pub max_sessions: usize,
     /// How long sessions may take to end once we are told to stop.
@@ -61,54 +68,82 @@ pub struct Pages {
     pub builtin: Vec<&'static [crate::http::Page]>,
 }
 
-/// The rules of the opening handshake.
-#[derive(Clone, Debug)]
-pub struct HandshakeConfig {
-    /// Ours, in order of preference; `None`: the client's first offer is echoed.
-    pub subprotocols: Option<Vec<String>>,
-    /// How clients are refused for want of a backend or capacity.
-    pub refuse: Refuse,
-    /// How long a client may take to make its request.
-    pub timeout: Duration,
-    /// How long the backend may take to answer.
-    pub connect_timeout: Duration,
-}
-
-/// How clients are refused for want of a backend or capacity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refuse {
-    /// By an HTTP status.
-    Http,
-    /// By a completed handshake and a Close 1013.
-    Close,
-}
-
 impl Config {
     /// Checks what was typed for `wsrelay --to`. All conflicts are found here.
     ///
     /// # Errors
     /// [`StartError::Usage`], one sentence that says what to type.
     pub fn from_args(args: &Args) -> Result<Self, StartError> {
+        Config::with_routes(args, Vec::new())
+    }
+
+    /// The same with these routes besides, of which those that were typed as well give way.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn with_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Self, StartError> {
         let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
         if listen.is_empty() {
             return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
         }
-        let backend = backend(args)?;
+        let routes = all_routes(args, more)?;
+        pointless(args, &routes)?;
+        // What holds for pages, and is wrong even where every route has its own.
+        let session = SessionConfig::from_args(args)?;
         Ok(Config {
             listen,
-            max_sessions: max_sessions(args, &backend)?,
-            backend,
+            max_sessions: max_sessions(args, &routes)?,
+            routes,
             pages: Pages {
                 dir: args.static_dir.as_ref().map(PathBuf::from),
                 builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
             },
             guard: GuardConfig::from_args(args)?,
-            handshake: handshake(args)?,
+            trusted: trusted_proxies(args)?,
             extra_headers: extra_headers(args)?,
-            session: Arc::new(SessionConfig::from_args(args)?),
+            handshake_timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
+            response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
             shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
         })
     }
+}
+
+/// The routes that were typed, and `more`; the most particular first.
+fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, StartError> {
+    if args.to.is_some() && !args.program.is_empty() {
+        // Says which, and what to do.
+        RouteOptions { args: args.clone(), ..RouteOptions::default() }.check()?;
+    }
+    let typed = args.route.iter().map(|text| RouteOptions::typed(text, args)?.check());
+    let default = RouteOptions::default_of(args).map(|options| options.check());
+    let mut routes = typed.chain(default).collect::<Result<Vec<_>, _>>()?;
+    for (i, route) in routes.iter().enumerate() {
+        if routes[..i].iter().any(|other| other.rule == route.rule) {
+            let rule = &route.rule;
+            return usage(format!("--route {rule}=… is given twice (--to is that of /): drop one"));
+        }
+    }
+    let is_typed = |one: &RouteConfig| routes.iter().any(|route| route.rule == one.rule);
+    let more: Vec<_> = more.into_iter().filter(|one| !is_typed(one)).collect();
+    routes.extend(more);
+    if routes.is_empty() {
+        return usage(
+            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
+        );
+    }
+    routes.sort_by_key(|route| route.rule.precedence());
+    Ok(routes)
+}
+
+/// Options that are about something which no route has.
+fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
+    let starts_programs = routes.iter().any(|route| matches!(route.backend, Backend::Program(_)));
+    for (name, given) in [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)] {
+        if given.is_some() && !starts_programs {
+            return usage(format!("{name} is about programs, and --to starts none: drop one"));
+        }
+    }
+    Ok(())
 }
 
 /// The logging that was asked for, which is set up before anything else.
@@ -167,94 +202,23 @@ pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenA
     }
 }
 
-fn backend(args: &Args) -> Result<Backend, StartError> {
-    match (&args.to, args.program.split_first()) {
-        (Some(_), Some((command, _))) => usage(format!(
-            "--to relays to a server, and -- {command} starts a program: give one or the other"
-        )),
-        (None, None) => usage(
-            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
-        ),
-        (Some(to), None) => {
-            for (name, given) in
-                [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)]
-            {
-                if given.is_some() {
-                    return usage(format!(
-                        "{name} is about programs, and --to starts none: drop one"
-                    ));
-                }
-            }
-            Backend::parse(to).or_else(|why| {
-                usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
-            })
-        }
-        (None, Some((command, rest))) => Ok(Backend::Program(Program {
-            command: command.clone(),
-            args: rest.to_vec(),
-            pass_env: pass_env(args.pass_env.as_deref())?,
-            kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
-        })),
-    }
-}
-
-fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
-    let list = list.unwrap_or("PATH");
-    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        None => Ok(names),
-        Some(bad) => usage(format!(
-            "--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"
-        )),
-    }
-}
-
-fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
-    let subprotocols = args.subprotocol.as_deref().map(subprotocols).transpose()?;
-    Ok(HandshakeConfig {
-        subprotocols,
-        refuse: choice(
-            "--refuse",
-            &args.refuse,
-            Refuse::Http,
-            &[("http", Refuse::Http), ("close", Refuse::Close)],
-        )?,
-        timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
-        connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
-    })
-}
-
-fn subprotocols(list: &str) -> Result<Vec<String>, StartError> {
-    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match names.iter().find(|name| !crate::http::handshake::is_token(name)) {
-        None => Ok(names),
-        Some(bad) => usage(format!(
-            "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
-             !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
-        )),
-    }
-}
-
 /// `--max-sessions`, or what the limit of open files allows.
-fn max_sessions(args: &Args, backend: &Backend) -> Result<usize, StartError> {
-    match &args.max_sessions {
-        None => {
-            let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-            let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
-            let usable = usable / backend.descriptors();
-            Ok(usize::try_from(usable).unwrap_or(usize::MAX).max(1))
-        }
-        Some(text) => match text.parse() {
-            Ok(n) if n > 0 => Ok(n),
-            _ => usage(format!("--max-sessions {text}: not a number above 0")),
-        },
+fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError> {
+    if let Some(most) = route::max_sessions(args)? {
+        return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
     }
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+    let each = routes.iter().map(|route| route.backend.descriptors()).max().unwrap_or(1);
+    Ok(usize::try_from(usable / each).unwrap_or(usize::MAX).max(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::{Typed, parse};
+    use crate::framing::{Eol, Framing};
+    use crate::http::rule::Rule;
 
     fn config(line: &str) -> Result<Config, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -271,17 +235,19 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let config = config("--port 8082 --to localhost:7777").unwrap();
         assert_eq!(config.listen, [ListenAddr::Everywhere(8082)]);
-        assert_eq!(config.backend.to_string(), "localhost:7777");
-        assert_eq!(config.session.max_line, 1024 * 1024);
-        assert_eq!(config.session.slow_client, SlowClient::Wait);
-        let limits = config.session.limits;
+        let [route] = &config.routes[..] else { panic!("{:?}", config.routes) };
+        assert_eq!(route.rule, Rule::default());
+        assert_eq!(route.backend.to_string(), "localhost:7777");
+        assert_eq!(route.session.max_line, 1024 * 1024);
+        assert_eq!(route.session.slow_client, SlowClient::Wait);
+        let limits = route.session.limits;
         assert_eq!(limits.ping_interval, Some(Duration::from_secs(30)));
         assert_eq!(limits.ping_timeout, Some(Duration::from_secs(15)));
         assert_eq!(limits.write_timeout, Some(Duration::from_secs(30)));
         assert_eq!((limits.idle_timeout, limits.flush_after), (None, None));
-        assert_eq!(config.session.close_timeout, Duration::from_secs(5));
-        assert_eq!(config.handshake.timeout, Duration::from_secs(10));
-        assert_eq!(config.handshake.connect_timeout, Duration::from_secs(5));
+        assert_eq!(route.session.close_timeout, Duration::from_secs(5));
+        assert_eq!(config.handshake_timeout, Duration::from_secs(10));
+        assert_eq!(route.handshake.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
         assert!(config.pages.dir.is_none() && config.pages.builtin.is_empty());
     }
@@ -290,11 +256,26 @@ mod tests {
     fn a_program_takes_more_descriptors() {
         let server = config("--port 1 --to localhost:7777").unwrap();
         let config = config("--port 1 -- cat -n").unwrap();
-        let Backend::Program(program) = &config.backend else { panic!("{:?}", config.backend) };
+        let Backend::Program(program) = &config.routes[0].backend else { panic!("{config:?}") };
         assert_eq!((program.command.as_str(), &program.args[..]), ("cat", &["-n".to_owned()][..]));
         assert_eq!(program.pass_env, ["PATH"]);
         assert_eq!(program.kill_grace, Duration::from_secs(1));
         assert!(config.max_sessions < server.max_sessions / 2);
+    }
+
+    #[test]
+    fn routes_need_no_default_and_come_in_order() {
+        let line = "--port 1 --route /a=a:1 --route /a/b=unix:/b --eol crlf --max-sessions 7";
+        let config = config(line).unwrap();
+        let shown = |route: &RouteConfig| format!("{} {}", route.rule, route.backend);
+        let routes: Vec<_> = config.routes.iter().map(shown).collect();
+        assert_eq!(routes, ["/a/b unix:/b", "/a a:1"]);
+        assert_eq!(config.max_sessions, 7);
+        for route in &config.routes {
+            let Framing::Lines(rules) = &route.session.framing else { panic!("{route:?}") };
+            assert_eq!(rules.eol, Eol::CrLf);
+            assert!(route.max_sessions.is_none(), "the limit is that of all routes together");
+        }
     }
 
     #[test]
@@ -339,6 +320,12 @@ mod tests {
             ("--port 1 --pass-env A=B -- cat", "type --pass-env PATH,HOME"),
             ("--port 1 --pass-env , -- cat", "type --pass-env PATH,HOME"),
             ("-- cat", "--port 8082"),
+            ("--port 1 --route /chat", "type --route /chat=localhost:7777"),
+            ("--port 1 --route chat=a:1", "begins with /"),
+            ("--port 1 --route /chat=a", "--to a: \"a\" has no port"),
+            ("--port 1 --route /chat=a:1 --route /chat/=b:1", "--route /chat=… is given twice"),
+            (&format!("{base} --route /=b:1"), "--route /=… is given twice (--to is that of /)"),
+            ("--port 1 --route /chat=a:1 --eol cr", "type one of lf, crlf"),
         ] {
             let got = config(line).unwrap_err();
             assert!(got.contains(want), "{line:?}: {got}");

@@ -13,7 +13,7 @@ use crate::net::address::PeerAddr;
 use crate::session::Counts;
 
 /// How to log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// What is too unimportant to log.
     pub level: LevelFilter,

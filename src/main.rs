@@ -2,15 +2,16 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use wsrelay::backend::program;
 use wsrelay::cli::{self, Args, CheckArgs, Command, Typed};
-use wsrelay::config::{self, Config, Options};
+use wsrelay::config::{Config, Options};
 use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
-use wsrelay::log;
+use wsrelay::log::{self, LogConfig};
 use wsrelay::server::Server;
 
 fn main() -> ExitCode {
@@ -27,6 +28,8 @@ fn start() -> Result<(), StartError> {
     let typed: Result<Vec<String>, _> =
         std::env::args_os().skip(1).map(|arg| arg.into_string()).collect();
     let typed = typed.map_err(|arg| StartError::Usage(format!("{arg:?} is not valid UTF-8")))?;
+    // First, as what it allows is the default of --max-sessions.
+    raise_file_limit();
     match cli::parse(&typed).map_err(StartError::Usage)? {
         Typed::Print(text) => {
             // Whoever closed our stdout does not want to read it.
@@ -37,8 +40,7 @@ fn start() -> Result<(), StartError> {
             if let Some(Command::Check(check)) = &args.command {
                 return self::check(&args, check);
             }
-            let options = Options::load(*args, &typed)?;
-            run(&options.args).map_err(|error| options.blame(error))
+            run(*args, typed)
         }
     }
 }
@@ -46,40 +48,60 @@ fn start() -> Result<(), StartError> {
 /// `wsrelay check FILE`.
 fn check(args: &Args, check: &CheckArgs) -> Result<(), StartError> {
     let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
-    let options = Options::load(with_file, &[])?;
-    let config = config::log_config(&options.args)
-        .and_then(|log| Ok(Config::from_args(&options.args)?.to_toml(&options.args, &log)))
-        .map_err(|error| options.blame(error))?;
-    say(&config);
+    say(&Options::load(with_file, &[])?.to_toml()?);
     Ok(())
 }
 
-fn run(args: &Args) -> Result<(), StartError> {
-    let _guard = log::start(config::log_config(args)?);
-    raise_file_limit();
-    match &args.command {
+fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
+    let options = Options::load(args.clone(), &typed)?;
+    let log_config = options.log_config()?;
+    let _guard = log::start(log_config);
+    match &options.args.command {
         None => {
-            let server = Server::bind(Config::from_args(args)?)?;
+            let server = Server::bind(options.config()?)?;
             let addrs = server.local_addrs();
-            serve(server, addrs.iter().map(|addr| format!("listening on {addr}\n")).collect())
+            let greeting = addrs.iter().map(|addr| format!("listening on {addr}\n")).collect();
+            let reload = server.reloader();
+            // What was typed holds as it did, and the file as it stands then.
+            serve(server, greeting, move || match options.file() {
+                Some(file) => reload.reload(file, || load(args.clone(), &typed, log_config)),
+                None => reload.reload_files(),
+            })
         }
         Some(Command::Check(_)) => unreachable!("it does not run"),
         Some(Command::Demo(demo)) => {
-            let demo = Demo::bind(args, demo)?;
+            let demo = Demo::bind(&options.args, demo)?;
             let greeting = demo.greeting() + "\n";
-            serve(demo.start(), greeting)
+            let server = demo.start();
+            let reload = server.reloader();
+            serve(server, greeting, move || reload.reload_files())
         }
     }
 }
 
+/// The configuration as the file has it now.
+fn load(args: Args, typed: &[String], log: LogConfig) -> Result<Config, StartError> {
+    let options = Options::load(args, typed)?;
+    if options.log_config()? != log {
+        tracing::warn!("log-level and log-format can't change while wsrelay runs: restart it");
+    }
+    options.config()
+}
+
 /// Says the greeting, and runs until a signal says stop.
-fn serve(server: Server, greeting: String) -> Result<(), StartError> {
+///
+/// `reload` is what SIGHUP asks for.
+fn serve(
+    server: Server,
+    greeting: String,
+    reload: impl Fn() + Send + Sync + 'static,
+) -> Result<(), StartError> {
     let watched = [Signal::Term, Signal::Int, Signal::Hup];
     let mut signals = Signals::new(watched)
         .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
     // Only now: whoever waits for it may signal at once.
     say(&greeting);
-    let reload = server.reloader();
+    let reload = Arc::new(reload);
     async_std::task::block_on(async move {
         let (stop, stopped) = async_channel::bounded::<()>(1);
         async_std::task::spawn(async move {
@@ -87,7 +109,10 @@ fn serve(server: Server, greeting: String) -> Result<(), StartError> {
             while let Some(signal) = signals.next().await {
                 match signal {
                     // On its way: a slow disk must not keep us from hearing the next signal.
-                    Ok(Signal::Hup) => blocking::unblock(reload.clone()).detach(),
+                    Ok(Signal::Hup) => {
+                        let reload = reload.clone();
+                        blocking::unblock(move || reload()).detach();
+                    }
                     // The first asks us to stop, which closing the channel says; the second means it.
                     Ok(_) if stop.take().is_some() => {}
                     Ok(_) => {
@@ -120,7 +145,6 @@ fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "can't raise the limit of open files");
-    }
+    // To raise it up to the hard limit is always allowed.
+    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -83,9 +83,9 @@ impl Permits {
     /// A permit for one more session, unless there are as many as may be.
     pub fn admit(self: &Arc<Self>) -> Option<Permit> {
         let most = self.most();
-        let admitted = self.given.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-            (n < most).then_some(n + 1)
-        });
+        let admitted = self
+            .given
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < most).then_some(n + 1));
         admitted.ok().map(|_| Permit(self.clone()))
     }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_std::task::{self, JoinHandle};
 use futures::FutureExt;
@@ -17,6 +17,7 @@ use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::readiness;
 use crate::registry::Registry;
+use crate::sync::lock;
 
 /// A bound relay.
 ///
@@ -31,9 +32,65 @@ use crate::registry::Registry;
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
-    context: Arc<Context>,
+    current: Arc<Current>,
     registry: Arc<Registry>,
-    shutdown_timeout: std::time::Duration,
+}
+
+/// What holds for connections that come now. Those that came before keep what held then.
+#[derive(Debug)]
+struct Current {
+    context: Mutex<Arc<Context>>,
+    /// One reload after the other, so that the last one asked for is the one that counts.
+    reloading: Mutex<()>,
+}
+
+impl Current {
+    fn get(&self) -> Arc<Context> {
+        lock(&self.context).clone()
+    }
+}
+
+/// Reads again what may have changed, and logs how that went. It may take as long as the disk.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    current: Arc<Current>,
+    registry: Arc<Registry>,
+}
+
+impl Reloader {
+    /// Takes over the configuration that `load` comes to, read from `file`; one that is wrong, or
+    /// names what can't be used, changes nothing. Passwords and tokens are read again in any case.
+    pub fn reload(&self, file: &str, load: impl FnOnce() -> Result<Config, StartError>) {
+        let _turn = lock(&self.current.reloading);
+        let old = self.current.get();
+        let new = load().and_then(|config| Context::new(config, self.registry.clone(), Some(&old)));
+        let current = match new {
+            Ok(new) => {
+                if new.config().listen != old.config().listen {
+                    tracing::warn!("port and listen can't change while wsrelay runs: restart it");
+                }
+                self.registry.permits().set_most(new.config().max_sessions);
+                let new = Arc::new(new);
+                *lock(&self.current.context) = new.clone();
+                tracing::info!(file, "reloaded");
+                new
+            }
+            Err(error) => {
+                let why = error.to_string();
+                tracing::warn!(file, why, "not reloaded: the old configuration is kept");
+                old
+            }
+        };
+        current.reload_auth();
+    }
+
+    /// Reads passwords and tokens again, where there is no configuration file.
+    pub fn reload_files(&self) {
+        let _turn = lock(&self.current.reloading);
+        if !self.current.get().reload_auth() {
+            tracing::info!("SIGHUP: there is nothing to reload");
+        }
+    }
 }
 
 impl Server {
@@ -50,9 +107,10 @@ impl Server {
             .map(|addr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e)))
             .collect::<Result<_, _>>()?;
         let registry = Registry::new(config.max_sessions);
-        let shutdown_timeout = config.shutdown_timeout;
-        let context = Arc::new(Context::new(config, registry.clone())?);
-        Ok(Server { listeners, context, registry, shutdown_timeout })
+        let context = Arc::new(Context::new(config, registry.clone(), None)?);
+        let current =
+            Arc::new(Current { context: Mutex::new(context), reloading: Mutex::default() });
+        Ok(Server { listeners, current, registry })
     }
 
     /// The addresses bound, with the ports that the kernel chose.
@@ -65,11 +123,9 @@ impl Server {
         &self.registry
     }
 
-    /// What reads again what may have changed, such as passwords; it logs how that went, and may
-    /// take as long as the disk.
-    pub fn reloader(&self) -> impl Fn() + Clone + Send + 'static {
-        let context = self.context.clone();
-        move || context.reload()
+    /// What reads again what may have changed.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { current: self.current.clone(), registry: self.registry.clone() }
     }
 
     /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
@@ -80,7 +136,7 @@ impl Server {
         let accepting: Vec<_> = self
             .listeners
             .into_iter()
-            .map(|listener| accept(listener, self.context.clone(), self.registry.clone()))
+            .map(|listener| accept(listener, self.current.clone(), self.registry.clone()))
             .map(task::spawn)
             .collect();
         shutdown.await;
@@ -89,7 +145,8 @@ impl Server {
         let sessions = self.registry.permits().given();
         tracing::info!(sessions, "stopping");
         self.registry.stop_all();
-        if timeout(self.shutdown_timeout, self.registry.all_gone()).await.is_err() {
+        let limit = self.current.get().config().shutdown_timeout;
+        if timeout(limit, self.registry.all_gone()).await.is_err() {
             let sessions = self.registry.permits().given();
             tracing::warn!(
                 sessions,
@@ -110,13 +167,13 @@ fn cannot_listen(addr: &ListenAddr, error: &io::Error) -> StartError {
 }
 
 /// Does nothing but accept and spawn, so that no client ever waits for another.
-async fn accept(mut listener: Listener, context: Arc<Context>, registry: Arc<Registry>) {
+async fn accept(mut listener: Listener, current: Arc<Current>, registry: Arc<Registry>) {
     let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
         let registration = registry.register();
         let id = registration.id;
-        let served = http::serve(io, (peer, local), context.clone(), registration);
+        let served = http::serve(io, (peer, local), current.get(), registration);
         task::spawn(contain(id, peer, served));
     }
 }

@@ -101,6 +101,28 @@ fn check_prints_all_that_holds_as_such_a_file() {
 }
 
 #[test]
+fn check_prints_routes_with_what_is_their_own() {
+    let text = "port = 1\nto = \"a:1\"\nauth-file = \"users\"\neol = \"crlf\"\nslow-client = \"drop\"\n\
+                [[route]]\npath = \"/a%20b/\"\nto = \"b:1\"\nauth-file = false\norigin = [\"null\", \"*\"]\n\
+                [[route]]\nhost = \"Example.org\"\nprogram = [\"cat\"]\nbinary = true\nmax-sessions = 7\n\
+                [[route]]\nsubprotocol = [\"irc\"]\nto = \"unix:/c\"\nslow-client = \"wait\"\n";
+    let dir = dir_with(text);
+    let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+    assert_eq!((status, &*stderr), (Some(0), ""));
+    let routes = said.split_once("[[route]]").expect("routes").1;
+    assert_eq!(
+        routes,
+        "\npath = \"/a%20b/\"\nto = \"b:1\"\norigin = [\"null\", \"*\"]\nsame-origin = false\n\
+         auth-file = false\n\
+         \n[[route]]\nhost = \"Example.org\"\nprogram = [\"cat\"]\npass-env = \"PATH\"\n\
+         kill-grace = \"1s\"\nmax-sessions = 7\nbinary = true\n\
+         \n[[route]]\nto = \"unix:/c\"\nslow-client = \"wait\"\nsubprotocol = \"irc\"\nqueue = false\n"
+    );
+    let again = dir_with(&said);
+    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+}
+
+#[test]
 fn a_program_can_stand_in_the_file() {
     let dir = dir_with("port = 0\nprogram = [\"tr\", \"a-z\", \"A-Z\"]\nkill-grace = \"2s\"\n");
     let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
@@ -130,11 +152,13 @@ fn a_program_can_stand_in_the_file() {
     }
 }
 
-/// The keys of the example, commented out or not.
-fn example() -> (String, String) {
+/// The example as it stands, with all its keys in place of some, and with its route.
+fn example() -> [String; 3] {
     let text = fs::read_to_string("examples/wsrelay.toml").unwrap();
+    let (above, route) = text.split_once("# [[route]]\n").expect("a route in the example");
+    let route = format!("{above}[[route]]\n{}", route.replace("# ", ""));
     // All of it but what can't be together with something else.
-    let all = text
+    let all = above
         .lines()
         .filter(|line| {
             !["# listen", "# program", "# pass-env", "# kill-grace"]
@@ -151,16 +175,21 @@ fn example() -> (String, String) {
             _ => line,
         });
     let all = all.collect::<Vec<_>>().join("\n");
-    (text, all)
+    [text, all, route]
 }
 
 #[test]
 fn the_example_is_right_and_names_every_option() {
-    let (text, all) = example();
-    for text in [&text, &all] {
+    let [text, all, route] = example();
+    for text in [&text, &all, &route] {
         let dir = dir_with(text);
-        let (status, _, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+        let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
         assert_eq!(status, Some(0), "{stderr}");
+        let routes = said.matches("[[route]]").count();
+        assert_eq!(
+            routes,
+            text.matches("\n[[route]]").count() + 2 * text.matches("\nroute =").count()
+        );
     }
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let options = help.lines().filter_map(|line| line.strip_prefix("  --")?.split(' ').next());
@@ -172,7 +201,7 @@ fn the_example_is_right_and_names_every_option() {
 
 #[test]
 fn the_example_shows_the_defaults() {
-    let (text, all) = example();
+    let [text, all, _] = example();
     let check = |text: &str| run_in(dir_with(text).path(), &["check", "wsrelay.toml"]).1;
     let (plain, all) = (check(&text), check(&all));
     let chosen = [
@@ -188,8 +217,10 @@ fn the_example_shows_the_defaults() {
         "token-file",
         "connect-rate",
         "header",
+        "route",
     ];
-    for line in all.lines().filter(|line| !chosen.iter().any(|key| line.starts_with(key))) {
+    let above = all.split("\n[[route]]").next().unwrap();
+    for line in above.lines().filter(|line| !chosen.iter().any(|key| line.starts_with(key))) {
         assert!(plain.lines().any(|plain| plain == line), "{line} is not the default");
     }
 }

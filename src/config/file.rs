@@ -6,82 +6,109 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::{self, Args, Typed};
+use crate::cli;
 use crate::error::{StartError, reason};
 
 /// A configuration file as it stands.
 #[derive(Debug, Default)]
 pub struct File {
     /// What its messages call it: its path, as it was given.
-    name: String,
-    settings: Vec<Setting>,
+    pub name: String,
+    /// What stands above the routes.
+    pub top: Table,
+    /// Its `[[route]]` tables.
+    pub routes: Vec<Table>,
+}
+
+/// The settings of one table, the whole file's or a route's.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Its line, from 1; 0 is the file itself.
+    pub line: usize,
+    /// Its keys that are options.
+    pub settings: Vec<Setting>,
+    /// All its keys, those with `false` too, which are no settings.
+    pub keys: Vec<String>,
     /// What would be typed behind `--`.
-    program: Vec<String>,
+    pub program: Vec<String>,
+    /// The path of a route.
+    pub path: Option<String>,
+    /// The host of a route.
+    pub host: Option<String>,
 }
 
 /// One key and its value. One whose value is a list of values for a repeatable option comes as
 /// several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Setting {
-    key: String,
+pub struct Setting {
+    /// The option without its dashes.
+    pub key: String,
     /// What would be typed behind the option; `None` if that is a switch.
-    value: Option<String>,
-    /// The line of the key, from 1.
-    line: usize,
+    pub value: Option<String>,
+    /// The line of the key, from 1; 0 if it was typed.
+    pub line: usize,
+}
+
+/// What a route may say, `path` and `host` aside: all that is about its sessions.
+const OF_ROUTES: [&str; 29] = [
+    "to",
+    "program",
+    "pass-env",
+    "kill-grace",
+    "binary",
+    "eol",
+    "newlines",
+    "charset",
+    "max-line",
+    "flush-after",
+    "subprotocol",
+    "refuse",
+    "origin",
+    "same-origin",
+    "origin-required",
+    "auth-file",
+    "token-file",
+    "max-sessions",
+    "max-sessions-per-ip",
+    "connect-rate",
+    "slow-client",
+    "queue",
+    "connect-timeout",
+    "write-timeout",
+    "ping-interval",
+    "ping-timeout",
+    "idle-timeout",
+    "close-timeout",
+    "trace",
+];
+
+/// Whether a key may stand in a route.
+pub fn is_of_routes(key: &str) -> bool {
+    OF_ROUTES.contains(&key)
 }
 
 impl Setting {
-    fn option(&self) -> String {
+    /// The option with its dashes.
+    pub fn option(&self) -> String {
         format!("--{}", self.key)
     }
 
-    fn words(&self) -> impl Iterator<Item = String> {
+    /// What would be typed.
+    pub fn words(&self) -> impl Iterator<Item = String> + use<> {
         [Some(self.option()), self.value.clone()].into_iter().flatten()
     }
 }
 
-/// The options that hold: those typed, and those of the file that `--config` names.
-#[derive(Debug)]
-pub struct Options {
-    /// Typed or not.
-    pub args: Args,
-    typed: Vec<String>,
-    file: Option<File>,
-}
-
-impl Options {
-    /// Reads the file, if one was named. `typed` is the command line that `args` came from.
-    ///
-    /// # Errors
-    /// If the file can't be read, is not TOML, or has keys or types that no option has: one sentence
-    /// with file, line and key.
-    pub fn load(args: Args, typed: &[String]) -> Result<Self, StartError> {
-        let Some(path) = &args.config else {
-            return Ok(Options { args, typed: Vec::new(), file: None });
-        };
-        let file = File::read(Path::new(path))?;
-        let ours = typed.split(|word| word == "--").next().unwrap_or_default();
-        let mut names = cli::normalise(ours).map_err(StartError::Usage)?;
-        if !args.program.is_empty() {
-            // A program takes the place of a backend.
-            names.push("--to".into());
-        }
-        // The one or the other was typed: then neither of the file's counts.
-        let is_typed = names.iter().any(|name| name == "--to");
-        let program = if is_typed { Vec::new() } else { file.program_words() };
-        let words = [file.words(&names), typed.to_vec(), program].concat();
-        match cli::parse(&words).map_err(StartError::Usage)? {
-            Typed::Run(args) => Ok(Options { args: *args, typed: names, file: Some(file) }),
-            Typed::Print(_) => unreachable!("a file has no --help"),
-        }
+impl Table {
+    /// Whether it has this key.
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known == key)
     }
 
-    /// Says where in the file it stands, if `error` is about something that stands there.
-    pub fn blame(&self, error: StartError) -> StartError {
-        match &self.file {
-            Some(file) => file.locate(error, &self.typed),
-            None => error,
-        }
+    /// What would be typed for the program, if there is one.
+    pub fn program_words(&self) -> Vec<String> {
+        let dashes = (!self.program.is_empty()).then(|| "--".to_owned());
+        dashes.into_iter().chain(self.program.iter().cloned()).collect()
     }
 }
 
@@ -103,50 +130,69 @@ impl File {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             file.wrong(line, &format!("not TOML: {}", error.message()))
         })?;
+        let mut top = Table::default();
         for (key, value) in table.get_ref() {
-            if key.get_ref() == "program" {
-                let line = line_of(text, key.span().start);
-                let wrong =
-                    || file.wrong(line, "program: write a list: [\"command\", \"argument\"]");
-                file.program = words(value.get_ref()).ok_or_else(wrong)?;
-                continue;
+            match (&**key.get_ref(), tables(value.get_ref())) {
+                ("route", Some(routes)) => {
+                    file.routes = routes
+                        .into_iter()
+                        .map(|(route, at)| file.read_route(text, route, line_of(text, at)))
+                        .collect::<Result<_, _>>()?;
+                }
+                _ => file.read_key(text, key, value, &mut top)?,
             }
-            let settings = file.read_setting(text, key, value)?;
-            file.settings.extend(settings);
         }
+        file.top = top;
         Ok(file)
     }
 
-    /// The words of a command line that the settings stand for, but for those of `typed` options.
-    fn words(&self, typed: &[String]) -> Vec<String> {
-        // Two ways to say one thing.
-        let ways = ["--port", "--listen"];
-        let is_typed = |setting: &&Setting| {
-            let option = &*setting.option();
-            let is_way = ways.contains(&option);
-            typed.iter().any(|word| word == option || is_way && ways.contains(&&**word))
-        };
-        self.settings.iter().filter(|setting| !is_typed(setting)).flat_map(Setting::words).collect()
-    }
-
-    /// What would be typed for the program, if there is one.
-    fn program_words(&self) -> Vec<String> {
-        let dashes = (!self.program.is_empty()).then(|| "--".to_owned());
-        dashes.into_iter().chain(self.program.iter().cloned()).collect()
-    }
-
-    /// Says where in the file it stands, if `error` is about a setting that was not typed.
-    fn locate(&self, error: StartError, typed: &[String]) -> StartError {
-        let StartError::Usage(text) = &error else { return error };
-        // Every such text names the option that it is about before any other.
-        let about = |word: &str| {
-            let setting = self.settings.iter().find(|setting| setting.option() == word)?;
-            (!typed.contains(&setting.option())).then_some(setting)
-        };
-        match text.split([' ', ':']).find_map(about) {
-            Some(setting) => self.wrong(setting.line, text),
-            None => error,
+    fn read_route(
+        &self,
+        text: &str,
+        table: &DeTable<'_>,
+        line: usize,
+    ) -> Result<Table, StartError> {
+        let mut route = Table { line, ..Table::default() };
+        for (key, value) in table {
+            let at = line_of(text, key.span().start);
+            let name = key.get_ref();
+            let place = match &**name {
+                "path" => Some(&mut route.path),
+                "host" => Some(&mut route.host),
+                _ => None,
+            };
+            if let Some(place) = place {
+                let DeValue::String(value) = value.get_ref() else {
+                    return Err(self.wrong(at, &format!("{name}: write a string")));
+                };
+                *place = Some(value.to_string());
+                continue;
+            }
+            if !is_of_routes(name) && cli::kind_of(&format!("--{name}")).is_ok() {
+                let why = format!("{name}: it is not for one route alone, write it above them all");
+                return Err(self.wrong(at, &why));
+            }
+            self.read_key(text, key, value, &mut route)?;
         }
+        Ok(route)
+    }
+
+    fn read_key(
+        &self,
+        text: &str,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        table: &mut Table,
+    ) -> Result<(), StartError> {
+        table.keys.push(key.get_ref().to_string());
+        if key.get_ref() == "program" {
+            let line = line_of(text, key.span().start);
+            let wrong = || self.wrong(line, "program: write a list: [\"command\", \"argument\"]");
+            table.program = words(value.get_ref()).ok_or_else(wrong)?;
+            return Ok(());
+        }
+        table.settings.extend(self.read_setting(text, key, value)?);
+        Ok(())
     }
 
     fn read_setting(
@@ -170,6 +216,8 @@ impl File {
                 let setting = Setting { key: key.clone(), value: None, line };
                 return Ok(if *on { vec![setting] } else { Vec::new() });
             }
+            // As if it were not there: a route does without what stands above it.
+            Ok(_) if matches!(value.get_ref(), DeValue::Boolean(false)) => return Ok(Vec::new()),
             Ok(kind) => kind,
         };
         let Some(values) = words(value.get_ref()) else {
@@ -184,13 +232,23 @@ impl File {
     }
 
     /// What is wrong in a line.
-    fn wrong(&self, line: usize, why: &str) -> StartError {
+    pub fn wrong(&self, line: usize, why: &str) -> StartError {
         StartError::Environment(format!("{}, line {line}: {why}", self.name))
     }
 }
 
 type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The tables of a list of nothing else, and where each begins.
+fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<Vec<(&'v DeTable<'i>, usize)>> {
+    let DeValue::Array(list) = value else { return None };
+    let table = |one: &'v Value<'i>| match one.get_ref() {
+        DeValue::Table(table) => Some((table, one.span().start)),
+        _ => None,
+    };
+    list.iter().map(table).collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
+}
 
 /// The words of a string, a number, or a list of them.
 fn words(value: &DeValue<'_>) -> Option<Vec<String>> {
@@ -231,7 +289,7 @@ binary = true
 trace = false
 ";
         let mut file = parse(text).unwrap();
-        file.settings.sort_by_key(|setting| setting.line);
+        file.top.settings.sort_by_key(|setting| setting.line);
         let want = [
             setting("port", Some("8082"), 1),
             setting("listen", Some("127.0.0.1:1"), 2),
@@ -239,36 +297,34 @@ trace = false
             setting("subprotocol", Some("a,b"), 3),
             setting("binary", None, 4),
         ];
-        assert_eq!(file.settings, want);
+        assert_eq!(file.top.settings, want);
     }
 
     #[test]
-    fn options_override_the_file() {
-        let file =
-            parse("port = 8082\nto = \"a:1\"\nlisten = [\"b:1\", \"c:1\"]\nbinary = true").unwrap();
-        for (typed, want) in [
-            (
-                &["--to", "x:1"][..],
-                &["--binary", "--listen", "--listen", "--port", "8082", "b:1", "c:1"][..],
-            ),
-            (&["--to", "x:1", "--listen", "y:1"], &["--binary"]),
-            (&["--port", "1"], &["--binary", "--to", "a:1"]),
-        ] {
-            let typed: Vec<_> = typed.iter().map(|word| (*word).to_owned()).collect();
-            let mut words = file.words(&typed);
-            words.sort_unstable();
-            assert_eq!(words, want);
-        }
-    }
+    fn routes_are_tables() {
+        let text = "\
+port = 1
+[[route]]
+path = \"/chat\"
+host = \"example.org\"
+to = \"a:1\"
+binary = false
+auth-file = false
 
-    #[test]
-    fn what_is_wrong_with_a_value_is_told_with_its_line() {
-        let file = parse("port = 8082\nping-interval = 30").unwrap();
-        let wrong = || StartError::Usage("--ping-interval 30: a duration needs a unit".into());
-        let text = file.locate(wrong(), &[]).to_string();
-        assert_eq!(text, "wsrelay.toml, line 2: --ping-interval 30: a duration needs a unit");
-        let typed = ["--ping-interval".to_owned()];
-        assert!(matches!(file.locate(wrong(), &typed), StartError::Usage(_)));
+[[route]]
+program = [\"cat\", \"-n\"]
+";
+        let file = parse(text).unwrap();
+        assert_eq!(file.top.keys, ["port"]);
+        let [chat, cat] = &file.routes[..] else { panic!("{file:?}") };
+        assert_eq!((chat.line, cat.line), (2, 9));
+        assert_eq!(chat.path.as_deref(), Some("/chat"));
+        assert_eq!(chat.host.as_deref(), Some("example.org"));
+        assert_eq!(chat.settings, [setting("to", Some("a:1"), 5)]);
+        assert!(chat.has("binary") && chat.has("auth-file") && !chat.has("port"));
+        assert_eq!(cat.program_words(), ["--", "cat", "-n"]);
+        let listed = parse("route = [\"/a=a:1\", \"/b=b:1\"]").unwrap();
+        assert_eq!(listed.top.settings.len(), 2);
     }
 
     #[test]
@@ -286,6 +342,11 @@ trace = false
             ("[to]\nhost = 1", "line 1: to: write a string"),
             ("to = \"--help\"", "line 1: to: a value can't begin with --"),
             ("config = \"x\"", "line 1: config:"),
+            ("[[route]]\nport = 1", "line 2: port: it is not for one route alone"),
+            ("[[route]]\nprot = 1", "line 2: prot: there is no option prot"),
+            ("[[route]]\npath = 1", "line 2: path: write a string"),
+            ("[route]\npath = \"/\"", "line 1: route: write"),
+            ("path = \"/\"", "line 1: path: there is no option path"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(want), "{text}: {error}");

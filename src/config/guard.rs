@@ -12,12 +12,10 @@ use crate::http::forwarded::TrustedProxies;
 use crate::http::origin::{Entry, OriginRules};
 
 /// Who is let in. The default is everybody.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardConfig {
     /// Which web pages may connect.
     pub origins: OriginRules,
-    /// Whose `X-Forwarded-…` is believed.
-    pub trusted: TrustedProxies,
     /// Users and passwords.
     pub auth_file: Option<PathBuf>,
     /// Tokens.
@@ -46,17 +44,8 @@ impl GuardConfig {
             same_origin: args.same_origin || asks && args.origin.is_empty(),
             required: args.origin_required,
         };
-        let trusted = match &args.trust_proxy {
-            None => TrustedProxies::default(),
-            Some(list) => TrustedProxies::parse(list).or_else(|why| {
-                usage(format!(
-                    "--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"
-                ))
-            })?,
-        };
         Ok(GuardConfig {
             origins,
-            trusted,
             auth_file: args.auth_file.as_ref().map(PathBuf::from),
             token_file: args.token_file.as_ref().map(PathBuf::from),
             auth_static: args.auth_static,
@@ -64,6 +53,19 @@ impl GuardConfig {
             connect_rate: connect_rate(args)?,
         })
     }
+}
+
+/// Whose word about a request is taken.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn trusted_proxies(args: &Args) -> Result<TrustedProxies, StartError> {
+    let Some(list) = &args.trust_proxy else { return Ok(TrustedProxies::default()) };
+    TrustedProxies::parse(list).or_else(|why| {
+        usage(format!(
+            "--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"
+        ))
+    })
 }
 
 fn origins(lists: &[String]) -> Result<Vec<Entry>, StartError> {
@@ -139,7 +141,7 @@ mod tests {
     fn everybody_is_let_in_unless_asked_who_they_are() {
         let open = guard("").unwrap();
         assert_eq!(open.origins, OriginRules::default());
-        assert_eq!(open.trusted, TrustedProxies::default());
+        assert_eq!(trusted_proxies(&typed("")).unwrap(), TrustedProxies::default());
         assert!(open.max_sessions_per_ip.is_none() && open.connect_rate.is_none());
         for line in ["--auth-file users", "--token-file tokens"] {
             assert!(guard(line).unwrap().origins.same_origin, "{line}");
@@ -159,7 +161,6 @@ mod tests {
         for (line, want) in [
             ("--origin https://a.example/", "no path, not even a last /; type --origin https://"),
             ("--origin https://a.example,", "--origin : \"\" is not a host"),
-            ("--trust-proxy localhost", "type --trust-proxy 127.0.0.1,::1"),
             ("--auth-static", "add --auth-file or --token-file"),
             ("--max-sessions-per-ip 0", "not a number above 0"),
             ("--max-sessions-per-ip many", "not a number above 0"),
@@ -168,6 +169,8 @@ mod tests {
             let got = guard(line).unwrap_err();
             assert!(got.contains(want), "{line:?}: {got}");
         }
+        let got = trusted_proxies(&typed("--trust-proxy localhost")).unwrap_err().to_string();
+        assert!(got.contains("type --trust-proxy 127.0.0.1,::1"), "{got}");
     }
 
     #[test]

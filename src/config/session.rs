@@ -24,8 +24,6 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// How long either side may take to leave.
     pub close_timeout: Duration,
-    /// How long a plain HTTP client may take nothing of its response.
-    pub response_timeout: Duration,
     /// Whether payloads are logged.
     pub trace: bool,
 }
@@ -49,15 +47,12 @@ impl SessionConfig {
     /// [`StartError::Usage`].
     pub fn from_args(args: &Args) -> Result<Self, StartError> {
         let max_line = size("--max-line", &args.max_line, 1 << 20)?;
-        let limits = limits(args)?;
         Ok(SessionConfig {
             framing: framing(args, max_line)?,
             max_line,
             slow_client: slow_client(args)?,
-            limits,
+            limits: limits(args)?,
             close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
-            // What nobody takes is not kept for ever, even where sessions may take their time.
-            response_timeout: limits.write_timeout.unwrap_or(Duration::from_secs(30)),
             trace: args.trace,
         })
     }

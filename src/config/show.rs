@@ -4,9 +4,13 @@ use std::fmt::{Display, Write};
 use std::iter;
 use std::time::Duration;
 
-use super::{Config, Refuse, SlowClient};
+use super::options::ABOUT_LINES;
+use super::{
+    Config, GuardConfig, HandshakeConfig, Options, Refuse, RouteOptions, SessionConfig, SlowClient,
+};
 use crate::backend::Backend;
 use crate::cli::Args;
+use crate::error::StartError;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
@@ -48,100 +52,171 @@ impl Toml {
     }
 }
 
-impl Config {
-    /// All that holds, as a file for `--config`. `args` are what this configuration was made of.
-    pub fn to_toml(&self, args: &Args, log: &LogConfig) -> String {
+impl Options {
+    /// All that holds, as a file for `--config`.
+    ///
+    /// # Errors
+    /// As of [`config`](Options::config).
+    pub fn to_toml(&self) -> Result<String, StartError> {
+        let (config, log) = (self.config()?, self.log_config()?);
+        let args = &self.args;
         let mut toml = Toml(String::new());
-        self.show_listen(&mut toml);
-        match &self.backend {
-            Backend::Program(program) => {
-                let words: Vec<_> = iter::once(&program.command).chain(&program.args).collect();
-                toml.set("program", format_args!("{words:?}"));
-                toml.text("pass-env", program.pass_env.join(","));
-                toml.time("kill-grace", Some(program.kill_grace));
-            }
-            backend => toml.text("to", backend),
+        show_listen(&config, &mut toml);
+        let default = RouteOptions::default_of(args);
+        if let Some(default) = &default {
+            show_backend(&default.check()?.backend, &mut toml);
         }
-        if let Some(dir) = &self.pages.dir {
+        if let Some(dir) = &config.pages.dir {
             toml.text("static-dir", dir.display());
         }
         toml.set("dev-console", args.dev_console);
-        self.show_guard(args, &mut toml);
-        self.show_session(&mut toml);
-        if let Some(names) = &self.handshake.subprotocols {
-            toml.text("subprotocol", names.join(","));
-        }
-        toml.text(
-            "refuse",
-            match self.handshake.refuse {
-                Refuse::Http => "http",
-                Refuse::Close => "close",
-            },
-        );
-        toml.set("max-sessions", self.max_sessions);
-        toml.time("handshake-timeout", Some(self.handshake.timeout));
-        toml.time("connect-timeout", Some(self.handshake.connect_timeout));
-        toml.time("shutdown-timeout", Some(self.shutdown_timeout));
-        toml.text("log-level", log.level);
-        toml.text(
-            "log-format",
-            match log.format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            },
-        );
-        toml.set("trace", self.session.trace);
-        toml.0
-    }
-
-    fn show_listen(&self, toml: &mut Toml) {
-        match &*self.listen {
-            [ListenAddr::Everywhere(port)] => toml.set("port", port),
-            addrs => {
-                let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
-                toml.set("listen", format_args!("{addrs:?}"));
-            }
-        }
-    }
-
-    fn show_guard(&self, args: &Args, toml: &mut Toml) {
-        toml.list("origin", &args.origin);
-        toml.set("same-origin", self.guard.origins.same_origin);
-        toml.set("origin-required", args.origin_required);
         toml.given("trust-proxy", &args.trust_proxy);
-        toml.given("auth-file", &args.auth_file);
-        toml.given("token-file", &args.token_file);
         toml.set("auth-static", args.auth_static);
-        toml.given("max-sessions-per-ip", &args.max_sessions_per_ip);
-        toml.given("connect-rate", &args.connect_rate);
         toml.list("header", &args.header);
         toml.list("header-ws", &args.header_ws);
         toml.list("header-http", &args.header_http);
-    }
-
-    fn show_session(&self, toml: &mut Toml) {
-        let session = &*self.session;
-        match &session.framing {
-            Framing::Raw { .. } => toml.set("binary", true),
-            Framing::Lines(rules) => show_lines(rules, toml),
-        }
-        toml.set("max-line", session.max_line);
-        if let Framing::Lines(_) = session.framing {
-            toml.time("flush-after", session.limits.flush_after);
-        }
-        match session.slow_client {
-            SlowClient::Wait => toml.text("slow-client", "wait"),
-            SlowClient::Drop { queue } => {
-                toml.text("slow-client", "drop");
-                toml.set("queue", queue);
+        let common = of_sessions(args)?;
+        toml.0.push_str(&common.0);
+        toml.set("max-sessions", config.max_sessions);
+        toml.time("handshake-timeout", Some(config.handshake_timeout));
+        toml.time("shutdown-timeout", Some(config.shutdown_timeout));
+        show_log(&log, &mut toml);
+        let typed = args.route.iter().map(|text| RouteOptions::typed(text, args));
+        let routes = typed.chain(self.routes().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
+        let mut shown: Vec<_> = default.iter().map(RouteOptions::rule).collect::<Result<_, _>>()?;
+        for route in &routes {
+            // What was typed takes the place of what stands in the file.
+            let rule = route.rule()?;
+            if !shown.contains(&rule) {
+                shown.push(rule);
+                show_route(route, &common, &mut toml)?;
             }
         }
-        toml.time("write-timeout", session.limits.write_timeout);
-        toml.time("ping-interval", session.limits.ping_interval);
-        toml.time("ping-timeout", session.limits.ping_timeout);
-        toml.time("idle-timeout", session.limits.idle_timeout);
-        toml.time("close-timeout", Some(session.close_timeout));
+        Ok(toml.0)
     }
+}
+
+/// A route, with what holds there and not elsewhere.
+fn show_route(route: &RouteOptions, common: &Toml, toml: &mut Toml) -> Result<(), StartError> {
+    toml.0.push_str("\n[[route]]\n");
+    toml.given("path", &route.path);
+    toml.given("host", &route.host);
+    let config = route.check()?;
+    show_backend(&config.backend, toml);
+    if let Some(most) = config.max_sessions {
+        toml.set("max-sessions", most);
+    }
+    let own = of_sessions(&route.args)?;
+    let own: Vec<&str> = own.0.lines().collect();
+    let is_own = |line: &&&str| {
+        let by_subprotocol = route.by_subprotocol && line.starts_with("subprotocol = ");
+        by_subprotocol || !common.0.lines().any(|other| other == **line)
+    };
+    own.iter().filter(is_own).for_each(|line| toml.0 += &format!("{line}\n"));
+    // What all others have, and this one has not.
+    let is_raw = own.contains(&"binary = true");
+    let has = |wanted: &str| own.iter().any(|line| key(line) == wanted);
+    for key in common.0.lines().map(key).filter(|key| !has(key)) {
+        if !(is_raw && ABOUT_LINES.contains(&key)) {
+            toml.set(key, false);
+        }
+    }
+    Ok(())
+}
+
+/// The key of a line.
+fn key(line: &str) -> &str {
+    line.split(" = ").next().unwrap_or(line)
+}
+
+fn show_listen(config: &Config, toml: &mut Toml) {
+    match &*config.listen {
+        [ListenAddr::Everywhere(port)] => toml.set("port", port),
+        addrs => {
+            let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+            toml.set("listen", format_args!("{addrs:?}"));
+        }
+    }
+}
+
+fn show_backend(backend: &Backend, toml: &mut Toml) {
+    match backend {
+        Backend::Program(program) => {
+            let words: Vec<_> = iter::once(&program.command).chain(&program.args).collect();
+            toml.set("program", format_args!("{words:?}"));
+            toml.text("pass-env", program.pass_env.join(","));
+            toml.time("kill-grace", Some(program.kill_grace));
+        }
+        backend => toml.text("to", backend),
+    }
+}
+
+/// What holds for sessions, of one route or of all.
+fn of_sessions(args: &Args) -> Result<Toml, StartError> {
+    let mut toml = Toml(String::new());
+    show_guard(args, &GuardConfig::from_args(args)?, &mut toml);
+    show_session(&SessionConfig::from_args(args)?, &mut toml);
+    let handshake = HandshakeConfig::from_args(args)?;
+    if let Some(names) = &handshake.subprotocols {
+        toml.text("subprotocol", names.join(","));
+    }
+    toml.text(
+        "refuse",
+        match handshake.refuse {
+            Refuse::Http => "http",
+            Refuse::Close => "close",
+        },
+    );
+    toml.time("connect-timeout", Some(handshake.connect_timeout));
+    toml.set("trace", args.trace);
+    Ok(toml)
+}
+
+fn show_guard(args: &Args, guard: &GuardConfig, toml: &mut Toml) {
+    toml.list("origin", &args.origin);
+    toml.set("same-origin", guard.origins.same_origin);
+    toml.set("origin-required", args.origin_required);
+    toml.given("auth-file", &args.auth_file);
+    toml.given("token-file", &args.token_file);
+    toml.given("max-sessions-per-ip", &args.max_sessions_per_ip);
+    toml.given("connect-rate", &args.connect_rate);
+}
+
+fn show_session(session: &SessionConfig, toml: &mut Toml) {
+    match &session.framing {
+        Framing::Raw { .. } => toml.set("binary", true),
+        Framing::Lines(rules) => {
+            toml.set("binary", false);
+            show_lines(rules, toml);
+        }
+    }
+    toml.set("max-line", session.max_line);
+    if let Framing::Lines(_) = session.framing {
+        toml.time("flush-after", session.limits.flush_after);
+    }
+    match session.slow_client {
+        SlowClient::Wait => toml.text("slow-client", "wait"),
+        SlowClient::Drop { queue } => {
+            toml.text("slow-client", "drop");
+            toml.set("queue", queue);
+        }
+    }
+    toml.time("write-timeout", session.limits.write_timeout);
+    toml.time("ping-interval", session.limits.ping_interval);
+    toml.time("ping-timeout", session.limits.ping_timeout);
+    toml.time("idle-timeout", session.limits.idle_timeout);
+    toml.time("close-timeout", Some(session.close_timeout));
+}
+
+fn show_log(log: &LogConfig, toml: &mut Toml) {
+    toml.text("log-level", log.level);
+    toml.text(
+        "log-format",
+        match log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        },
+    );
 }
 
 fn show_lines(rules: &LineRules, toml: &mut Toml) {

@@ -22,11 +22,12 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// What its backend may know of it: how its request came, what subprotocol was chosen, and the name
-    /// it has proved.
+    /// What its backend may know of it: what part of its path led there, how its request came, what
+    /// subprotocol was chosen, and the name it has proved.
     pub fn describe<'a, B>(
         &self,
         request: &'a Request<B>,
+        script: &'a str,
         arrival: &Arrival,
         subprotocol: Option<&'a str>,
         user: Option<&'a str>,
@@ -35,7 +36,7 @@ impl Asker {
             id: self.subject.id,
             method: request.method(),
             uri: request.uri(),
-            script: "",
+            script,
             headers: request.headers(),
             peer: self.subject.client,
             forwarded_for: self.subject.forwarded_for,

@@ -1,6 +1,6 @@
 //! Guard: who is let in, decided before anything is dialled: origin, pace, credentials, share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
@@ -8,24 +8,18 @@ use hyper::header::HeaderMap;
 
 use super::auth::{Auth, User};
 use super::fairness::{Household, Pace, Place, Shares};
-use super::forwarded::{Arrival, TrustedProxies};
-use super::origin::OriginRules;
+use super::forwarded::Arrival;
 use super::refusal::Refusal;
 use crate::config::GuardConfig;
 use crate::error::StartError;
-use crate::net::address::PeerAddr;
-use crate::sync::lock;
 
 /// The rules and what they need to remember.
 #[derive(Debug)]
 pub struct Guard {
-    trusted: TrustedProxies,
-    origins: OriginRules,
-    pace: Option<Pace>,
-    auth: Option<Auth>,
-    auth_static: bool,
+    config: GuardConfig,
+    pace: Option<Arc<Pace>>,
+    auth: Option<Arc<Auth>>,
     shares: Option<Arc<Shares>>,
-    reloading: Mutex<()>,
 }
 
 /// Who was let in.
@@ -38,25 +32,33 @@ pub struct Guest {
 }
 
 impl Guard {
-    /// Reads the files that the rules name.
+    /// Reads the files that the rules name. Where one of `known` has the same limit or the same files,
+    /// its counts and its files serve for this one too.
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
-    pub fn open(config: &GuardConfig) -> Result<Self, StartError> {
-        Ok(Guard {
-            trusted: config.trusted.clone(),
-            origins: config.origins.clone(),
-            pace: config.connect_rate.map(Pace::new),
-            auth: Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?,
-            auth_static: config.auth_static,
-            shares: config.max_sessions_per_ip.map(Shares::new),
-            reloading: Mutex::default(),
-        })
-    }
-
-    /// How a request of this peer came, as far as it can be believed.
-    pub fn arrival(&self, headers: &HeaderMap, peer: PeerAddr) -> Arrival {
-        self.trusted.arrival(headers, peer)
+    pub fn open(config: &GuardConfig, known: &[&Guard]) -> Result<Self, StartError> {
+        let same = |is_same: fn(&GuardConfig, &GuardConfig) -> bool| {
+            known.iter().find(|guard| is_same(&guard.config, config))
+        };
+        let pace = match same(|a, b| a.connect_rate == b.connect_rate) {
+            Some(guard) => guard.pace.clone(),
+            None => config.connect_rate.map(|rate| Arc::new(Pace::new(rate))),
+        };
+        let shares = match same(|a, b| a.max_sessions_per_ip == b.max_sessions_per_ip) {
+            Some(guard) => guard.shares.clone(),
+            None => config.max_sessions_per_ip.map(Shares::new),
+        };
+        let files = |a: &GuardConfig, b: &GuardConfig| {
+            (&a.auth_file, &a.token_file) == (&b.auth_file, &b.token_file)
+        };
+        let auth = match same(files) {
+            Some(guard) => guard.auth.clone(),
+            None => {
+                Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?.map(Arc::new)
+            }
+        };
+        Ok(Guard { config: config.clone(), pace, auth, shares })
     }
 
     /// Whether a handshake may go on. What costs nothing is decided first.
@@ -69,7 +71,7 @@ impl Guard {
         query: Option<&str>,
         arrival: &Arrival,
     ) -> Result<Guest, Refusal> {
-        let origin = self.origins.check(headers, arrival);
+        let origin = self.config.origins.check(headers, arrival);
         origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         let household = arrival.client.map(Household::from);
         if let (Some(pace), Some(household)) = (&self.pace, household) {
@@ -101,16 +103,13 @@ impl Guard {
         query: Option<&str>,
     ) -> Result<(), Refusal> {
         match &self.auth {
-            Some(auth) if self.auth_static => auth.check(headers, query).await.map(drop),
+            Some(auth) if self.config.auth_static => auth.check(headers, query).await.map(drop),
             _ => Ok(()),
         }
     }
 
-    /// Reads the files again; false if there are none.
-    pub fn reload(&self) -> bool {
-        // One after the other, so that the last one asked for is the one that counts.
-        let _turn = lock(&self.reloading);
-        self.auth.iter().for_each(Auth::reload);
-        self.auth.is_some()
+    /// The files of passwords and tokens, if there are any.
+    pub fn auth(&self) -> Option<&Arc<Auth>> {
+        self.auth.as_ref()
     }
 }

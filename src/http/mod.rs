@@ -13,6 +13,8 @@ pub mod host;
 pub mod origin;
 mod patient;
 pub mod refusal;
+mod routes;
+pub mod rule;
 mod site;
 mod timer;
 mod upgrade;
@@ -35,15 +37,18 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use self::asker::Asker;
+use self::auth::Auth;
 use self::fairness::Place;
+use self::forwarded::Arrival;
 use self::guard::Guard;
 use self::patient::Patient;
 use self::refusal::Refusal;
+use self::routes::{Route, Routes};
 pub use self::site::Page;
 use self::site::Site;
 use self::timer::Timer;
 use self::upgrade::upgrade;
-use crate::backend::{BackendIo, Connector};
+use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
 use crate::config::Config;
 use crate::error::{CloseReason, StartError};
@@ -68,33 +73,47 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of a path that the log shows: no client should fill a disk with one request.
 const LONGEST_LOGGED: usize = 200;
 
-/// What all connections of a server share.
+/// What all connections share that came under the same configuration.
 #[derive(Debug)]
 pub struct Context {
     config: Config,
-    backend: Connector,
+    routes: Routes,
     site: Site,
+    /// That of pages.
     guard: Guard,
     registry: Arc<Registry>,
 }
 
 impl Context {
-    /// Opens what the configuration names.
+    /// Opens what the configuration names. What `old` has open already, and counts, is kept.
     ///
     /// # Errors
     /// If `--static-dir`, `--auth-file` or `--token-file` can't be used, or there is no such program.
-    pub fn new(config: Config, registry: Arc<Registry>) -> Result<Self, StartError> {
+    pub fn new(
+        config: Config,
+        registry: Arc<Registry>,
+        old: Option<&Context>,
+    ) -> Result<Self, StartError> {
         let site = Site::open(&config.pages)?;
-        let backend = Connector::new(config.backend.clone())?;
-        let guard = Guard::open(&config.guard)?;
-        Ok(Context { config, backend, site, guard, registry })
+        let known = old.map(|old| &old.guard);
+        let guard = Guard::open(&config.guard, known.as_slice())?;
+        let routes = Routes::open(&config.routes, &guard, old.map(|old| &old.routes))?;
+        Ok(Context { config, routes, site, guard, registry })
     }
 
-    /// Reads again what may have changed: passwords and tokens.
-    pub fn reload(&self) {
-        if !self.guard.reload() {
-            tracing::info!("SIGHUP: there is nothing to reload");
-        }
+    /// What it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Reads passwords and tokens again; false if there are none.
+    pub fn reload_auth(&self) -> bool {
+        let guards = self.routes.iter().map(|route| &route.guard).chain([&self.guard]);
+        let mut all: Vec<&Arc<Auth>> = guards.filter_map(Guard::auth).collect();
+        all.sort_by_key(|auth| Arc::as_ptr(auth));
+        all.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        all.iter().for_each(|auth| auth.reload());
+        !all.is_empty()
     }
 }
 
@@ -107,14 +126,15 @@ enum Joined {
         subject: Subject,
         path: String,
         subprotocol: Option<String>,
+        route: Arc<Route>,
     },
     /// A Close with this reason: `--refuse close`.
-    Refused(String),
+    Refused(String, Arc<Route>),
 }
 
 /// What a session has been given before it begins, and gives back when it ends.
 struct Entry {
-    _permit: Permit,
+    _permits: (Permit, Option<Permit>),
     _place: Option<Place>,
 }
 
@@ -145,7 +165,7 @@ pub fn serve(
 struct Books {
     subject: Subject,
     path: String,
-    context: Arc<Context>,
+    route: Arc<Route>,
     began: Instant,
     entry: Entry,
     _registration: Registration,
@@ -153,10 +173,10 @@ struct Books {
 
 impl Books {
     fn close(self, reason: &CloseReason, counts: &Counts) {
-        let Books { subject, path, context, began, entry, .. } = self;
+        let Books { subject, path, route, began, entry, .. } = self;
         // First, so that whoever reads of the end finds a place free.
         drop(entry);
-        subject.closed(&path, context.backend.backend(), began.elapsed(), counts, reason);
+        subject.closed(&path, route.connector.backend(), began.elapsed(), counts, reason);
     }
 }
 
@@ -173,17 +193,17 @@ async fn open(
     let (io, early) = speak_http(io, asker, &context, &registration, slot.clone()).await;
     let joined = lock(&slot).take();
     match joined {
-        Some(Joined::Session { backend, entry, subject, path, subprotocol }) => {
-            subject.opened(&path, context.backend.backend(), subprotocol.as_deref());
-            let (config, control) = (context.config.session.clone(), registration.control.clone());
+        Some(Joined::Session { backend, entry, subject, path, subprotocol, route }) => {
+            subject.opened(&path, route.connector.backend(), subprotocol.as_deref());
+            let (config, control) = (route.session.clone(), registration.control.clone());
             let session = Session::new(io, &early, backend, config, subject.id, control);
             let began = Instant::now();
             let _registration = registration;
-            let books = Books { subject, path, context, began, entry, _registration };
+            let books = Books { subject, path, route, began, entry, _registration };
             Some((session, Box::new(books)))
         }
-        Some(Joined::Refused(why)) => {
-            let close_timeout = context.config.session.close_timeout;
+        Some(Joined::Refused(why, route)) => {
+            let close_timeout = route.session.close_timeout;
             session::refuse(io, &early, &why, close_timeout).await;
             None
         }
@@ -210,10 +230,10 @@ async fn speak_http(
         // hyper wants to move it about.
         Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
     });
-    let io = Patient::new(io, context.config.session.response_timeout);
+    let io = Patient::new(io, context.config.response_timeout);
     let mut connection = http1::Builder::new()
         .timer(Timer)
-        .header_read_timeout(context.config.handshake.timeout)
+        .header_read_timeout(context.config.handshake_timeout)
         // Somewhat above our own limits, so that a head just over them gets our answer, with a
         // text; one far over them gets hyper's 431, without.
         .max_header_size(2 * handshake::MAX_HEAD)
@@ -251,14 +271,14 @@ async fn speak_http(
 /// Logs how HTTP failed: hyper has answered already, where there was something to answer.
 fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
     if error.is_timeout() {
-        let limit = context.config.handshake.timeout;
+        let limit = context.config.handshake_timeout;
         subject.dropped(&format!("no complete request within {limit:?}"));
     } else if error.is_parse_too_large() {
         subject.refused("", 431, "request head far too large");
     } else if error.is_parse() {
         subject.refused("", 400, &format!("not HTTP: {error}"));
     } else if is_stall(error) {
-        let limit = context.config.session.response_timeout;
+        let limit = context.config.response_timeout;
         subject.dropped(&format!("took nothing of its response for {limit:?}"));
     } else {
         tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
@@ -287,7 +307,7 @@ async fn answer(
 ) -> Response<Body> {
     let path = shown(&request);
     let peer = asker.subject.client;
-    let arrival = context.guard.arrival(request.headers(), peer);
+    let arrival = context.config.trusted.arrival(request.headers(), peer);
     asker.subject.forwarded_for = arrival.forwarded_for(peer);
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
@@ -298,7 +318,7 @@ async fn answer(
             let answered = upgrade(&request, &arrival, context, &asker, slot).await;
             answered.map_err(Refusal::close)
         }
-        Ok(()) => page(&request, context).await,
+        Ok(()) => page(&request, &arrival, context).await,
     };
     if let Ok(response) = &answered
         && (response.status() == StatusCode::FORBIDDEN || response.status().is_server_error())
@@ -334,25 +354,31 @@ fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Ref
 }
 
 /// Answers a request that is no handshake.
-async fn page(request: &Request<Incoming>, context: &Context) -> Result<Response<Body>, Refusal> {
+async fn page(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    context: &Context,
+) -> Result<Response<Body>, Refusal> {
     let (method, uri) = (request.method(), request.uri());
     context.guard.check_page(request.headers(), uri.query()).await?;
     let is_read = method == Method::GET || method == Method::HEAD;
     // Other methods are answered by whether there is anything to read.
     let asked = if is_read { method } else { &Method::HEAD };
-    let found = context.site.respond(asked, uri, request.headers()).await;
+    let is_relay_path = context.routes.has(arrival, uri.path());
+    let found = context.site.respond(asked, uri, request.headers(), is_relay_path).await;
     match found {
         Some(response) if is_read => Ok(response),
         Some(_) => {
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
             Err(refusal.with(header::ALLOW, "GET, HEAD"))
         }
-        None => Err(not_found(request, context)),
+        None if is_relay_path => Err(upgrade_required(request, context)),
+        None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
     }
 }
 
-/// Every path is a relay path, so what is no page could still be a WebSocket.
-fn not_found(request: &Request<Incoming>, context: &Context) -> Refusal {
+/// What is no page could still be a WebSocket.
+fn upgrade_required(request: &Request<Incoming>, context: &Context) -> Refusal {
     let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         "this WebSocket handshake has lost its Upgrade header on the way: \
          a proxy in front must pass on Upgrade and Connection"

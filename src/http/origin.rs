@@ -125,7 +125,25 @@ impl Entry {
 }
 
 impl Hosts {
-    fn contains(&self, host: &str) -> bool {
+    /// Reads `example.org` or `*.example.org`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, below) = match text.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        match HostPort::parse(name) {
+            Some(HostPort { host, port: None }) if below => Ok(Hosts::Below(host)),
+            Some(HostPort { host, port: None }) => Ok(Hosts::Exactly(host)),
+            Some(_) => Err("any port will do: leave it out".into()),
+            None => Err(format!("{name:?} is not a host")),
+        }
+    }
+
+    /// Whether this host, in the form of [`HostPort`], is one of them.
+    pub fn contains(&self, host: &str) -> bool {
         match self {
             Hosts::Exactly(name) => name == host,
             // The dot is part of it: evilexample.org is not below example.org.
@@ -133,6 +151,15 @@ impl Hosts {
                 .strip_suffix(domain.as_str())
                 .and_then(|below| below.strip_suffix('.'))
                 .is_some_and(|below| !below.is_empty()),
+        }
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hosts::Exactly(host) => f.write_str(host),
+            Hosts::Below(domain) => write!(f, "*.{domain}"),
         }
     }
 }

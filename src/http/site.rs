@@ -17,8 +17,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A file built into the program.
 #[derive(Debug)]
 pub struct Page {
-    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every path,
-    /// but only for those who name the media type in `Accept`, as browsers do on the way to a page:
+    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every
+    /// path where a WebSocket could be opened, but only for those who name the media type in `Accept`, as browsers do on the way to a page:
     /// everybody else should learn that there is nothing.
     pub path: &'static str,
     /// Its media type.
@@ -56,6 +56,7 @@ impl Site {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
+        is_relay_path: bool,
     ) -> Option<Response<Body>> {
         if let Some(files) = &self.files
             && let Some(response) = files.respond(method, uri.path(), uri.query(), headers).await
@@ -63,14 +64,16 @@ impl Site {
             return Some(response);
         }
         let mut pages = self.builtin.iter().copied().flatten();
-        pages.find(|page| page.is_for(uri.path(), headers)).map(|page| page.respond(method))
+        pages
+            .find(|page| page.is_for(uri.path(), headers, is_relay_path))
+            .map(|page| page.respond(method))
     }
 }
 
 impl Page {
-    fn is_for(&self, path: &str, headers: &HeaderMap) -> bool {
+    fn is_for(&self, path: &str, headers: &HeaderMap, is_relay_path: bool) -> bool {
         match self.path.strip_suffix('*') {
-            Some("") => accepts(headers, self.media_type),
+            Some("") => is_relay_path && accepts(headers, self.media_type),
             Some(beginning) => path.starts_with(beginning),
             None => self.path == path,
         }

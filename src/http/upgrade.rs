@@ -16,6 +16,7 @@ use super::forwarded::Arrival;
 use super::guard::Guest;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
+use super::routes::{Found, Route};
 use super::{Body, Context, Entry, Joined, Slot, full, shown};
 use crate::backend::BackendIo;
 use crate::config::Refuse;
@@ -33,10 +34,13 @@ pub async fn upgrade(
     slot: &Slot,
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = handshake::check(request)?;
-    let ours = context.config.handshake.subprotocols.as_deref();
+    let Found { route, covered } =
+        context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
+    let ours = route.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
     let path = shown(request);
-    let mut joining = pin!(join(request, arrival, subprotocol.as_deref(), context, asker));
+    let asked = Asked { request, arrival, covered, subprotocol: subprotocol.as_deref(), asker };
+    let mut joining = pin!(join(asked, route, context));
     let joined = poll_fn(|cx| {
         // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
         match context.registry.is_stopping() {
@@ -44,14 +48,22 @@ pub async fn upgrade(
             false => joining.as_mut().poll(cx),
         }
     });
+    let route = route.clone();
     let joined = match joined.await {
         Ok((backend, entry, user)) => {
             let subject = Subject { user, ..asker.subject.clone() };
-            Joined::Session { backend, entry, subject, path, subprotocol: subprotocol.clone() }
+            Joined::Session {
+                backend,
+                entry,
+                subject,
+                path,
+                subprotocol: subprotocol.clone(),
+                route,
+            }
         }
-        Err(refusal) if refusal.temporary && context.config.handshake.refuse == Refuse::Close => {
+        Err(refusal) if refusal.temporary && route.handshake.refuse == Refuse::Close => {
             asker.subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
-            Joined::Refused(refusal.why)
+            Joined::Refused(refusal.why, route)
         }
         Err(refusal) => return Err(refusal),
     };
@@ -59,20 +71,36 @@ pub async fn upgrade(
     Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
 }
 
+/// A handshake, and what was found out about it.
+struct Asked<'a> {
+    request: &'a Request<Incoming>,
+    arrival: &'a Arrival,
+    /// How many bytes of its path led to its route.
+    covered: usize,
+    subprotocol: Option<&'a str>,
+    asker: &'a Asker,
+}
+
 async fn join(
-    request: &Request<Incoming>,
-    arrival: &Arrival,
-    subprotocol: Option<&str>,
-    context: &Arc<Context>,
-    asker: &Asker,
+    asked: Asked<'_>,
+    route: &Route,
+    context: &Context,
 ) -> Result<(BackendIo, Entry, User), Refusal> {
+    let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Guest { user, place } = context.guard.check(headers, query, arrival).await?;
-    let permit = admit(context.registry.permits())?;
-    let limit = context.config.handshake.connect_timeout;
-    let client = asker.describe(request, arrival, subprotocol, user.as_deref());
-    let backend = context.backend.open(&client, limit).await.map_err(Refusal::no_backend)?;
-    Ok((backend, Entry { _permit: permit, _place: place }, user))
+    let Guest { user, place } = route.guard.check(headers, query, arrival).await?;
+    let own = route.permits.as_ref().map(admit).transpose()?;
+    let permits = (admit(context.registry.permits())?, own);
+    let limit = route.handshake.connect_timeout;
+    let client = asker.describe(
+        request,
+        &request.uri().path()[..covered],
+        arrival,
+        subprotocol,
+        user.as_deref(),
+    );
+    let backend = route.connector.open(&client, limit).await.map_err(Refusal::no_backend)?;
+    Ok((backend, Entry { _permits: permits, _place: place }, user))
 }
 
 fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {

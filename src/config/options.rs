@@ -1,0 +1,240 @@
+//! Options: those typed and those of the file together, for the whole and for each route.
+
+use std::path::Path;
+
+use super::file::{File, Setting, Table, is_of_routes};
+use super::route::{RouteConfig, RouteOptions};
+use super::{Config, log_config};
+use crate::cli::{self, Args, Kind, Typed};
+use crate::error::StartError;
+use crate::http::origin::Hosts;
+use crate::http::rule::Prefix;
+use crate::log::LogConfig;
+
+/// The options that hold: those typed, and those of the file that `--config` names.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Typed or not, those of single routes aside.
+    pub args: Args,
+    /// What they were made of, as far as that is known.
+    settings: Vec<Setting>,
+    /// The routes of the file.
+    routes: Vec<FileRoute>,
+    file: Option<File>,
+}
+
+/// A route of the file.
+#[derive(Debug)]
+struct FileRoute {
+    options: RouteOptions,
+    settings: Vec<Setting>,
+    line: usize,
+}
+
+/// Several ways to say one thing: who has typed one means none of the others in the file.
+const WAYS: [&[&str]; 2] = [&["port", "listen"], &TARGETS];
+
+/// What says where the lines go.
+const TARGETS: [&str; 2] = ["to", "program"];
+
+/// What stands above the routes, or is typed, and is not for them too.
+const NOT_INHERITED: [&str; 3] = ["to", "program", "max-sessions"];
+
+/// What a route that speaks bytes has no use for.
+pub const ABOUT_LINES: [&str; 4] = ["eol", "newlines", "charset", "flush-after"];
+
+impl Options {
+    /// Reads the file, if one was named. `typed` is the command line that `args` came from.
+    ///
+    /// # Errors
+    /// If the file can't be read, is not TOML, or has keys or types that no option has: one sentence
+    /// with file, line and key.
+    pub fn load(args: Args, typed: &[String]) -> Result<Self, StartError> {
+        let Some(path) = &args.config else { return Ok(Options { args, ..Options::default() }) };
+        let file = File::read(Path::new(path))?;
+        let ours = typed.split(|word| word == "--").next().unwrap_or_default();
+        let mut known = settings_of(&cli::normalise(ours).map_err(StartError::Usage)?);
+        if !args.program.is_empty() {
+            known.push(Setting { key: "program".into(), value: None, line: 0 });
+        }
+        let counts = |key: &str| !known.iter().any(|typed| is_way(key, &typed.key));
+        let settings: Vec<_> =
+            file.top.settings.iter().filter(|setting| counts(&setting.key)).cloned().collect();
+        let program = if counts("program") { file.top.program_words() } else { Vec::new() };
+        let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
+        let args = parse(&[words, typed.to_vec(), program].concat())?;
+        known.retain(|typed| is_inherited(&typed.key));
+        let route = |table| FileRoute::load(&file, table, &known);
+        let routes = file.routes.iter().map(route).collect::<Result<_, _>>()?;
+        Ok(Options { args, settings, routes, file: Some(file) })
+    }
+
+    /// What they come to.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong and where, or what to type.
+    pub fn config(&self) -> Result<Config, StartError> {
+        let mut routes: Vec<RouteConfig> = Vec::new();
+        let default = match self.has_default() {
+            true => {
+                RouteOptions::default_of(&self.args).map(|options| options.rule()).transpose()?
+            }
+            false => None,
+        };
+        for route in &self.routes {
+            let config = route.options.check().map_err(|e| self.blame_route(route, e))?;
+            let rule = &config.rule;
+            if routes.iter().any(|other| other.rule == *rule) || default.as_ref() == Some(rule) {
+                let why = format!("there is another route for {rule}: drop one");
+                return Err(self.wrong(route.line, &why));
+            }
+            routes.push(config);
+        }
+        Config::with_routes(&self.args, routes).map_err(|error| self.blame(error))
+    }
+
+    /// The logging that was asked for.
+    ///
+    /// # Errors
+    /// As of [`config`](Self::config).
+    pub fn log_config(&self) -> Result<LogConfig, StartError> {
+        log_config(&self.args).map_err(|error| self.blame(error))
+    }
+
+    /// The name of the file, if there is one.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_ref().map(|file| &*file.name)
+    }
+
+    /// The routes of the file.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteOptions> {
+        self.routes.iter().map(|route| &route.options)
+    }
+
+    /// Whether the default route is the file's own.
+    fn has_default(&self) -> bool {
+        let Some(file) = &self.file else { return false };
+        self.settings.iter().any(|setting| setting.key == "to")
+            || !file.top.program.is_empty() && self.args.program == file.top.program
+    }
+
+    /// Says where in the file it stands, if `error` is about something that stands there.
+    fn blame(&self, error: StartError) -> StartError {
+        match line_of(&error, &self.settings) {
+            Some(line) => self.wrong(line, &error.to_string()),
+            None => error,
+        }
+    }
+
+    fn blame_route(&self, route: &FileRoute, error: StartError) -> StartError {
+        self.wrong(line_of(&error, &route.settings).unwrap_or(route.line), &error.to_string())
+    }
+
+    fn wrong(&self, line: usize, why: &str) -> StartError {
+        match &self.file {
+            Some(file) => file.wrong(line, why),
+            None => StartError::Usage(why.to_owned()),
+        }
+    }
+}
+
+impl FileRoute {
+    /// What holds for a route: what was typed, then what it says itself, then what stands above the
+    /// routes.
+    fn load(file: &File, table: &Table, typed: &[Setting]) -> Result<Self, StartError> {
+        let wrong = |why: &str| file.wrong(table.line, why);
+        if let Some(path) = &table.path {
+            Prefix::parse(path)
+                .map_err(|why| wrong(&format!("path {path:?}: {why}; write path = \"/chat\"")))?;
+        }
+        if let Some(host) = &table.host {
+            Hosts::parse(host).map_err(|why| {
+                let advice = "write host = \"example.org\" or \"*.example.org\"";
+                wrong(&format!("host {host:?}: {why}; {advice}"))
+            })?;
+        }
+        if !table.settings.iter().any(|own| TARGETS.contains(&&*own.key))
+            && table.program.is_empty()
+        {
+            return Err(wrong(
+                "this route says not where its lines go: add to = \"localhost:7777\", or \
+                 program = [\"./program\"]",
+            ));
+        }
+        // Of what is typed, too, a route takes only what it can make sense of.
+        let typed: Vec<_> =
+            typed.iter().filter(|one| one.key == "binary" || !gives_way(&one.key, table)).collect();
+        let is_typed = |one: &Setting| typed.iter().any(|typed| typed.key == one.key);
+        let inherited = file.top.settings.iter().filter(|one| {
+            is_inherited(&one.key) && !table.has(&one.key) && !gives_way(&one.key, table)
+        });
+        let not_typed = inherited.chain(&table.settings).filter(|one| !is_typed(one));
+        let settings: Vec<Setting> = not_typed.chain(typed.iter().copied()).cloned().collect();
+        let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
+        let args = parse(&[words, table.program_words()].concat())?;
+        let says_subprotocol = |one: &Setting| one.key == "subprotocol" && !is_typed(one);
+        let options = RouteOptions {
+            path: table.path.clone(),
+            host: table.host.clone(),
+            by_subprotocol: table.settings.iter().any(says_subprotocol),
+            args,
+        };
+        Ok(FileRoute { options, settings, line: table.line })
+    }
+}
+
+/// Whether both are ways to say the same thing.
+fn is_way(one: &str, other: &str) -> bool {
+    one == other || WAYS.iter().any(|ways| ways.contains(&one) && ways.contains(&other))
+}
+
+/// Whether what is said of all goes for a route too.
+fn is_inherited(key: &str) -> bool {
+    is_of_routes(key) && !NOT_INHERITED.contains(&key)
+}
+
+/// Whether what stands above the routes makes no sense beside what a route says itself.
+fn gives_way(key: &str, table: &Table) -> bool {
+    let says = |key: &str, value: Option<&str>| {
+        table.settings.iter().any(|own| own.key == key && own.value.as_deref() == value)
+    };
+    match key {
+        "binary" => ABOUT_LINES.iter().any(|key| table.has(key)),
+        "queue" => says("slow-client", Some("wait")),
+        key => ABOUT_LINES.contains(&key) && says("binary", None),
+    }
+}
+
+/// The settings that a command line stands for, as far as it can be read.
+fn settings_of(words: &[String]) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(key) = word.strip_prefix("--") else { continue };
+        let value = match cli::kind_of(word) {
+            Ok(Kind::Value | Kind::Repeatable) => words.next().cloned(),
+            _ => None,
+        };
+        settings.push(Setting { key: key.to_owned(), value, line: 0 });
+    }
+    settings
+}
+
+fn parse(words: &[String]) -> Result<Args, StartError> {
+    match cli::parse(words).map_err(StartError::Usage)? {
+        Typed::Run(args) => Ok(*args),
+        Typed::Print(_) => unreachable!("a file has no --help"),
+    }
+}
+
+/// The line of the setting that an error is about, if that stands in the file. Every such text
+/// names the option that it is about before any other.
+fn line_of(error: &StartError, settings: &[Setting]) -> Option<usize> {
+    let StartError::Usage(text) = error else { return None };
+    let about = |word: &str| settings.iter().find(|setting| setting.option() == word);
+    text.split([' ', ':']).find_map(about).map(|setting| setting.line).filter(|line| *line > 0)
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

@@ -1,0 +1,204 @@
+//! Routes: which requests go where, and what holds there, checked.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::guard::GuardConfig;
+use super::session::SessionConfig;
+use super::values::{bounded, choice, usage};
+use crate::backend::Backend;
+use crate::backend::program::Program;
+use crate::cli::Args;
+use crate::error::StartError;
+use crate::http::origin::Hosts;
+use crate::http::rule::{Prefix, Rule};
+
+/// A backend, for whom it is, and what holds for its sessions.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Which requests it is for.
+    pub rule: Rule,
+    /// Where their sessions are relayed to.
+    pub backend: Backend,
+    /// Who is let in.
+    pub guard: GuardConfig,
+    /// What is settled before the 101.
+    pub handshake: HandshakeConfig,
+    /// What holds after it.
+    pub session: Arc<SessionConfig>,
+    /// Its sessions at a time, if they are counted apart from all others.
+    pub max_sessions: Option<NonZeroU32>,
+}
+
+/// The rules of the opening handshake.
+#[derive(Clone, Debug)]
+pub struct HandshakeConfig {
+    /// Ours, in order of preference; `None`: the client's first offer is echoed.
+    pub subprotocols: Option<Vec<String>>,
+    /// How clients are refused for want of a backend or capacity.
+    pub refuse: Refuse,
+    /// How long the backend may take to answer.
+    pub connect_timeout: std::time::Duration,
+}
+
+/// How clients are refused for want of a backend or capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuse {
+    /// By an HTTP status.
+    Http,
+    /// By a completed handshake and a Close 1013.
+    Close,
+}
+
+/// A route as somebody wrote it: for whom it is, and the options that hold for it.
+#[derive(Clone, Debug, Default)]
+pub struct RouteOptions {
+    /// `path`: all paths if not given.
+    pub path: Option<String>,
+    /// `host`: all hosts if not given.
+    pub host: Option<String>,
+    /// Whether it is only for clients that offer one of the subprotocols in `args`.
+    pub by_subprotocol: bool,
+    /// The options that hold for it, those of all routes included, `to` and `program` its own.
+    pub args: Args,
+}
+
+impl RouteOptions {
+    /// Those of `--to` or a program: the default route, if there is one.
+    pub fn default_of(args: &Args) -> Option<Self> {
+        let has_target = args.to.is_some() || !args.program.is_empty();
+        let args = Args { route: Vec::new(), max_sessions: None, ..args.clone() };
+        has_target.then(|| RouteOptions { args, ..RouteOptions::default() })
+    }
+
+    /// Those of `--route /chat=localhost:7777`.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`], if it has no path or no address.
+    pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
+        let Some((path, to)) = text.split_once('=') else {
+            return usage(format!(
+                "--route {text}: it needs a path and an address; type --route /chat=localhost:7777"
+            ));
+        };
+        let args = Args {
+            to: Some(to.to_owned()),
+            program: Vec::new(),
+            route: Vec::new(),
+            max_sessions: None,
+            ..args.clone()
+        };
+        Ok(RouteOptions { path: Some(path.to_owned()), args, ..RouteOptions::default() })
+    }
+
+    /// Which requests it is for.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn rule(&self) -> Result<Rule, StartError> {
+        let path = self.path.as_deref().unwrap_or("/");
+        let path = Prefix::parse(path).or_else(|why| {
+            usage(format!("--route {path}=…: {why}; type --route /chat=localhost:7777"))
+        })?;
+        let host = self.host.as_deref().map(|host| {
+            Hosts::parse(host).or_else(|why| {
+                usage(format!("host {host}: {why}; write \"example.org\" or \"*.example.org\""))
+            })
+        });
+        let subprotocols = match self.by_subprotocol {
+            true => subprotocols(&self.args)?,
+            false => None,
+        };
+        Ok(Rule { host: host.transpose()?, path, subprotocols })
+    }
+
+    /// All of it, checked.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn check(&self) -> Result<RouteConfig, StartError> {
+        let args = &self.args;
+        Ok(RouteConfig {
+            rule: self.rule()?,
+            backend: backend(args)?,
+            guard: GuardConfig::from_args(args)?,
+            handshake: HandshakeConfig::from_args(args)?,
+            session: Arc::new(SessionConfig::from_args(args)?),
+            max_sessions: max_sessions(args)?,
+        })
+    }
+}
+
+impl HandshakeConfig {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn from_args(args: &Args) -> Result<Self, StartError> {
+        Ok(HandshakeConfig {
+            subprotocols: subprotocols(args)?,
+            refuse: choice(
+                "--refuse",
+                &args.refuse,
+                Refuse::Http,
+                &[("http", Refuse::Http), ("close", Refuse::Close)],
+            )?,
+            connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
+        })
+    }
+}
+
+fn backend(args: &Args) -> Result<Backend, StartError> {
+    match (&args.to, args.program.split_first()) {
+        (Some(_), Some((command, _))) => usage(format!(
+            "--to relays to a server, and -- {command} starts a program: give one or the other"
+        )),
+        (None, None) => usage(
+            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
+        ),
+        (Some(to), None) => Backend::parse(to).or_else(|why| {
+            usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
+        }),
+        (None, Some((command, rest))) => Ok(Backend::Program(Program {
+            command: command.clone(),
+            args: rest.to_vec(),
+            pass_env: pass_env(args.pass_env.as_deref())?,
+            kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
+        })),
+    }
+}
+
+fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
+    let list = list.unwrap_or("PATH");
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        None => Ok(names),
+        Some(bad) => usage(format!(
+            "--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"
+        )),
+    }
+}
+
+fn subprotocols(args: &Args) -> Result<Option<Vec<String>>, StartError> {
+    let Some(list) = &args.subprotocol else { return Ok(None) };
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !crate::http::handshake::is_token(name)) {
+        None => Ok(Some(names)),
+        Some(bad) => usage(format!(
+            "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
+             !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
+        )),
+    }
+}
+
+/// `--max-sessions`, if it was given.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn max_sessions(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
+    let Some(text) = &args.max_sessions else { return Ok(None) };
+    match text.parse() {
+        Ok(n) => Ok(Some(n)),
+        Err(_) => usage(format!("--max-sessions {text}: not a number above 0")),
+    }
+}

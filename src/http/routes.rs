@@ -1,0 +1,116 @@
+//! Routes, opened: each with its backend, its guard and its share of sessions.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use super::forwarded::Arrival;
+use super::guard::Guard;
+use super::refusal::Refusal;
+use super::rule::{Fit, Rule};
+use crate::backend::Connector;
+use crate::config::{HandshakeConfig, RouteConfig, SessionConfig};
+use crate::error::StartError;
+use crate::registry::Permits;
+
+/// Where the sessions of a rule go, and what holds for them.
+#[derive(Debug)]
+pub struct Route {
+    rule: Rule,
+    /// What they are relayed to.
+    pub connector: Connector,
+    /// Who is let in.
+    pub guard: Guard,
+    /// What is settled before the 101.
+    pub handshake: HandshakeConfig,
+    /// What holds after it.
+    pub session: Arc<SessionConfig>,
+    /// Its sessions, if they are counted apart from all others.
+    pub permits: Option<Arc<Permits>>,
+}
+
+/// All routes, the most particular first.
+#[derive(Debug)]
+pub struct Routes(Vec<Arc<Route>>);
+
+/// A route that was found.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// Which.
+    pub route: &'a Arc<Route>,
+    /// How many bytes of the request's raw path led there.
+    pub covered: usize,
+}
+
+impl Routes {
+    /// Opens what the routes name. What they have in common with `shared`, or with the route of the
+    /// same rule in `old`, is not opened again: an address is counted once, whichever route it
+    /// takes, and goes on being counted when the configuration changes.
+    ///
+    /// # Errors
+    /// What can't be used.
+    pub fn open(
+        configs: &[RouteConfig],
+        shared: &Guard,
+        old: Option<&Routes>,
+    ) -> Result<Self, StartError> {
+        let open = |config: &RouteConfig| {
+            let old = old.and_then(|old| old.0.iter().find(|route| route.rule == config.rule));
+            let known: Vec<&Guard> =
+                [shared].into_iter().chain(old.map(|route| &route.guard)).collect();
+            let known_permits = old.and_then(|route| route.permits.clone());
+            let permits = config.max_sessions.map(|most| {
+                let most = most.get() as usize;
+                let permits = known_permits.unwrap_or_else(|| Permits::new(most));
+                permits.set_most(most);
+                permits
+            });
+            Ok(Arc::new(Route {
+                rule: config.rule.clone(),
+                connector: Connector::new(config.backend.clone())?,
+                guard: Guard::open(&config.guard, &known)?,
+                handshake: config.handshake.clone(),
+                session: config.session.clone(),
+                permits,
+            }))
+        };
+        configs.iter().map(open).collect::<Result<_, _>>().map(Routes)
+    }
+
+    /// The most particular route for a handshake that came so, to this raw path, with these
+    /// subprotocols offered.
+    ///
+    /// # Errors
+    /// 404, if there is none.
+    pub fn find(
+        &self,
+        arrival: &Arrival,
+        path: &str,
+        offers: &[String],
+    ) -> Result<Found<'_>, Refusal> {
+        let mut missed = None;
+        for route in &self.0 {
+            match route.rule.fit(arrival.host.as_ref(), path, offers) {
+                Fit::Yes(covered) => return Ok(Found { route, covered }),
+                Fit::ButForSubprotocol => missed = missed.or(route.rule.subprotocols.as_deref()),
+                Fit::No => {}
+            }
+        }
+        let why = match missed {
+            Some(names) => format!("offer the subprotocol {} here", names.join(" or ")),
+            None => "there is nothing at this path".into(),
+        };
+        Err(Refusal::new(StatusCode::NOT_FOUND, why))
+    }
+
+    /// Whether a WebSocket could be opened there.
+    pub fn has(&self, arrival: &Arrival, path: &str) -> bool {
+        let fit = |route: &Arc<Route>| route.rule.fit(arrival.host.as_ref(), path, &[]);
+        self.0.iter().any(|route| fit(route) != Fit::No)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.0.iter()
+    }
+}

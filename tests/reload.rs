@@ -1,0 +1,153 @@
+//! SIGHUP: the configuration file is read again, and a bad one changes nothing.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::program::wait_until;
+use support::{Backend, Relay, echo, handshake, start};
+use tempfile::TempDir;
+
+/// A relay with a configuration file that can be written anew.
+struct Configured {
+    dir: TempDir,
+    relay: Relay,
+}
+
+impl Configured {
+    fn start(text: &str, typed: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        write(&dir, text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+        command.args(["--config", "wsrelay.toml"]).args(typed).current_dir(dir.path());
+        let relay = start(command);
+        Configured { dir, relay }
+    }
+
+    /// Writes the file anew, and waits for the line that says what came of it.
+    fn reload(&mut self, text: &str, words: &[&str]) -> String {
+        write(&self.dir, text);
+        self.relay.seen.clear();
+        self.relay.signal("HUP");
+        self.relay.wait_log(words)
+    }
+
+    fn status(&self, path: &str) -> u16 {
+        self.relay.http(&handshake(path, "")).status
+    }
+}
+
+fn write(dir: &TempDir, text: &str) {
+    let text = format!("listen = \"127.0.0.1:0\"\n{text}");
+    fs::write(dir.path().join("wsrelay.toml"), text).unwrap();
+}
+
+#[test]
+fn new_sessions_get_the_new_settings_and_old_ones_keep_theirs() {
+    let (first, second) = (Backend::listen(), Backend::listen());
+    let mut relay = Configured::start(&format!("to = \"{}\"\n", first.addr), &[]);
+    let mut old = relay.relay.connect("/");
+    let mut old_peer = first.accept();
+    let text = format!(
+        "to = \"{0}\"\neol = \"crlf\"\n[[route]]\npath = \"/first\"\nto = \"{1}\"\n",
+        second.addr, first.addr
+    );
+    relay.reload(&text, &["INFO", "reloaded", "wsrelay.toml"]);
+    let mut new = relay.relay.connect("/");
+    let mut new_peer = second.accept();
+    new.send("new");
+    assert_eq!(new_peer.read_line(), "new\r\n");
+    old.send("old");
+    assert_eq!(old_peer.read_line(), "old\n");
+    old_peer.write("still there\n");
+    assert_eq!(old.recv(), "still there");
+    let _client = relay.relay.connect("/first");
+    first.accept();
+    old.close();
+    relay.relay.wait_log(&["session closed", &format!("backend={}", first.addr)]);
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_says_so() {
+    let text = format!("to = \"{}\"\n", echo());
+    let mut relay = Configured::start(&text, &[]);
+    for (bad, why) in [
+        ("to = ", "line 2: not TOML"),
+        ("to = \"a:1\"\nprot = 1", "line 3: prot: there is no option prot"),
+        ("to = \"a:1\"\neol = \"cr\"", "line 3: --eol cr"),
+        ("", "say where the lines go"),
+        ("to = \"a:1\"\nstatic-dir = \"nowhere\"", "nowhere"),
+        ("to = \"a:1\"\nauth-file = \"nobody\"", "nobody"),
+        ("program = [\"./nothing\"]", "./nothing"),
+    ] {
+        let line = relay.reload(bad, &["WARN", "not reloaded"]);
+        assert!(line.contains(why) && line.contains("file=\"wsrelay.toml\""), "{bad}: {line}");
+        let mut client = relay.relay.connect("/");
+        client.send("hello");
+        assert_eq!(client.recv(), "hello");
+    }
+    fs::remove_file(relay.dir.path().join("wsrelay.toml")).unwrap();
+    relay.relay.seen.clear();
+    relay.relay.signal("HUP");
+    relay.relay.wait_log(&["not reloaded", "can't read wsrelay.toml"]);
+    relay.reload(&text, &["INFO", "reloaded"]);
+}
+
+#[test]
+fn what_was_typed_goes_on_counting_more() {
+    let typed = echo().to_string();
+    let nobody = support::Refusing::bind("127.0.0.1");
+    let mut relay = Configured::start("to = \"a:1\"\n", &["--to", &typed]);
+    relay.reload(&format!("to = \"{}\"\n", nobody.addr), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/"), 101);
+}
+
+#[test]
+fn what_can_not_change_is_said() {
+    let text = format!("to = \"{}\"\n", echo());
+    let mut relay = Configured::start(&text, &[]);
+    let more = format!("{text}log-level = \"debug\"\n");
+    relay.reload(&more, &["WARN", "log-level", "restart"]);
+    write(&relay.dir, &text);
+    let file = relay.dir.path().join("wsrelay.toml");
+    fs::write(file, format!("listen = \"127.0.0.2:0\"\n{text}")).unwrap();
+    relay.relay.signal("HUP");
+    relay.relay.wait_log(&["WARN", "port and listen", "restart"]);
+    assert_eq!(relay.status("/"), 101);
+}
+
+#[test]
+fn who_is_there_goes_on_being_counted() {
+    let text = format!("to = \"{}\"\n", echo());
+    let limits = "max-sessions-per-ip = 2\nmax-sessions = 3\n";
+    let mut relay = Configured::start(&format!("{text}{limits}"), &[]);
+    let held = [relay.relay.connect("/"), relay.relay.connect("/")];
+    assert_eq!(relay.status("/"), 429);
+    relay.reload(&format!("{text}{limits}eol = \"crlf\"\n"), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/"), 429, "those who came before are counted still");
+    relay.reload(&format!("{text}max-sessions = 2\n"), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/"), 503);
+    relay.reload(&format!("{text}max-sessions = 3\n"), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/"), 101);
+    for client in held {
+        client.close();
+    }
+    relay.reload(&format!("{text}max-sessions = 1\n"), &["INFO", "reloaded"]);
+    wait_until("a place is free", || relay.status("/") == 101);
+}
+
+#[test]
+fn many_reloads_leave_nothing_behind() {
+    let backend = echo();
+    let text =
+        |n: usize| format!("to = \"{backend}\"\nping-interval = \"{n}s\"\nstatic-dir = \".\"\n");
+    let mut relay = Configured::start(&text(1000), &[]);
+    relay.reload(&text(1001), &["reloaded"]);
+    let before = relay.relay.descriptors();
+    for n in 0..100 {
+        relay.reload(&text(1002 + n), &["INFO", "reloaded"]);
+    }
+    let after = relay.relay.descriptors();
+    assert!(after <= before, "{before} descriptors became {after}");
+}
