@@ -13,7 +13,8 @@
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
 //! - [`clock`] is what every limit of time waits for.
 //! - [`net`] is bytes: listeners, streams, addresses, and who tells that a socket is ready.
-//! - [`http`] is what is said before the 101; [`http::guard`] decides who is let in.
+//! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
+//!   [`http::guard`] who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.
 //! - [`backend`] is the other side: a server, or a program of the session's own.
