@@ -322,7 +322,7 @@ mod tests {
             ("-- cat", "--port 8082"),
             ("--port 1 --route /chat", "type --route /chat=localhost:7777"),
             ("--port 1 --route chat=a:1", "begins with /"),
-            ("--port 1 --route /chat=a", "--to a: \"a\" has no port"),
+            ("--port 1 --route /chat=a", "--route /chat=a: \"a\" has no port; type --route"),
             ("--port 1 --route /chat=a:1 --route /chat/=b:1", "--route /chat=… is given twice"),
             (&format!("{base} --route /=b:1"), "--route /=… is given twice (--to is that of /)"),
             ("--port 1 --route /chat=a:1 --eol cr", "type one of lf, crlf"),

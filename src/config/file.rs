@@ -139,6 +139,10 @@ impl File {
                         .map(|(route, at)| file.read_route(text, route, line_of(text, at)))
                         .collect::<Result<_, _>>()?;
                 }
+                ("route", None) if matches!(value.get_ref(), DeValue::Table(_)) => {
+                    let line = line_of(text, key.span().start);
+                    return Err(file.wrong(line, "route: there can be several, so write [[route]]"));
+                }
                 _ => file.read_key(text, key, value, &mut top)?,
             }
         }
@@ -345,7 +349,7 @@ program = [\"cat\", \"-n\"]
             ("[[route]]\nport = 1", "line 2: port: it is not for one route alone"),
             ("[[route]]\nprot = 1", "line 2: prot: there is no option prot"),
             ("[[route]]\npath = 1", "line 2: path: write a string"),
-            ("[route]\npath = \"/\"", "line 1: route: write"),
+            ("[route]\npath = \"/\"", "line 1: route: there can be several, so write [[route]]"),
             ("path = \"/\"", "line 1: path: there is no option path"),
         ] {
             let error = parse(text).unwrap_err().to_string();

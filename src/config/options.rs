@@ -7,8 +7,6 @@ use super::route::{RouteConfig, RouteOptions};
 use super::{Config, log_config};
 use crate::cli::{self, Args, Kind, Typed};
 use crate::error::StartError;
-use crate::http::origin::Hosts;
-use crate::http::rule::Prefix;
 use crate::log::LogConfig;
 
 /// The options that hold: those typed, and those of the file that `--config` names.
@@ -143,16 +141,6 @@ impl FileRoute {
     /// routes.
     fn load(file: &File, table: &Table, typed: &[Setting]) -> Result<Self, StartError> {
         let wrong = |why: &str| file.wrong(table.line, why);
-        if let Some(path) = &table.path {
-            Prefix::parse(path)
-                .map_err(|why| wrong(&format!("path {path:?}: {why}; write path = \"/chat\"")))?;
-        }
-        if let Some(host) = &table.host {
-            Hosts::parse(host).map_err(|why| {
-                let advice = "write host = \"example.org\" or \"*.example.org\"";
-                wrong(&format!("host {host:?}: {why}; {advice}"))
-            })?;
-        }
         if !table.settings.iter().any(|own| TARGETS.contains(&&*own.key))
             && table.program.is_empty()
         {

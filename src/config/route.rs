@@ -76,11 +76,13 @@ impl RouteOptions {
     /// # Errors
     /// [`StartError::Usage`], if it has no path or no address.
     pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
-        let Some((path, to)) = text.split_once('=') else {
-            return usage(format!(
-                "--route {text}: it needs a path and an address; type --route /chat=localhost:7777"
-            ));
+        let parsed = match text.split_once('=') {
+            None => Err("it needs a path and an address".into()),
+            Some((path, to)) => Prefix::parse(path).and(Backend::parse(to)).map(|_| (path, to)),
         };
+        let (path, to) = parsed.or_else(|why: String| {
+            usage(format!("--route {text}: {why}; type --route /chat=localhost:7777"))
+        })?;
         let args = Args {
             to: Some(to.to_owned()),
             program: Vec::new(),
@@ -97,12 +99,12 @@ impl RouteOptions {
     /// [`StartError::Usage`].
     pub fn rule(&self) -> Result<Rule, StartError> {
         let path = self.path.as_deref().unwrap_or("/");
-        let path = Prefix::parse(path).or_else(|why| {
-            usage(format!("--route {path}=…: {why}; type --route /chat=localhost:7777"))
-        })?;
+        let path = Prefix::parse(path)
+            .or_else(|why| usage(format!("path {path:?}: {why}; write path = \"/chat\"")))?;
         let host = self.host.as_deref().map(|host| {
             Hosts::parse(host).or_else(|why| {
-                usage(format!("host {host}: {why}; write \"example.org\" or \"*.example.org\""))
+                let advice = "write host = \"example.org\" or \"*.example.org\"";
+                usage(format!("host {host:?}: {why}; {advice}"))
             })
         });
         let subprotocols = match self.by_subprotocol {
