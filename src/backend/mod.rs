@@ -145,12 +145,12 @@ impl BackendIo {
 
     /// Takes leave of a backend that has been written everything: it sees our FIN, and what it
     /// still says is read and discarded until it closes, or `close_timeout`. A process is ended.
-    pub async fn finish(mut self, close_timeout: Duration) {
-        let _ = self.io().shutdown_write();
+    pub async fn finish(self, close_timeout: Duration) {
         match self.0 {
-            Other::Server(mut io) => drop(timeout(close_timeout, discard(&mut io)).await),
+            Other::Server(mut io) => drop(timeout(close_timeout, io.leave()).await),
             Other::Process(process) => {
                 let (mut io, keeping) = *process;
+                let _ = io.shutdown_write().await;
                 keeping.end(discard(&mut io)).await;
             }
         }

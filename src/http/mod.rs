@@ -53,7 +53,6 @@ use crate::clock::{Deadline, timeout};
 use crate::config::Config;
 use crate::error::{CloseReason, StartError};
 use crate::log::Subject;
-use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration, Registry};
 use crate::session::{self, Counts, Session};
@@ -292,11 +291,8 @@ fn is_stall(error: &hyper::Error) -> bool {
 }
 
 /// Hangs up so that no reset overtakes the last response.
-async fn linger(io: ByteStream) {
-    let mut io = io;
-    if io.shutdown_write().is_ok() {
-        let _ = timeout(LINGER, poll_fn(|cx| scratch::poll_discard(cx, &mut io))).await;
-    }
+async fn linger(mut io: ByteStream) {
+    let _ = timeout(LINGER, io.leave()).await;
 }
 
 async fn answer(

@@ -14,12 +14,19 @@ use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::pipes::Pipes;
 use super::readiness::Source;
+use super::scratch;
 
 /// How long a TCP connection is silent before the kernel probes it. A peer whose machine vanished
 /// is noticed after this plus [`KEEPALIVE_PROBES`] intervals, also when pings are off.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
+
+/// A stream that may hold back what was written until it is flushed.
+pub trait Outlet: AsyncWrite + Unpin {
+    /// Whether any of what was held back has left since this was last asked.
+    fn take_moved(&mut self) -> bool;
+}
 
 /// A stream in non-blocking mode, watched for its whole life.
 ///
@@ -97,19 +104,32 @@ impl ByteStream {
         }
     }
 
-    /// Sends our FIN: the peer sees the end of the stream, and we can still read its last words.
+    /// Sends what was written and then our FIN: the peer sees the end of the stream, and we can still
+    /// read its last words. Sockets and pipes do so at once.
     ///
     /// # Errors
     /// As of `shutdown(2)`; `NotConnected` if the peer has reset the connection.
-    pub fn shutdown_write(&mut self) -> io::Result<()> {
-        match &mut self.0 {
-            Kind::Tcp { socket, .. } => socket.shutdown(Shutdown::Write),
-            Kind::Unix { socket, .. } => socket.shutdown(Shutdown::Write),
-            Kind::Pipes(pipes) => {
-                pipes.close_input();
-                Ok(())
+    pub async fn shutdown_write(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_close(cx)).await
+    }
+
+    /// Hangs up so that no reset overtakes what was said last (RFC 9293, section 3.6.1): sends our FIN,
+    /// and reads and throws away until the peer's. The caller sets the limit of time.
+    pub async fn leave(&mut self) {
+        let mut said = false;
+        poll_fn(|cx| {
+            if !said {
+                match Pin::new(&mut *self).poll_close(cx) {
+                    Poll::Ready(Ok(())) => said = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    // A peer that can't write does not read either.
+                    Poll::Pending => {}
+                }
             }
-        }
+            let ended = scratch::poll_discard(cx, self);
+            if said { ended } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
@@ -192,6 +212,13 @@ impl AsyncRead for ByteStream {
     }
 }
 
+impl Outlet for ByteStream {
+    fn take_moved(&mut self) -> bool {
+        // What a socket or pipe takes has left.
+        false
+    }
+}
+
 impl AsyncWrite for ByteStream {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -225,8 +252,16 @@ impl AsyncWrite for ByteStream {
         Poll::Ready(Ok(()))
     }
 
+    /// [`ByteStream::shutdown_write`].
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown_write())
+        Poll::Ready(match &mut self.0 {
+            Kind::Tcp { socket, .. } => socket.shutdown(Shutdown::Write),
+            Kind::Unix { socket, .. } => socket.shutdown(Shutdown::Write),
+            Kind::Pipes(pipes) => {
+                pipes.close_input();
+                Ok(())
+            }
+        })
     }
 }
 

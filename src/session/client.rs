@@ -10,7 +10,7 @@ use async_tungstenite::tungstenite::error::ProtocolError;
 use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Bytes, Error, Message};
-use futures::io::{AsyncRead, AsyncWrite};
+use futures::io::AsyncRead;
 use futures::{FutureExt, Sink, Stream};
 
 use super::frame::Run;
@@ -18,7 +18,7 @@ use super::wire::{Frames, Wire};
 use crate::error::{CloseReason, reason};
 use crate::framing::{Batch, Payload};
 use crate::net::scratch::CHUNK;
-use crate::net::stream::ByteStream;
+use crate::net::stream::{ByteStream, Outlet};
 
 /// tungstenite's read buffer, and the most that it reads at once: it is allocated at once, and
 /// zeroed anew at every read. Pings and their like need no more; a frame larger than what one read
@@ -77,7 +77,7 @@ enum Incoming {
     End(CloseReason),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+impl<S: AsyncRead + Outlet> Client<S> {
     /// Takes over the connection once the 101 is written; `early` is what was read behind the
     /// request's head, the first frames.
     pub fn new(io: S, early: &[u8], max_message: usize) -> Self {

@@ -51,6 +51,12 @@ impl AsyncWrite for Pieces {
     }
 }
 
+impl Outlet for Pieces {
+    fn take_moved(&mut self) -> bool {
+        false
+    }
+}
+
 /// What both sides of the comparison come to.
 #[derive(Debug, PartialEq)]
 struct Outcome {

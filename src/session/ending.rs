@@ -117,8 +117,7 @@ async fn finish_client(
             poll_fn(|cx| poll_close_reply(cx, &mut client)).await;
         }
         // The server closes first (RFC 6455, section 7.1.1), and the client answers with its FIN.
-        let _ = client.wire().shutdown_write();
-        poll_fn(|cx| client.wire().poll_discard(cx)).await;
+        client.wire().leave().await;
     };
     let _ = timeout(close_timeout, goodbye).await;
 }
@@ -161,7 +160,7 @@ async fn end_backend(
 /// Writes all that was received, as long as the backend takes any of it; whether it took all.
 async fn deliver_rest(backend: &mut BackendIo, up: &mut Up, close_timeout: Duration) -> bool {
     loop {
-        let before = up.rest();
+        up.take_progress();
         let write = poll_fn(|cx| {
             // An echo server that can't write does not read either.
             let _ = scratch::poll_discard(cx, backend.io());
@@ -170,7 +169,7 @@ async fn deliver_rest(backend: &mut BackendIo, up: &mut Up, close_timeout: Durat
         if timeout(close_timeout, write).await.is_ok() {
             return true;
         }
-        if up.rest() == before {
+        if !up.take_progress() {
             return false;
         }
     }

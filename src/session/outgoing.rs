@@ -4,9 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::io::AsyncWrite;
-
 use crate::net::scratch;
+use crate::net::stream::Outlet;
 
 /// What waits for one peer, in order, and leaves in as few writes as it takes.
 ///
@@ -19,7 +18,7 @@ pub struct Outgoing {
     sent: usize,
     /// How a write failed. What is queued from then on vanishes: it has nowhere to go.
     broken: Option<io::Error>,
-    /// Whether any byte has left since [`take_progress`](Self::take_progress).
+    /// Whether the peer has taken anything since [`take_progress`](Self::take_progress).
     progress: bool,
 }
 
@@ -54,12 +53,9 @@ impl Outgoing {
         std::mem::take(&mut self.progress)
     }
 
-    /// Writes what waits; ready when nothing does any more, be it as there is nobody to take it.
-    pub fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        io: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<()> {
+    /// Writes what waits; ready when nothing does any more, be it as there is nobody to take it. What
+    /// the stream itself holds back waits too.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, io: &mut impl Outlet) -> Poll<()> {
         while self.sent < self.buf.len() && self.broken.is_none() {
             match Pin::new(&mut *io).poll_write(cx, &self.buf[self.sent..]) {
                 Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::BrokenPipe.into()),
@@ -77,6 +73,15 @@ impl Outgoing {
         self.sent = 0;
         if self.buf.capacity() > 0 {
             scratch::give_spare(std::mem::take(&mut self.buf));
+        }
+        if self.broken.is_none() {
+            match Pin::new(&mut *io).poll_flush(cx) {
+                Poll::Ready(flushed) => self.broken = flushed.err(),
+                Poll::Pending => {
+                    self.progress |= io.take_moved();
+                    return Poll::Pending;
+                }
+            }
         }
         Poll::Ready(())
     }

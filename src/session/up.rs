@@ -45,7 +45,7 @@ impl Up {
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then
-    /// left in [`rest`](Self::rest) is still to be written.
+    /// waiting is still to be [sent](Self::poll_send).
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -139,10 +139,5 @@ impl Up {
             }
             (end, _) => end,
         }
-    }
-
-    /// How many bytes wait for the backend.
-    pub fn rest(&self) -> usize {
-        self.out.len()
     }
 }

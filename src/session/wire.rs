@@ -14,7 +14,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
 use crate::net::scratch::{self, CHUNK};
-use crate::net::stream::ByteStream;
+use crate::net::stream::{ByteStream, Outlet};
 
 /// Bytes read in a row after which other sessions get their turn. Lines come to a pause before
 /// that, when enough wait for the backend; pongs and fragments make nothing that could.
@@ -47,7 +47,7 @@ pub struct Wire<S = ByteStream> {
     stalled_since: Option<Instant>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + Outlet> Wire<S> {
     /// Takes over a client's socket once the 101 is written; `early` came with the request.
     pub fn new(io: S, early: Vec<u8>) -> Self {
         Wire {
@@ -206,18 +206,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 impl Wire {
-    /// Reads and throws away until the client's FIN, so that what it still sends does not turn
-    /// our close into a reset that overtakes the last line (RFC 9293, section 3.6.1).
-    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        scratch::poll_discard(cx, &mut self.io)
-    }
-
-    /// Sends our FIN.
-    ///
-    /// # Errors
-    /// As of `shutdown(2)`.
-    pub fn shutdown_write(&mut self) -> io::Result<()> {
-        self.io.shutdown_write()
+    /// Hangs up: our FIN, and then the client's.
+    pub async fn leave(&mut self) {
+        self.io.leave().await;
     }
 }
 
