@@ -39,7 +39,7 @@ pub struct Args {
     #[argh(option, arg_name = "addr")]
     pub listen: Vec<String>,
 
-    /// the backend: HOST:PORT, [::1]:7777 or unix:/path
+    /// the backend: HOST:PORT, [::1]:7777, unix:/path or tls://HOST:PORT
     #[argh(option, arg_name = "addr")]
     pub to: Option<String>,
 
@@ -47,6 +47,27 @@ pub struct Args {
     /// that fits counts, and --to for the rest (without it, 404)
     #[argh(option, arg_name = "path=addr")]
     pub route: Vec<String>,
+    /// encrypt: the certificate of this PEM file, and those that vouch for it; it is read again when it
+    /// changes, and at SIGHUP
+    #[argh(option, arg_name = "file")]
+    pub tls_cert: Option<String>,
+
+    /// the certificate's key, as PEM (default: in the file of --tls-cert)
+    #[argh(option, arg_name = "file")]
+    pub tls_key: Option<String>,
+
+    /// only clients whose certificate is of an authority in this PEM file may connect
+    #[argh(option, arg_name = "file")]
+    pub tls_client_ca: Option<String>,
+
+    /// send requests without TLS on this port of all interfaces to https://
+    #[argh(option, arg_name = "n")]
+    pub redirect_port: Option<String>,
+
+    /// check the certificate of a tls:// backend against this PEM file (default: the system's
+    /// authorities)
+    #[argh(option, arg_name = "file")]
+    pub backend_ca: Option<String>,
 
     /// variables of the environment that a program gets, comma-separated (default PATH), besides
     /// those of CGI
@@ -101,7 +122,7 @@ pub struct Args {
 
     /// web pages that may connect (repeatable, or comma-separated): https://example.org,
     /// https://*.example.org, http://localhost:*, example.org, null, * (default: all; with a
-    /// password or token those of --same-origin)
+    /// password, token or --tls-client-ca those of --same-origin)
     #[argh(option, arg_name = "list")]
     pub origin: Vec<String>,
 

@@ -6,6 +6,7 @@ mod options;
 mod route;
 mod session;
 mod show;
+mod tls;
 mod values;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::net::address::ListenAddr;
 pub use self::options::Options;
 pub use self::route::{HandshakeConfig, Refuse, RouteConfig, RouteOptions};
 pub use self::session::{SessionConfig, SlowClient};
+pub use self::tls::TlsConfig;
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -38,6 +40,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Config {
     /// Where to listen; not empty.
     pub listen: Vec<ListenAddr>,
+    /// With what certificate; `None`: without TLS.
+    pub tls: Option<TlsConfig>,
     /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
     pub routes: Vec<RouteConfig>,
     /// What is served to plain HTTP requests.
@@ -91,6 +95,7 @@ impl Config {
         // What holds for pages, and is wrong even where every route has its own.
         let session = SessionConfig::from_args(args)?;
         Ok(Config {
+            tls: TlsConfig::from_args(args, &listen)?,
             listen,
             max_sessions: max_sessions(args, &routes)?,
             routes,

@@ -59,8 +59,7 @@ fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
     match &options.args.command {
         None => {
             let server = Server::bind(options.config()?)?;
-            let addrs = server.local_addrs();
-            let greeting = addrs.iter().map(|addr| format!("listening on {addr}\n")).collect();
+            let greeting = server.greeting();
             let reload = server.reloader();
             // What was typed holds as it did, and the file as it stands then.
             serve(server, greeting, move || match options.file() {

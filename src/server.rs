@@ -6,17 +6,20 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use async_std::task::{self, JoinHandle};
+use blocking::unblock;
 use futures::FutureExt;
 use futures::future::join_all;
 
-use crate::clock::timeout;
+use crate::clock::{Deadline, timeout};
 use crate::config::Config;
 use crate::error::{StartError, reason};
-use crate::http::{self, Context};
+use crate::http::{self, Context, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::readiness;
-use crate::registry::Registry;
+use crate::net::stream::ByteStream;
+use crate::net::tls;
+use crate::registry::{Registration, Registry};
 use crate::sync::lock;
 
 /// A bound relay.
@@ -32,6 +35,7 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    redirect: Option<Redirect>,
     current: Arc<Current>,
     registry: Arc<Registry>,
 }
@@ -59,15 +63,22 @@ pub struct Reloader {
 
 impl Reloader {
     /// Takes over the configuration that `load` comes to, read from `file`; one that is wrong, or
-    /// names what can't be used, changes nothing. Passwords and tokens are read again in any case.
+    /// names what can't be used, changes nothing. Passwords, tokens and certificates are read again in any
+    /// case.
     pub fn reload(&self, file: &str, load: impl FnOnce() -> Result<Config, StartError>) {
         let _turn = lock(&self.current.reloading);
         let old = self.current.get();
         let new = load().and_then(|config| Context::new(config, self.registry.clone(), Some(&old)));
         let current = match new {
             Ok(new) => {
-                if new.config().listen != old.config().listen {
-                    tracing::warn!("port and listen can't change while wsrelay runs: restart it");
+                let bound = |config: &Config| {
+                    (config.listen.clone(), config.tls.as_ref().map(|tls| tls.redirect_port))
+                };
+                if bound(new.config()) != bound(old.config()) {
+                    tracing::warn!(
+                        "port and listen (and redirect-port, and whether TLS is spoken) can't change \
+                         while wsrelay runs: restart it"
+                    );
                 }
                 self.registry.permits().set_most(new.config().max_sessions);
                 let new = Arc::new(new);
@@ -81,16 +92,23 @@ impl Reloader {
                 old
             }
         };
-        current.reload_auth();
+        current.reload_files();
     }
 
-    /// Reads passwords and tokens again, where there is no configuration file.
+    /// Reads passwords, tokens and certificates again, where there is no configuration file.
     pub fn reload_files(&self) {
         let _turn = lock(&self.current.reloading);
-        if !self.current.get().reload_auth() {
+        if !self.current.get().reload_files() {
             tracing::info!("SIGHUP: there is nothing to reload");
         }
     }
+}
+
+/// A listener without TLS that sends browsers to one with it.
+#[derive(Debug)]
+struct Redirect {
+    listener: Listener,
+    to: LocalAddr,
 }
 
 impl Server {
@@ -101,21 +119,44 @@ impl Server {
     pub fn bind(config: Config) -> Result<Self, StartError> {
         readiness::start()
             .map_err(|e| StartError::Environment(format!("can't watch sockets: {}", reason(&e))))?;
-        let listeners = config
-            .listen
-            .iter()
-            .map(|addr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e)))
-            .collect::<Result<_, _>>()?;
+        let bind = |addr: &ListenAddr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e));
+        let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let redirect = match config.tls.as_ref().and_then(|tls| tls.redirect_port) {
+            Some(port) => {
+                let mut addrs = listeners.iter().map(Listener::local_addr);
+                let to = addrs.find(|addr| addr.connectable().is_some()).cloned();
+                let to = to.expect("checked with the options: TLS is spoken at a port");
+                Some(Redirect { listener: bind(&ListenAddr::Everywhere(port))?, to })
+            }
+            None => None,
+        };
         let registry = Registry::new(config.max_sessions);
         let context = Arc::new(Context::new(config, registry.clone(), None)?);
         let current =
             Arc::new(Current { context: Mutex::new(context), reloading: Mutex::default() });
-        Ok(Server { listeners, current, registry })
+        Ok(Server { listeners, redirect, current, registry })
     }
 
     /// The addresses bound, with the ports that the kernel chose.
     pub fn local_addrs(&self) -> Vec<LocalAddr> {
         self.listeners.iter().map(|listener| listener.local_addr().clone()).collect()
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_secure(&self) -> bool {
+        self.current.get().tls().is_some()
+    }
+
+    /// What tells whoever waits for it that the server can be connected to: a line for each address.
+    pub fn greeting(&self) -> String {
+        let scheme = if self.is_secure() { "wss" } else { "ws" };
+        let addrs = self.listeners.iter().map(Listener::local_addr);
+        let listening = addrs.map(|addr| format!("listening on {}\n", addr.url(scheme)));
+        let redirecting = self.redirect.iter().map(|Redirect { listener, to }| {
+            let from = listener.local_addr().url("http");
+            format!("redirecting {from} to {}\n", to.url("https"))
+        });
+        listening.chain(redirecting).collect()
     }
 
     /// The live connections and the counters.
@@ -133,12 +174,25 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         // Tasks, as whoever calls us may run on a thread of his own, and each connection would go from
         // there to the executor's.
-        let accepting: Vec<_> = self
+        let mut accepting: Vec<_> = self
             .listeners
             .into_iter()
-            .map(|listener| accept(listener, self.current.clone(), self.registry.clone()))
+            .map(|listener| {
+                accept(listener, self.current.clone(), self.registry.clone(), http::serve)
+            })
             .map(task::spawn)
             .collect();
+        if let Some(Redirect { listener, to }) = self.redirect {
+            let port = to.connectable().map_or(443, |addr| addr.port());
+            let serve = move |io, ends, context, registration| {
+                http::redirect::serve(io, ends, port, context, registration)
+            };
+            let (current, registry) = (self.current.clone(), self.registry.clone());
+            accepting.push(task::spawn(accept(listener, current, registry, serve)));
+        }
+        if self.current.get().tls().is_some() {
+            accepting.push(task::spawn(watch_certificates(self.current.clone())));
+        }
         shutdown.await;
         // The listeners go with their tasks: from then on connections are refused by the kernel.
         join_all(accepting.into_iter().map(JoinHandle::cancel)).await;
@@ -167,14 +221,29 @@ fn cannot_listen(addr: &ListenAddr, error: &io::Error) -> StartError {
 }
 
 /// Does nothing but accept and spawn, so that no client ever waits for another.
-async fn accept(mut listener: Listener, current: Arc<Current>, registry: Arc<Registry>) {
+async fn accept<F: Future<Output = ()> + Send + 'static>(
+    mut listener: Listener,
+    current: Arc<Current>,
+    registry: Arc<Registry>,
+    serve: impl Fn(ByteStream, Ends, Arc<Context>, Registration) -> F,
+) {
     let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
         let registration = registry.register();
         let id = registration.id;
-        let served = http::serve(io, (peer, local), current.get(), registration);
+        let served = serve(io, (peer, local), current.get(), registration);
         task::spawn(contain(id, peer, served));
+    }
+}
+
+/// Sees to it that certificates are used that were renewed, for ever.
+async fn watch_certificates(current: Arc<Current>) {
+    loop {
+        Deadline::after(tls::LOOK).await;
+        if let Some(tls) = current.get().tls().cloned() {
+            unblock(move || tls.look()).await;
+        }
     }
 }
 

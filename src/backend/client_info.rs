@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, Method, Uri};
 
 use crate::net::address::PeerAddr;
+use crate::net::tls::Facts;
 
 /// A client's request and where it came from. All of it but the addresses is the client's to
 /// choose.
@@ -27,8 +28,10 @@ pub struct ClientInfo<'a> {
     pub forwarded_for: Option<IpAddr>,
     /// Our address that it connected to; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
-    /// Whether it came by TLS.
+    /// Whether it came by TLS, ours or a trusted proxy's.
     pub secure: bool,
+    /// What its handshake with us came to, if there was one.
+    pub tls: Option<&'a Facts>,
     /// The subprotocol that was chosen.
     pub subprotocol: Option<&'a str>,
     /// The name it has proved.

@@ -161,6 +161,7 @@ mod tests {
             forwarded_for: None,
             local: None,
             secure: false,
+            tls: None,
             subprotocol: None,
             user: None,
         };

@@ -40,8 +40,9 @@ impl GuardConfig {
         }
         let origins = OriginRules {
             allowed: origins(&args.origin)?,
-            // A browser sends cookies and known passwords along whatever page asks it to connect.
-            same_origin: args.same_origin || asks && args.origin.is_empty(),
+            // A browser sends cookies, known passwords and certificates along whatever page asks it to connect.
+            same_origin: args.same_origin
+                || (asks || args.tls_client_ca.is_some()) && args.origin.is_empty(),
             required: args.origin_required,
         };
         Ok(GuardConfig {
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(open.origins, OriginRules::default());
         assert_eq!(trusted_proxies(&typed("")).unwrap(), TrustedProxies::default());
         assert!(open.max_sessions_per_ip.is_none() && open.connect_rate.is_none());
-        for line in ["--auth-file users", "--token-file tokens"] {
+        for line in ["--auth-file users", "--token-file tokens", "--tls-client-ca ca.pem"] {
             assert!(guard(line).unwrap().origins.same_origin, "{line}");
             let line = format!("{line} --origin *");
             assert!(!guard(&line).unwrap().origins.same_origin, "{line}");

@@ -62,6 +62,12 @@ impl Options {
         let args = &self.args;
         let mut toml = Toml(String::new());
         show_listen(&config, &mut toml);
+        toml.given("tls-cert", &args.tls_cert);
+        toml.given("tls-key", &args.tls_key);
+        toml.given("tls-client-ca", &args.tls_client_ca);
+        if let Some(port) = config.tls.as_ref().and_then(|tls| tls.redirect_port) {
+            toml.set("redirect-port", port);
+        }
         let default = RouteOptions::default_of(args);
         if let Some(default) = &default {
             show_backend(&default.check()?.backend, &mut toml);
@@ -168,6 +174,7 @@ fn of_sessions(args: &Args) -> Result<Toml, StartError> {
         },
     );
     toml.time("connect-timeout", Some(handshake.connect_timeout));
+    toml.given("backend-ca", &args.backend_ca);
     toml.set("trace", args.trace);
     Ok(toml)
 }

@@ -67,11 +67,11 @@ impl Demo {
 
     /// What to tell the newcomer.
     pub fn greeting(&self) -> String {
-        let mut lines: Vec<String> =
-            self.server.local_addrs().iter().map(|addr| format!("listening on {addr}")).collect();
+        let mut lines: Vec<String> = self.server.greeting().lines().map(str::to_owned).collect();
         let web = self.server.local_addrs().iter().find_map(LocalAddr::connectable);
         if let Some(addr) = web {
-            lines.push(format!("open http://{addr}/ in two browser windows, and talk"));
+            let scheme = if self.server.is_secure() { "https" } else { "http" };
+            lines.push(format!("open {scheme}://{addr}/ in two browser windows, and talk"));
         }
         let chat = self.chat.local_addr();
         lines.push(format!(

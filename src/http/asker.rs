@@ -1,13 +1,16 @@
 //! Asker: whose requests are answered on a connection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use hyper::Request;
 
+use super::auth::User;
 use super::forwarded::Arrival;
 use crate::backend::ClientInfo;
 use crate::log::Subject;
 use crate::net::address::PeerAddr;
+use crate::net::tls::Facts;
 
 /// Who connected, and our address that it came to (`None` for a Unix socket).
 pub type Ends = (PeerAddr, Option<SocketAddr>);
@@ -19,13 +22,20 @@ pub struct Asker {
     pub subject: Subject,
     /// Our address that it came to.
     pub local: Option<SocketAddr>,
+    /// What its TLS handshake came to, if there was one.
+    pub tls: Option<Arc<Facts>>,
 }
 
 impl Asker {
+    /// The name that its certificate proves, if it has one.
+    pub fn certified(&self) -> User {
+        self.tls.as_ref()?.client.as_ref()?.cn.as_deref().map(Arc::from)
+    }
+
     /// What its backend may know of it: what part of its path led there, how its request came, what
     /// subprotocol was chosen, and the name it has proved.
     pub fn describe<'a, B>(
-        &self,
+        &'a self,
         request: &'a Request<B>,
         script: &'a str,
         arrival: &Arrival,
@@ -42,6 +52,7 @@ impl Asker {
             forwarded_for: self.subject.forwarded_for,
             local: self.local,
             secure: arrival.secure,
+            tls: self.tls.as_deref(),
             subprotocol,
             user,
         }

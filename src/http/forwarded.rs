@@ -80,8 +80,8 @@ impl TrustedProxies {
         self.nets.iter().any(|net| net.contains(&ip))
     }
 
-    /// How a request of this peer, to this host by its own `Host`, came.
-    pub fn arrival(&self, headers: &HeaderMap, peer: PeerAddr) -> Arrival {
+    /// How a request of this peer, to this host by its own `Host`, came; `secure`: by our own TLS.
+    pub fn arrival(&self, headers: &HeaderMap, peer: PeerAddr, secure: bool) -> Arrival {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => host.to_str().ok().and_then(|host| HostPort::parse(host.trim())),
@@ -91,7 +91,7 @@ impl TrustedProxies {
             PeerAddr::Ip(addr) => Some(addr.ip()),
             PeerAddr::Unix => None,
         };
-        let own = Arrival { client, host, secure: false };
+        let own = Arrival { client, host, secure };
         if !client.map_or(self.unix, |ip| self.contains(ip)) {
             return own;
         }
@@ -229,7 +229,7 @@ mod tests {
             "unix" => PeerAddr::Unix,
             ip => PeerAddr::Ip((ip.parse::<IpAddr>().unwrap(), 5000).into()),
         };
-        TrustedProxies::parse(trusted).unwrap().arrival(&headers, peer)
+        TrustedProxies::parse(trusted).unwrap().arrival(&headers, peer, false)
     }
 
     /// In one line: client, scheme and host.

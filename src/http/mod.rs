@@ -12,9 +12,11 @@ pub mod handshake;
 pub mod host;
 pub mod origin;
 mod patient;
+pub mod redirect;
 pub mod refusal;
 mod routes;
 pub mod rule;
+mod secure;
 mod site;
 mod timer;
 mod upgrade;
@@ -44,6 +46,7 @@ use self::guard::Guard;
 use self::patient::Patient;
 use self::refusal::Refusal;
 use self::routes::{Route, Routes};
+use self::secure::{Opened, secure};
 pub use self::site::Page;
 use self::site::Site;
 use self::timer::Timer;
@@ -54,6 +57,7 @@ use crate::config::Config;
 use crate::error::{CloseReason, StartError};
 use crate::log::Subject;
 use crate::net::stream::ByteStream;
+use crate::net::tls::Acceptor;
 use crate::registry::{Permit, Registration, Registry};
 use crate::session::{self, Counts, Session};
 use crate::sync::lock;
@@ -80,6 +84,7 @@ pub struct Context {
     site: Site,
     /// That of pages.
     guard: Guard,
+    tls: Option<Arc<Acceptor>>,
     registry: Arc<Registry>,
 }
 
@@ -87,7 +92,8 @@ impl Context {
     /// Opens what the configuration names. What `old` has open already, and counts, is kept.
     ///
     /// # Errors
-    /// If `--static-dir`, `--auth-file` or `--token-file` can't be used, or there is no such program.
+    /// If `--static-dir`, `--auth-file`, `--token-file` or a file of TLS can't be used, or there is no such
+    /// program.
     pub fn new(
         config: Config,
         registry: Arc<Registry>,
@@ -97,7 +103,20 @@ impl Context {
         let known = old.map(|old| &old.guard);
         let guard = Guard::open(&config.guard, known.as_slice())?;
         let routes = Routes::open(&config.routes, &guard, old.map(|old| &old.routes))?;
-        Ok(Context { config, routes, site, guard, registry })
+        let tls = match old {
+            None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
+            Some(old) => old.tls_for(&config)?,
+        };
+        Ok(Context { config, routes, site, guard, tls, registry })
+    }
+
+    /// What makes connections encrypted ones under a new configuration. Whether TLS is spoken at all can't
+    /// change: people were told so when we started.
+    fn tls_for(&self, new: &Config) -> Result<Option<Arc<Acceptor>>, StartError> {
+        match (&self.tls, &new.tls) {
+            (Some(old), Some(new)) if !old.is_of(new) => Ok(Some(Arc::new(Acceptor::open(new)?))),
+            (old, _) => Ok(old.clone()),
+        }
     }
 
     /// What it was made of.
@@ -105,14 +124,20 @@ impl Context {
         &self.config
     }
 
-    /// Reads passwords and tokens again; false if there are none.
-    pub fn reload_auth(&self) -> bool {
+    /// Reads passwords, tokens and certificates again; false if there are none.
+    pub fn reload_files(&self) -> bool {
         let guards = self.routes.iter().map(|route| &route.guard).chain([&self.guard]);
         let mut all: Vec<&Arc<Auth>> = guards.filter_map(Guard::auth).collect();
         all.sort_by_key(|auth| Arc::as_ptr(auth));
         all.dedup_by(|a, b| Arc::ptr_eq(a, b));
         all.iter().for_each(|auth| auth.reload());
-        !all.is_empty()
+        self.tls.iter().for_each(|tls| tls.reload());
+        !all.is_empty() || self.tls.is_some()
+    }
+
+    /// What makes connections encrypted ones, if they are.
+    pub fn tls(&self) -> Option<&Arc<Acceptor>> {
+        self.tls.as_ref()
     }
 }
 
@@ -187,10 +212,25 @@ async fn open(
     registration: Registration,
 ) -> Option<(Box<Session>, Box<Books>)> {
     let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
+    let limit = context.config.handshake_timeout;
+    let Opened { io, tls, left } = match &context.tls {
+        None => Opened { io, tls: None, left: limit },
+        // Boxed, as only some need the room.
+        Some(tls) => Box::pin(secure(io, tls, limit, &subject, &registration.control)).await?,
+    };
     let slot = Slot::default();
-    let asker = Asker { subject, local };
-    let (io, early) = speak_http(io, asker, &context, &registration, slot.clone()).await;
-    let joined = lock(&slot).take();
+    let answer = {
+        let asker = Asker { subject: subject.clone(), local, tls };
+        let (context, slot) = (context.clone(), slot.clone());
+        move |request| {
+            let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
+            Box::pin(async move { Ok(answer(request, &context, asker, &slot).await) }) as Answering
+        }
+    };
+    let spoken = speak_http(io, &subject, left, &context, &registration, answer).await;
+    let Spoken { io, early, is_whole } = spoken;
+    // What was decided for a client that has not got its 101 is void.
+    let joined = lock(&slot).take().filter(|_| is_whole);
     match joined {
         Some(Joined::Session { backend, entry, subject, path, subprotocol, route }) => {
             subject.opened(&path, route.connector.backend(), subprotocol.as_deref());
@@ -213,32 +253,37 @@ async fn open(
     }
 }
 
-/// Answers requests until the connection is upgraded or ends. Gives back the stream, and what was
-/// read behind the last request.
+/// A request that is being answered. hyper wants to move it about.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// A connection after HTTP.
+struct Spoken {
+    io: ByteStream,
+    /// What was read behind the last request.
+    early: Bytes,
+    /// Whether the client has got all of its answers.
+    is_whole: bool,
+}
+
+/// Answers requests until the connection is upgraded or ends. Each must be complete within `limit`.
 async fn speak_http(
     io: ByteStream,
-    asker: Asker,
-    context: &Arc<Context>,
+    subject: &Subject,
+    limit: Duration,
+    context: &Context,
     registration: &Registration,
-    slot: Slot,
-) -> (ByteStream, Bytes) {
-    let service = service_fn(|request| {
-        let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
-        let answer =
-            async move { Ok::<_, Infallible>(answer(request, &context, asker, &slot).await) };
-        // hyper wants to move it about.
-        Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
-    });
+    answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
+) -> Spoken {
     let io = Patient::new(io, context.config.response_timeout);
     let mut connection = http1::Builder::new()
         .timer(Timer)
-        .header_read_timeout(context.config.handshake_timeout)
+        .header_read_timeout(limit)
         // Somewhat above our own limits, so that a head just over them gets our answer, with a
         // text; one far over them gets hyper's 431, without.
         .max_header_size(2 * handshake::MAX_HEAD)
         .max_headers(2 * handshake::MAX_HEADERS)
         .max_buf_size(64 * 1024)
-        .serve_connection(io, service);
+        .serve_connection(io, service_fn(answer));
 
     let mut grace: Option<Deadline> = None;
     let mut cut = false;
@@ -258,13 +303,10 @@ async fn speak_http(
     // First of all what was being answered is given up, and with it a place among the sessions.
     let parts = connection.into_parts();
     if let Err(error) = &spoken {
-        tell(&asker.subject, error, context);
+        tell(subject, error, context);
     }
-    if cut || spoken.is_err() {
-        // What was decided for a client that has not got its 101 is void.
-        lock(&slot).take();
-    }
-    (parts.io.into_inner(), parts.read_buf)
+    let is_whole = !cut && spoken.is_ok();
+    Spoken { io: parts.io.into_inner(), early: parts.read_buf, is_whole }
 }
 
 /// Logs how HTTP failed: hyper has answered already, where there was something to answer.
@@ -303,7 +345,8 @@ async fn answer(
 ) -> Response<Body> {
     let path = shown(&request);
     let peer = asker.subject.client;
-    let arrival = context.config.trusted.arrival(request.headers(), peer);
+    let secure = asker.tls.is_some();
+    let arrival = context.config.trusted.arrival(request.headers(), peer, secure);
     asker.subject.forwarded_for = arrival.forwarded_for(peer);
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
@@ -368,16 +411,18 @@ async fn page(
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
             Err(refusal.with(header::ALLOW, "GET, HEAD"))
         }
-        None if is_relay_path => Err(upgrade_required(request, context)),
+        None if is_relay_path => Err(upgrade_required(request, arrival, context)),
         None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
     }
 }
 
 /// What is no page could still be a WebSocket.
-fn upgrade_required(request: &Request<Incoming>, context: &Context) -> Refusal {
+fn upgrade_required(request: &Request<Incoming>, arrival: &Arrival, context: &Context) -> Refusal {
     let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         "this WebSocket handshake has lost its Upgrade header on the way: \
          a proxy in front must pass on Upgrade and Connection"
+    } else if context.site.is_empty() && arrival.secure {
+        "this is a WebSocket relay: connect with new WebSocket(\"wss://…\")"
     } else if context.site.is_empty() {
         "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
     } else {

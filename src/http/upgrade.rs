@@ -89,6 +89,7 @@ async fn join(
     let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
     let Guest { user, place } = route.guard.check(headers, query, arrival).await?;
+    let user = user.or_else(|| asker.certified());
     let own = route.permits.as_ref().map(admit).transpose()?;
     let permits = (admit(context.registry.permits())?, own);
     let limit = route.handshake.connect_timeout;

@@ -69,13 +69,20 @@ impl LocalAddr {
     }
 }
 
+impl LocalAddr {
+    /// The URL to connect to from this machine, with this scheme; for a Unix socket its path.
+    pub fn url(&self, scheme: &str) -> String {
+        match (self, self.connectable()) {
+            (LocalAddr::Unix(path), _) => format!("unix:{}", path.display()),
+            (_, Some(addr)) => format!("{scheme}://{addr}"),
+            (_, None) => String::new(),
+        }
+    }
+}
+
 impl fmt::Display for LocalAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, self.connectable()) {
-            (LocalAddr::Unix(path), _) => write!(f, "unix:{}", path.display()),
-            (_, Some(addr)) => write!(f, "ws://{addr}"),
-            (_, None) => Ok(()),
-        }
+        f.write_str(&self.url("ws"))
     }
 }
 

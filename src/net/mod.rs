@@ -6,3 +6,4 @@ pub mod pipes;
 pub mod readiness;
 pub mod scratch;
 pub mod stream;
+pub mod tls;

@@ -1,8 +1,10 @@
-//! ByteStream: a connected TCP or Unix socket, or the pipes of a process, whichever it is.
+//! ByteStream: a connected TCP or Unix socket, encrypted or not, or the pipes of a process, whichever it
+//! is.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,11 +12,13 @@ use std::time::Duration;
 
 use futures::io::{AsyncRead, AsyncWrite};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::pipes::Pipes;
 use super::readiness::Source;
 use super::scratch;
+use super::tls::Tls;
 
 /// How long a TCP connection is silent before the kernel probes it. A peer whose machine vanished
 /// is noticed after this plus [`KEEPALIVE_PROBES`] intervals, also when pings are off.
@@ -36,14 +40,15 @@ pub trait Outlet: AsyncWrite + Unpin {
 #[derive(Debug)]
 pub struct ByteStream(Kind);
 
-/// Sockets lie flat beside their registration, pipes in a box: a session with a socket has no room
-/// for what a process needs.
+/// Sockets lie flat beside their registration, pipes and TLS in a box: a session with a socket has no
+/// room for what those need.
 #[derive(Debug)]
 enum Kind {
     // Fields are dropped in this order: the descriptor leaves the epoll when it is closed.
     Tcp { socket: TcpStream, source: Source },
     Unix { socket: UnixStream, source: Source },
     Pipes(Box<Pipes>),
+    Tls(Box<Tls>),
 }
 
 impl ByteStream {
@@ -69,6 +74,34 @@ impl ByteStream {
     /// Takes the pipes to and from a process.
     pub fn pipes(pipes: Pipes) -> Self {
         ByteStream(Kind::Pipes(Box::new(pipes)))
+    }
+
+    /// Takes an encrypted stream.
+    pub fn tls(tls: Tls) -> Self {
+        ByteStream(Kind::Tls(Box::new(tls)))
+    }
+
+    /// Looks at the first bytes without taking them; none at the end of the stream.
+    ///
+    /// # Errors
+    /// As of `recv(2)`; `Unsupported` if it is no plain socket.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let (source, socket) = match &self.0 {
+                Kind::Tcp { socket, source } => (source, socket.as_fd()),
+                Kind::Unix { socket, source } => (source, socket.as_fd()),
+                Kind::Pipes(_) | Kind::Tls(_) => {
+                    return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+                }
+            };
+            let peeked = poll_read_with(source, cx, buf, |buf| {
+                Ok(rustix::net::recv(socket, buf, RecvFlags::PEEK)?.1)
+            });
+            // All of it is still there.
+            source.still_readable();
+            peeked
+        })
+        .await
     }
 
     /// Connects to a TCP server. There is no limit of time but the kernel's.
@@ -196,11 +229,11 @@ pub fn set_options(socket: SockRef<'_>) {
 
 impl AsyncRead for ByteStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        match &self.0 {
+        match &mut self.0 {
             Kind::Tcp { socket, source } => {
                 poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
             }
@@ -208,36 +241,40 @@ impl AsyncRead for ByteStream {
                 poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
             }
             Kind::Pipes(pipes) => pipes.poll_read(cx, buf),
+            Kind::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
 
 impl Outlet for ByteStream {
     fn take_moved(&mut self) -> bool {
-        // What a socket or pipe takes has left.
-        false
+        match &mut self.0 {
+            Kind::Tls(tls) => tls.take_moved(),
+            _ => false,
+        }
     }
 }
 
 impl AsyncWrite for ByteStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &self.0 {
+        match &mut self.0 {
             Kind::Tcp { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
             Kind::Unix { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
             Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write(buf)),
+            Kind::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &self.0 {
+        match &mut self.0 {
             Kind::Tcp { socket, source } => {
                 poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
             }
@@ -245,15 +282,20 @@ impl AsyncWrite for ByteStream {
                 poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
             }
             Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write_vectored(bufs)),
+            Kind::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            // What a socket or pipe takes has left.
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// [`ByteStream::shutdown_write`].
-    fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match &mut self.0 {
             Kind::Tcp { socket, .. } => socket.shutdown(Shutdown::Write),
             Kind::Unix { socket, .. } => socket.shutdown(Shutdown::Write),
@@ -261,6 +303,7 @@ impl AsyncWrite for ByteStream {
                 pipes.close_input();
                 Ok(())
             }
+            Kind::Tls(tls) => return Pin::new(tls).poll_close(cx),
         })
     }
 }

@@ -99,3 +99,64 @@ impl Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::io::AsyncWrite;
+    use futures::task::noop_waker;
+
+    /// Takes everything, and passes on so many bytes at each flush.
+    struct Slow {
+        held: usize,
+        passes: usize,
+        moved: bool,
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.held += buf.len();
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let n = self.held.min(self.passes);
+            self.held -= n;
+            self.moved |= n > 0;
+            if self.held == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Outlet for Slow {
+        fn take_moved(&mut self) -> bool {
+            std::mem::take(&mut self.moved)
+        }
+    }
+
+    #[test]
+    fn what_the_stream_holds_back_has_not_left() {
+        let waker = noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut slow = Slow { held: 0, passes: 0, moved: false };
+        let mut out = Outgoing::default();
+        out.buf().extend_from_slice(&[0; 10]);
+        let mut send = |passes| {
+            slow.passes = passes;
+            (out.poll_send(&mut cx, &mut slow).is_ready(), out.take_progress())
+        };
+        // The stream's own buffer counts once; a peer that takes nothing is then seen.
+        assert_eq!(send(0), (false, true));
+        assert_eq!(send(0), (false, false));
+        assert_eq!(send(4), (false, true));
+        assert_eq!(send(0), (false, false));
+        assert!(send(6).0);
+    }
+}

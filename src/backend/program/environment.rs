@@ -19,7 +19,7 @@ const UNIQUE: usize = 16;
 
 /// The variables for a client's program, without any that can't be one: a value with a NUL.
 pub fn of(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
-    let fixed = request(client).into_iter().chain(addresses(client));
+    let fixed = request(client).into_iter().chain(addresses(client)).chain(tls(client));
     let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
     // Headers last, and with a prefix of their own: no client can set anything else.
     fixed.chain(headers(client.headers)).filter(|(_, value)| !value.as_bytes().contains(&0))
@@ -48,6 +48,24 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     }
     if let Some(name) = client.subprotocol {
         variables.push(("WEBSOCKET_PROTOCOL", name.into()));
+    }
+    variables
+}
+
+/// What Apache's mod_ssl tells.
+fn tls(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+    let Some(tls) = client.tls else { return Vec::new() };
+    let mut variables = vec![
+        ("SSL_PROTOCOL", tls.protocol.into()),
+        ("SSL_CIPHER", tls.cipher.into()),
+        ("SSL_CLIENT_VERIFY", if tls.client.is_some() { "SUCCESS" } else { "NONE" }.into()),
+    ];
+    if let Some(name) = &tls.server_name {
+        variables.push(("SSL_TLS_SNI", name.into()));
+    }
+    if let Some(subject) = &tls.client {
+        variables.push(("SSL_CLIENT_S_DN", (&subject.dn).into()));
+        variables.extend(subject.cn.as_ref().map(|cn| ("SSL_CLIENT_S_DN_CN", cn.into())));
     }
     variables
 }
@@ -144,6 +162,7 @@ mod tests {
             forwarded_for: None,
             local: Some("127.0.0.1:8082".parse().unwrap()),
             secure: false,
+            tls: None,
             subprotocol: None,
             user: None,
         };
@@ -229,6 +248,7 @@ mod tests {
                 forwarded_for: Some("2001:db8::7".parse().unwrap()),
                 local: None,
                 secure: true,
+                tls: None,
                 subprotocol: None,
                 user: None,
             };
@@ -256,6 +276,7 @@ mod tests {
             forwarded_for: None,
             local: None,
             secure: true,
+            tls: None,
             subprotocol: Some("chat"),
             user: Some("ada"),
         };

@@ -1,0 +1,97 @@
+//! TLS: the options of [`crate::net::tls`], checked.
+
+use std::path::PathBuf;
+
+use super::values::usage;
+use crate::cli::Args;
+use crate::error::StartError;
+use crate::net::address::ListenAddr;
+
+/// TLS at every listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The certificate and those that vouch for it, as PEM.
+    pub cert: PathBuf,
+    /// Its key; `None`: in the same file.
+    pub key: Option<PathBuf>,
+    /// Whose certificates clients must have, if they must have any.
+    pub client_ca: Option<PathBuf>,
+    /// Where requests without TLS are sent on from, if anywhere.
+    pub redirect_port: Option<u16>,
+}
+
+impl TlsConfig {
+    /// Checks what was typed; `None` if nothing was.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn from_args(args: &Args, listen: &[ListenAddr]) -> Result<Option<Self>, StartError> {
+        let Some(cert) = &args.tls_cert else {
+            for (option, given) in [
+                ("--tls-key", &args.tls_key),
+                ("--tls-client-ca", &args.tls_client_ca),
+                ("--redirect-port", &args.redirect_port),
+            ] {
+                if given.is_some() {
+                    return usage(format!("{option} needs a certificate: add --tls-cert FILE"));
+                }
+            }
+            return Ok(None);
+        };
+        Ok(Some(TlsConfig {
+            cert: cert.into(),
+            key: args.tls_key.as_ref().map(PathBuf::from),
+            client_ca: args.tls_client_ca.as_ref().map(PathBuf::from),
+            redirect_port: redirect_port(args, listen)?,
+        }))
+    }
+}
+
+fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, StartError> {
+    let Some(text) = &args.redirect_port else { return Ok(None) };
+    if listen.iter().all(|addr| matches!(addr, ListenAddr::Unix(_))) {
+        return usage("--redirect-port sends browsers to a port: add --port 8443");
+    }
+    match text.parse() {
+        Ok(port) => Ok(Some(port)),
+        Err(_) => {
+            usage(format!("--redirect-port {text}: not a port number; type --redirect-port 80"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Typed, parse};
+
+    fn tls(line: &str) -> Result<Option<TlsConfig>, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let Typed::Run(args) = parse(&words)? else { panic!("{line}") };
+        let listen = crate::config::listen_addrs(args.port.as_deref(), &args.listen).unwrap();
+        TlsConfig::from_args(&args, &listen).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_certificate_switches_it_on() {
+        assert_eq!(tls("--port 1"), Ok(None));
+        let given = tls("--port 1 --tls-cert c --tls-key k --redirect-port 0").unwrap().unwrap();
+        assert_eq!((given.cert, given.key), ("c".into(), Some("k".into())));
+        assert_eq!((given.client_ca, given.redirect_port), (None, Some(0)));
+        assert_eq!(tls("--port 1 --tls-cert c").unwrap().unwrap().key, None);
+    }
+
+    #[test]
+    fn mistakes_say_what_to_type() {
+        for (line, want) in [
+            ("--port 1 --tls-key k", "--tls-key needs a certificate: add --tls-cert FILE"),
+            ("--port 1 --tls-client-ca a", "--tls-client-ca needs a certificate"),
+            ("--port 1 --redirect-port 80", "--redirect-port needs a certificate"),
+            ("--port 1 --tls-cert c --redirect-port http", "type --redirect-port 80"),
+            ("--listen unix:/s --tls-cert c --redirect-port 80", "add --port 8443"),
+        ] {
+            let got = tls(line).unwrap_err();
+            assert!(got.contains(want), "{line}: {got}");
+        }
+    }
+}

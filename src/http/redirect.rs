@@ -1,0 +1,151 @@
+//! Redirect: who asks without TLS is sent to where it is spoken.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Uri;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::asker::Ends;
+use super::host::{HostPort, default_port};
+use super::refusal::Refusal;
+use super::{Body, Context, extra, full, linger, preliminary, shown, speak_http};
+use crate::log::Subject;
+use crate::net::stream::ByteStream;
+use crate::registry::Registration;
+
+/// Serves one connection to its end. `port` is where TLS is spoken.
+pub async fn serve(
+    io: ByteStream,
+    (client, _): Ends,
+    port: u16,
+    context: Arc<Context>,
+    registration: Registration,
+) {
+    let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
+    let answer = {
+        let (subject, context) = (subject.clone(), context.clone());
+        move |request: Request<Incoming>| {
+            let mut response = answer(&request, port, &context).unwrap_or_else(|refusal| {
+                subject.refused(&shown(&request), refusal.status.as_u16(), &refusal.why);
+                refusal.close().response()
+            });
+            extra::add(&context.config.extra_headers.http, response.headers_mut());
+            Box::pin(ready(Ok(response))) as _
+        }
+    };
+    let limit = context.config.handshake_timeout;
+    let spoken = speak_http(io, &subject, limit, &context, &registration, answer).await;
+    linger(spoken.io).await;
+}
+
+fn answer(
+    request: &Request<Incoming>,
+    port: u16,
+    context: &Context,
+) -> Result<Response<Body>, Refusal> {
+    preliminary(request, context)?;
+    let location = target(request.headers(), request.uri(), port);
+    let location = location.and_then(|target| HeaderValue::from_str(&target).ok());
+    let location = location.ok_or_else(|| {
+        let why = "there is no telling where to send this: it needs one Host that is a host's name";
+        Refusal::new(StatusCode::BAD_REQUEST, why)
+    })?;
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status(request.method());
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
+}
+
+/// What every client knows, however old; but where a method would be changed to GET by it (RFC 9110,
+/// section 15.4.2), the one that keeps it.
+fn status(method: &Method) -> StatusCode {
+    match *method {
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::PERMANENT_REDIRECT,
+    }
+}
+
+/// The same resource by way of TLS: the host that was asked for at our own port, path and query as they
+/// were. `None` if the request names no host, or more than one.
+fn target(headers: &HeaderMap, uri: &Uri, port: u16) -> Option<String> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (uri.authority(), hosts.next(), hosts.next()) {
+        // It counts more than Host (RFC 9112, section 3.2.2).
+        (Some(authority), _, None) => HostPort::parse(authority.as_str()),
+        (None, Some(host), None) => {
+            host.to_str().ok().and_then(|host| HostPort::parse(host.trim()))
+        }
+        _ => None,
+    };
+    let port = (Some(port) != default_port("https")).then_some(port);
+    let to = HostPort { port, ..host? };
+    // "*" and an authority alone are no paths.
+    let path = uri.path_and_query().map(|path| path.as_str()).filter(|path| path.starts_with('/'));
+    Some(format!("https://{to}{}", path.unwrap_or("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(hosts: &[&str], uri: &str, port: u16) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        }
+        target(&headers, &uri.parse().unwrap(), port)
+    }
+
+    #[test]
+    fn the_same_by_way_of_tls() {
+        for (host, uri, port, want) in [
+            ("example.org", "/", 443, "https://example.org/"),
+            ("example.org:80", "/a/b?c=d&e", 443, "https://example.org/a/b?c=d&e"),
+            ("example.org:8080", "/", 8443, "https://example.org:8443/"),
+            ("EXAMPLE.org.", "/A%20b", 8443, "https://example.org:8443/A%20b"),
+            ("192.0.2.1:80", "/", 443, "https://192.0.2.1/"),
+            ("[::1]", "/", 443, "https://[::1]/"),
+            ("[2001:DB8::1]:8080", "/x", 8443, "https://[2001:db8::1]:8443/x"),
+            ("a.example", "//evil.example/", 443, "https://a.example//evil.example/"),
+            ("a.example", "/%0d%0aSet-Cookie:x", 443, "https://a.example/%0d%0aSet-Cookie:x"),
+            ("a.example", "http://b.example:80/x?y", 443, "https://b.example/x?y"),
+            ("a.example", "http://b.example", 443, "https://b.example/"),
+            ("a.example", "*", 443, "https://a.example/"),
+        ] {
+            assert_eq!(to(&[host], uri, port).as_deref(), Some(want), "{host} {uri}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        for hosts in [
+            &[][..],
+            &[""],
+            &["a.example", "a.example"],
+            &["user@a.example"],
+            &["a.example/x"],
+            &["a.example#x"],
+            &["a.example\\x"],
+            &["a.example:x"],
+            &["a b"],
+            &["::1"],
+            &["a.example,b.example"],
+            &["b\u{fc}cher.example"],
+        ] {
+            assert_eq!(to(hosts, "/", 443), None, "{hosts:?}");
+        }
+        assert_eq!(to(&["a.example"], "http://user@b.example/", 443), None);
+    }
+
+    #[test]
+    fn only_reading_may_become_a_get() {
+        assert_eq!([Method::GET, Method::HEAD].map(|method| status(&method).as_u16()), [301; 2]);
+        assert_eq!([Method::POST, Method::PUT].map(|method| status(&method).as_u16()), [308; 2]);
+    }
+}

@@ -1,0 +1,156 @@
+//! Connector: makes encrypted streams of connections to a backend, and knows whom to believe.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use futures_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use futures_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
+use futures_rustls::rustls::server::ParsedCertificate;
+use futures_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::acceptor::roots;
+use super::files::PemFile;
+use super::stream::{Counted, Tls};
+use super::{BUFFER, provider, words};
+use crate::net::stream::ByteStream;
+
+/// Makes encrypted streams to one host.
+#[derive(Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    /// Whether authorities were given, and not the system's.
+    has_ca: bool,
+}
+
+impl Connector {
+    /// For a host by name or address, whose certificate is checked against the system's roots, or
+    /// those of a file.
+    ///
+    /// # Errors
+    /// A sentence that says what to type.
+    pub fn new(host: &str, ca: Option<&Path>) -> Result<Self, String> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
+        let file = ca.map(|path| PemFile::read("--backend-ca", path));
+        let (roots, pinned) = match &file {
+            None => (system_roots()?, Vec::new()),
+            Some(file) => (roots(file)?, file.certificates()?),
+        };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+        let verifier = verifier.build().map_err(|e| e.to_string())?;
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier { verifier, pinned }))
+            .with_no_client_auth();
+        Ok(Connector { config: Arc::new(config), name, has_ca: ca.is_some() })
+    }
+
+    /// Does the handshake. There is no limit of time.
+    ///
+    /// # Errors
+    /// What is wrong, in plain words.
+    pub async fn connect(&self, io: ByteStream) -> io::Result<ByteStream> {
+        let connector = TlsConnector::from(self.config.clone());
+        let connecting = connector.connect_with(self.name.clone(), Counted::new(io), |tls| {
+            tls.set_buffer_limit(Some(BUFFER));
+        });
+        match connecting.await {
+            Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
+            Err(error) => {
+                let why = words::of_backend(&error, &self.name.to_str(), self.has_ca);
+                Err(io::Error::new(error.kind(), why))
+            }
+        }
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // There are always some that are too old for any library.
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    match usable {
+        0 => Err("this system has no root certificates: install ca-certificates, or add --backend-ca FILE".into()),
+        _ => Ok(roots),
+    }
+}
+
+/// webpki's check, and one thing that it does not know: a certificate that was given to us itself is
+/// believed, whoever signed it. `openssl req -x509` makes such ones, and marks them as authorities, which
+/// webpki takes for no server's.
+#[derive(Debug)]
+struct Verifier {
+    verifier: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.pinned.contains(end_entity) {
+            return self.verifier.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            );
+        }
+        check_dates(end_entity, now)?;
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+fn check_dates(certificate: &[u8], now: UnixTime) -> Result<(), CertificateError> {
+    let (_, certificate) =
+        X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let validity = certificate.validity();
+    if now < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet)
+    } else if now > validity.not_after.timestamp() {
+        Err(CertificateError::Expired)
+    } else {
+        Ok(())
+    }
+}

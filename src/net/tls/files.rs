@@ -1,0 +1,156 @@
+//! Files: certificates and keys as PEM (RFC 7468), and what is wrong with those that are none. Pure,
+//! but for the reading.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::error::reason;
+
+/// A file that an option names, as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PemFile {
+    /// How messages call it: option and path.
+    name: String,
+    path: PathBuf,
+    /// What is in it, or why it can't be read.
+    content: Result<Vec<u8>, String>,
+}
+
+impl PemFile {
+    /// Reads it.
+    pub fn read(option: &str, path: &Path) -> Self {
+        let content = fs::read(path).map_err(|e| reason(&e));
+        PemFile { name: format!("{option} {}", path.display()), path: path.to_owned(), content }
+    }
+
+    /// How messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The certificates, in order; at least one.
+    ///
+    /// # Errors
+    /// A sentence that says what to type.
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let pem = self.pem("openssl x509 -inform der")?;
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let all = all.map_err(|e| self.broken(&e))?;
+        match all.is_empty() {
+            true => Err(format!("{} has no certificate (-----BEGIN CERTIFICATE-----)", self.name)),
+            false => Ok(all),
+        }
+    }
+
+    /// The private key: PKCS #8, PKCS #1 or SEC 1. `None` if there is none.
+    ///
+    /// # Errors
+    /// A sentence that says what to type.
+    pub fn key(&self) -> Result<Option<PrivateKeyDer<'static>>, String> {
+        let pem = self.pem("openssl pkey -inform der")?;
+        if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED")
+        {
+            return Err(format!(
+                "the key in {} is encrypted: decrypt it with openssl pkey -in {} -out key.pem",
+                self.name,
+                self.path.display()
+            ));
+        }
+        PrivateKeyDer::pem_slice_iter(pem).next().transpose().map_err(|e| self.broken(&e))
+    }
+
+    fn pem(&self, convert: &str) -> Result<&[u8], String> {
+        let name = &self.name;
+        let content = self.content.as_ref().map_err(|why| format!("can't read {name}: {why}"))?;
+        if content.trim_ascii().is_empty() {
+            return Err(format!("{name} is empty"));
+        }
+        // What DER begins with: a SEQUENCE (ITU-T X.690, section 8.9), of more than 127 bytes here.
+        if matches!(content[..], [0x30, 0x80..=0xff, ..]) {
+            return Err(format!(
+                "{name} is DER, and not PEM: convert it with {convert} -in {} -out file.pem",
+                self.path.display()
+            ));
+        }
+        Ok(content)
+    }
+
+    fn broken(&self, error: &dyn std::fmt::Display) -> String {
+        format!("{} is not whole: {error}", self.name)
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find(text, word).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> PemFile {
+        let path = PathBuf::from("a.pem");
+        PemFile { name: "--tls-cert a.pem".into(), path, content: Ok(content.to_vec()) }
+    }
+
+    fn pem(label: &str, body: &str) -> String {
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    }
+
+    #[test]
+    fn certificates_and_keys_are_found_among_others() {
+        let text =
+            ["# a comment\n", &pem("EC PARAMETERS", "BgUrgQQAIg=="), &pem("CERTIFICATE", "MAA=")];
+        let text = text.concat();
+        let both = file(
+            (text.clone() + &pem("CERTIFICATE", "MAE=") + &pem("PRIVATE KEY", "MAI=")).as_bytes(),
+        );
+        assert_eq!(both.certificates().unwrap().len(), 2);
+        assert!(matches!(both.key(), Ok(Some(PrivateKeyDer::Pkcs8(_)))));
+        let key = |label| file((text.clone() + &pem(label, "MAI=")).as_bytes()).key();
+        assert!(matches!(key("RSA PRIVATE KEY"), Ok(Some(PrivateKeyDer::Pkcs1(_)))));
+        assert!(matches!(key("EC PRIVATE KEY"), Ok(Some(PrivateKeyDer::Sec1(_)))));
+        assert!(matches!(key("CERTIFICATE"), Ok(None)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let encrypted = pem("ENCRYPTED PRIVATE KEY", "MAA=");
+        let old =
+            pem("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMAA=");
+        for (text, want) in [
+            (&b""[..], "--tls-cert a.pem is empty"),
+            (b" \n", "is empty"),
+            (
+                b"\x30\x82\x01\x00",
+                "is DER, and not PEM: convert it with openssl pkey -inform der -in a.pem",
+            ),
+            (
+                encrypted.as_bytes(),
+                "is encrypted: decrypt it with openssl pkey -in a.pem -out key.pem",
+            ),
+            (old.as_bytes(), "is encrypted"),
+            (b"-----BEGIN PRIVATE KEY-----\nMAA=", "is not whole"),
+        ] {
+            let got = file(text).key().unwrap_err();
+            assert!(got.contains(want), "{got}");
+        }
+        for (text, want) in [
+            (&b"hello\n"[..], "has no certificate"),
+            (encrypted.as_bytes(), "has no certificate"),
+            (
+                b"\x30\x82\x01\x00",
+                "convert it with openssl x509 -inform der -in a.pem -out file.pem",
+            ),
+            (b"-----BEGIN CERTIFICATE-----\nMAA", "is not whole"),
+        ] {
+            let got = file(text).certificates().unwrap_err();
+            assert!(got.contains(want), "{got}");
+        }
+        let missing = PemFile::read("--tls-key", Path::new("/nonexistent")).key().unwrap_err();
+        assert_eq!(missing, "can't read --tls-key /nonexistent: no such file or directory");
+    }
+}
