@@ -148,6 +148,11 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
             return usage(format!("{name} is about programs, and --to starts none: drop one"));
         }
     }
+    if args.backend_ca.is_some() && !routes.iter().any(|route| route.backend.is_tls()) {
+        return usage(
+            "--backend-ca checks the certificate of a TLS backend: type --to tls://HOST:PORT, or drop it",
+        );
+    }
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use crate::error::{CloseReason, StartError, reason};
 use crate::net::address::{split_host_port, unix_path};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
+use crate::net::tls;
 
 pub use self::client_info::ClientInfo;
 
@@ -37,6 +38,15 @@ pub enum Backend {
         host: String,
         /// The port.
         port: u16,
+    },
+    /// A TCP server that speaks TLS.
+    Tls {
+        /// A name or an IP address without brackets; its certificate must be for it.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The file of the authorities that are believed; `None`: the system's.
+        ca: Option<PathBuf>,
     },
     /// A server on a Unix socket.
     Unix(PathBuf),
@@ -69,7 +79,7 @@ pub enum OpenError {
 }
 
 impl Backend {
-    /// Reads `HOST:PORT`, `[::1]:7777` or `unix:/path`.
+    /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path` or `tls://HOST:PORT`.
     ///
     /// # Errors
     /// A sentence that says what is wrong.
@@ -77,17 +87,37 @@ impl Backend {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix_path(path).map(Backend::Unix);
         }
-        let (host, port) = split_host_port(text)?;
+        let tls = text.strip_prefix("tls://");
+        let (host, port) = split_host_port(tls.unwrap_or(text))?;
         if port == 0 {
             return Err("port 0 can't be connected to".into());
         }
-        Ok(Backend::Tcp { host: host.to_owned(), port })
+        let host = host.to_owned();
+        Ok(match tls {
+            Some(_) => Backend::Tls { host, port, ca: None },
+            None => Backend::Tcp { host, port },
+        })
+    }
+
+    /// The same with the file of `--backend-ca`, which is nothing to one without TLS.
+    pub fn with_ca(self, file: Option<&str>) -> Self {
+        match (self, file) {
+            (Backend::Tls { host, port, .. }, file) => {
+                Backend::Tls { host, port, ca: file.map(PathBuf::from) }
+            }
+            (backend, _) => backend,
+        }
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Backend::Tls { .. })
     }
 
     /// Descriptors that a session with it takes, its client's included.
     pub fn descriptors(&self) -> u64 {
         match self {
-            Backend::Tcp { .. } | Backend::Unix(_) => 2,
+            Backend::Tcp { .. } | Backend::Tls { .. } | Backend::Unix(_) => 2,
             // Three pipes, and the one that tells of its exit.
             Backend::Program(_) => 5,
         }
@@ -111,11 +141,21 @@ impl Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Backend::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Backend::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Backend::Tcp { host, port } => write_host_port(f, host, *port),
+            Backend::Tls { host, port, .. } => {
+                f.write_str("tls://")?;
+                write_host_port(f, host, *port)
+            }
             Backend::Unix(path) => write!(f, "unix:{}", path.display()),
             Backend::Program(program) => f.write_str(program.name()),
         }
+    }
+}
+
+fn write_host_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    match host.contains(':') {
+        true => write!(f, "[{host}]:{port}"),
+        false => write!(f, "{host}:{port}"),
     }
 }
 
@@ -175,6 +215,8 @@ async fn discard(io: &mut ByteStream) {
 pub struct Connector {
     backend: Backend,
     way: Way,
+    /// What goes on top.
+    tls: Option<tls::Connector>,
 }
 
 #[derive(Debug)]
@@ -189,10 +231,15 @@ impl Connector {
     /// Nothing is connected to yet, nor looked up; but a program is.
     ///
     /// # Errors
-    /// [`StartError::Environment`], if there is no such program.
+    /// [`StartError::Environment`], if there is no such program, or nothing to check a certificate against.
     pub fn new(backend: Backend) -> Result<Self, StartError> {
+        let tls = match &backend {
+            Backend::Tls { host, ca, .. } => Some(tls::Connector::new(host, ca.as_deref())),
+            _ => None,
+        };
+        let tls = tls.transpose().map_err(StartError::Environment)?;
         let way = match &backend {
-            Backend::Tcp { host, port } => match host.parse() {
+            Backend::Tcp { host, port } | Backend::Tls { host, port, .. } => match host.parse() {
                 Ok(ip) => Way::Addr(SocketAddr::new(ip, *port)),
                 Err(_) => Way::Name(Resolver::new(host.clone(), *port)),
             },
@@ -201,7 +248,7 @@ impl Connector {
                 Way::Program(Launcher::new(program).map_err(StartError::Environment)?)
             }
         };
-        Ok(Connector { backend, way })
+        Ok(Connector { backend, way, tls })
     }
 
     /// What it connects to.
@@ -210,7 +257,7 @@ impl Connector {
     }
 
     /// Connects for this client, within `limit` from the start of name resolution to the open
-    /// connection, or to the running program.
+    /// connection, TLS included, or to the running program.
     ///
     /// # Errors
     /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
@@ -228,6 +275,11 @@ impl Connector {
                 let opened = within(deadline, launcher.start(client)).await;
                 return opened.map_err(|e| self.backend.explain(&e, limit));
             }
+        };
+        let server = match (server, &self.tls) {
+            // Boxed, as only some need the room.
+            (Ok(io), Some(tls)) => Box::pin(within(deadline, tls.connect(io))).await,
+            (server, _) => server,
         };
         server.map(|io| BackendIo(Other::Server(io))).map_err(|e| self.backend.explain(&e, limit))
     }
@@ -292,7 +344,14 @@ mod tests {
 
     #[test]
     fn addresses_are_shown_as_typed() {
-        for text in ["localhost:7777", "[::1]:7777", "10.0.0.1:23", "unix:/run/chat.sock"] {
+        for text in [
+            "localhost:7777",
+            "[::1]:7777",
+            "10.0.0.1:23",
+            "unix:/run/chat.sock",
+            "tls://db.example:6697",
+            "tls://[::1]:6697",
+        ] {
             assert_eq!(Backend::parse(text).unwrap().to_string(), text);
         }
     }
@@ -304,6 +363,9 @@ mod tests {
             ("localhost:0", "port 0"),
             ("unix:", "needs a path"),
             ("::1:80", "needs brackets"),
+            ("tls://localhost", "has no port"),
+            ("tls://localhost:0", "port 0"),
+            ("tls://localhost:1/", "not a port number"),
         ] {
             let got = Backend::parse(text).unwrap_err();
             assert!(got.contains(want), "{text}: {got}");

@@ -50,7 +50,7 @@ pub struct Setting {
 }
 
 /// What a route may say, `path` and `host` aside: all that is about its sessions.
-const OF_ROUTES: [&str; 29] = [
+const OF_ROUTES: [&str; 30] = [
     "to",
     "program",
     "pass-env",
@@ -74,6 +74,7 @@ const OF_ROUTES: [&str; 29] = [
     "slow-client",
     "queue",
     "connect-timeout",
+    "backend-ca",
     "write-timeout",
     "ping-interval",
     "ping-timeout",

@@ -158,9 +158,12 @@ fn backend(args: &Args) -> Result<Backend, StartError> {
         (None, None) => usage(
             "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
         ),
-        (Some(to), None) => Backend::parse(to).or_else(|why| {
-            usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
-        }),
+        (Some(to), None) => {
+            let backend = Backend::parse(to).or_else(|why| {
+                usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
+            })?;
+            Ok(backend.with_ca(args.backend_ca.as_deref()))
+        }
         (None, Some((command, rest))) => Ok(Backend::Program(Program {
             command: command.clone(),
             args: rest.to_vec(),
