@@ -161,7 +161,7 @@ fn example() -> [String; 3] {
     let all = above
         .lines()
         .filter(|line| {
-            !["# listen", "# program", "# pass-env", "# kill-grace"]
+            !["# listen", "# program", "# pass-env", "# kill-grace", "# backend-ca"]
                 .iter()
                 .any(|key| line.starts_with(key))
         })
@@ -216,6 +216,8 @@ fn the_example_shows_the_defaults() {
         "auth-file",
         "token-file",
         "connect-rate",
+        "tls-",
+        "redirect-port",
         "header",
         "route",
     ];

@@ -136,7 +136,7 @@ def command(name):
 
 def listening(program):
     """Where a program says that it listens: HOST:PORT."""
-    return program.wait_for_line(r"^listening on (?:ws://)?(\S+)$")[1]
+    return program.wait_for_line(r"^listening on (?:wss?://)?(\S+)$")[1]
 
 
 # Run by Python, as dash can't name a descriptor of two digits.
@@ -289,7 +289,7 @@ def browsers(folder):
         options.binary_location = command("chromium")
         flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
                  "disable-background-networking", "disable-component-update", "disable-dev-shm-usage",
-                 "no-proxy-server", f"user-data-dir={folder / f'profile-{len(drivers)}'}"]
+                 "no-proxy-server", "ignore-certificate-errors", f"user-data-dir={folder / f'profile-{len(drivers)}'}"]
         for flag in flags:
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -1,5 +1,6 @@
-//! Client: a WebSocket client on a blocking socket with a deadline.
+//! Client: a WebSocket client on a blocking stream with a deadline.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use async_tungstenite::tungstenite::protocol::CloseFrame;
@@ -7,10 +8,10 @@ use async_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use super::Steady;
 
-/// A WebSocket client on a blocking socket with a deadline.
-pub struct Client(pub WebSocket<Steady>);
+/// A WebSocket client on a blocking stream with a deadline.
+pub struct Client<S = Steady>(pub WebSocket<S>);
 
-impl Client {
+impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).expect("the relay takes it");
     }
@@ -69,7 +70,9 @@ impl Client {
         let _ = self.0.close(None);
         self.expect_end();
     }
+}
 
+impl Client {
     /// The socket.
     pub fn tcp(&self) -> &TcpStream {
         self.0.get_ref()

@@ -1,7 +1,6 @@
 //! HTTP and frames by hand, right or wrong.
 
 use std::io::Read;
-use std::net::TcpStream;
 
 use super::retry;
 
@@ -16,7 +15,7 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     /// Reads a head, and unless it is a 101 or says `content-length`, a body up to the end.
-    pub fn read(tcp: &mut TcpStream) -> Self {
+    pub fn read(tcp: &mut impl Read) -> Self {
         let mut bytes = Vec::new();
         let mut byte = [0];
         while !bytes.ends_with(b"\r\n\r\n") {

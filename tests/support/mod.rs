@@ -9,6 +9,7 @@ pub mod faults;
 pub mod http;
 pub mod program;
 pub mod relay;
+pub mod tls;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

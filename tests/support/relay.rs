@@ -19,6 +19,8 @@ pub struct Relay {
     child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// The first line that it said.
+    pub first_line: String,
     log: Receiver<String>,
     out: Receiver<String>,
     /// Lines of the log that were read so far.
@@ -56,8 +58,10 @@ pub fn start(mut command: Command) -> Relay {
     };
     let addr = first
         .strip_prefix("listening on ws://")
+        .or_else(|| first.strip_prefix("listening on wss://"))
         .unwrap_or_else(|| panic!("unexpected first line: {first:?}"));
-    Relay { addr: addr.parse().expect("an address"), child, log, out, seen: Vec::new() }
+    let addr = addr.parse().expect("an address");
+    Relay { addr, child, log, out, seen: Vec::new(), first_line: first }
 }
 
 fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
