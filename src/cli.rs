@@ -186,7 +186,7 @@ pub struct Args {
     #[argh(option, arg_name = "size")]
     pub queue: Option<String>,
 
-    /// longest wait for a request to be complete (default 10s)
+    /// longest wait for a request to be complete, TLS included (default 10s)
     #[argh(option, arg_name = "time")]
     pub handshake_timeout: Option<String>,
 

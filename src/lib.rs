@@ -12,7 +12,7 @@
 //! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
 //! - [`clock`] is what every limit of time waits for.
-//! - [`net`] is bytes: listeners, streams, addresses, and who tells that a socket is ready.
+//! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
 //! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
 //!   [`http::guard`] who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.

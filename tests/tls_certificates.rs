@@ -164,6 +164,36 @@ fn a_link_that_is_turned_to_another_directory_is_a_change() {
     assert_eq!(shown(&relay, ca.client(None)), "two");
 }
 
+#[test]
+fn a_configuration_can_name_another_certificate_but_not_none() {
+    let ca = Ca::new();
+    for name in ["one", "two"] {
+        let pair = ca.issue(&["localhost"], name);
+        ca.write(&format!("{name}.pem"), &(pair.cert + &pair.key));
+    }
+    let base = format!("listen = \"127.0.0.1:0\"\nto = \"{}\"\n", echo());
+    let tls = |name: &str| format!("{base}tls-cert = \"{}\"\n", ca.path(name).display());
+    let file = ca.write("wsrelay.toml", &tls("one.pem"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--config", &file]);
+    let mut relay = support::start(command);
+    assert_eq!(shown(&relay, ca.client(None)), "one");
+    for (text, log, want) in [
+        (tls("two.pem"), "reloaded file=", "two"),
+        (tls("none.pem"), "can't read --tls-cert", "two"),
+        (base.clone(), "whether TLS is spoken", "two"),
+        (tls("one.pem"), "reloaded file=", "one"),
+    ] {
+        relay.seen.clear();
+        ca.write("wsrelay.toml", &text);
+        relay.signal("HUP");
+        relay.wait_log(&[log]);
+        // By then the new configuration holds, or the old one is kept.
+        relay.wait_log(&["certificate reloaded"]);
+        assert_eq!(shown(&relay, ca.client(None)), want, "{text}");
+    }
+}
+
 /// A relay in front of a shell script that asks clients for certificates of `ca`.
 fn asking(ca: &Ca, script: &str, options: &[&str]) -> Relay {
     let ours = ca.options();

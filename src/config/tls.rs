@@ -53,6 +53,9 @@ fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, Star
         return usage("--redirect-port sends browsers to a port: add --port 8443");
     }
     match text.parse() {
+        Ok(port) if port > 0 && listen.contains(&ListenAddr::Everywhere(port)) => usage(format!(
+            "--redirect-port {port}: TLS is spoken there already; type --redirect-port 80"
+        )),
         Ok(port) => Ok(Some(port)),
         Err(_) => {
             usage(format!("--redirect-port {text}: not a port number; type --redirect-port 80"))
@@ -88,6 +91,7 @@ mod tests {
             ("--port 1 --tls-client-ca a", "--tls-client-ca needs a certificate"),
             ("--port 1 --redirect-port 80", "--redirect-port needs a certificate"),
             ("--port 1 --tls-cert c --redirect-port http", "type --redirect-port 80"),
+            ("--port 81 --tls-cert c --redirect-port 81", "type --redirect-port 80"),
             ("--listen unix:/s --tls-cert c --redirect-port 80", "add --port 8443"),
         ] {
             let got = tls(line).unwrap_err();

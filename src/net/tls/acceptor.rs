@@ -19,7 +19,7 @@ use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
 use crate::config::TlsConfig;
-use crate::error::{StartError, reason};
+use crate::error::StartError;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
 
@@ -119,7 +119,7 @@ impl Acceptor {
             // TLS begins with a 22 (RFC 8446, section 5.1), HTTP with the name of a method.
             Ok(_) if first[0].is_ascii_uppercase() => return Err((Failure::PlainHttp, io)),
             Ok(_) => {}
-            Err(error) => return Err((Failure::Handshake(reason(&error)), io)),
+            Err(_) => return Err((Failure::Silent, io)),
         }
         let config = lock(&self.current).clone();
         let accepting = TlsAcceptor::from(config)
