@@ -40,19 +40,7 @@ impl Connector {
     pub fn new(host: &str, ca: Option<&Path>) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
-        let file = ca.map(|path| PemFile::read("--backend-ca", path));
-        let (roots, pinned) = match &file {
-            None => (system_roots()?, Vec::new()),
-            Some(file) => (roots(file)?, file.certificates()?),
-        };
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
-        let verifier = verifier.build().map_err(|e| e.to_string())?;
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { verifier, pinned }))
-            .with_no_client_auth();
+        let config = client_config("--backend-ca", ca)?;
         Ok(Connector { config: Arc::new(config), name, has_ca: ca.is_some() })
     }
 
@@ -75,13 +63,35 @@ impl Connector {
     }
 }
 
-fn system_roots() -> Result<RootCertStore, String> {
+/// How to connect to a server whose certificate is checked against the system's roots, or those of
+/// the file that `option` names.
+///
+/// # Errors
+/// A sentence that says what to type.
+pub fn client_config(option: &str, ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let (roots, pinned) = match ca.map(|path| PemFile::read(option, path)) {
+        None => (system_roots(option)?, Vec::new()),
+        Some(file) => (roots(&file)?, file.certificates()?),
+    };
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = verifier.build().map_err(|e| e.to_string())?;
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier { verifier, pinned }))
+        .with_no_client_auth())
+}
+
+fn system_roots(option: &str) -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // There are always some that are too old for any library.
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     match usable {
-        0 => Err("this system has no root certificates: install ca-certificates, or add --backend-ca FILE".into()),
+        0 => Err(format!(
+            "this system has no root certificates: install ca-certificates, or add {option} FILE"
+        )),
         _ => Ok(roots),
     }
 }
