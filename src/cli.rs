@@ -56,6 +56,27 @@ pub struct Args {
     #[argh(option, arg_name = "file")]
     pub tls_key: Option<String>,
 
+    /// get a certificate for this name and keep it renewed, from Let's Encrypt, to whose terms you agree by
+    /// that; its port 443 must lead here (repeatable, or comma-separated: one certificate for all)
+    #[argh(option, arg_name = "name")]
+    pub acme_domain: Vec<String>,
+
+    /// where such a certificate outlives a restart; the directory is made if need be
+    #[argh(option, arg_name = "dir")]
+    pub acme_cache: Option<String>,
+
+    /// where the authority may write to about it (default: nowhere)
+    #[argh(option, arg_name = "addr")]
+    pub acme_email: Option<String>,
+
+    /// another authority than Let's Encrypt: the https URL of its ACME directory
+    #[argh(option, arg_name = "url")]
+    pub acme_directory: Option<String>,
+
+    /// check that directory's own certificate against this PEM file (default: the system's authorities)
+    #[argh(option, arg_name = "file")]
+    pub acme_ca: Option<String>,
+
     /// only clients whose certificate is of an authority in this PEM file may connect
     #[argh(option, arg_name = "file")]
     pub tls_client_ca: Option<String>,

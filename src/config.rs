@@ -1,5 +1,6 @@
 //! Config: what is true. Checked once, here; the rest of the program need not doubt it.
 
+mod acme;
 mod file;
 mod guard;
 mod options;
@@ -12,6 +13,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::acme::AcmeConfig;
 pub use self::guard::GuardConfig;
 use self::guard::{extra_headers, trusted_proxies};
 use self::values::{bounded, choice, usage};
@@ -27,7 +29,7 @@ use crate::net::address::ListenAddr;
 pub use self::options::Options;
 pub use self::route::{HandshakeConfig, Refuse, RouteConfig, RouteOptions};
 pub use self::session::{SessionConfig, SlowClient};
-pub use self::tls::TlsConfig;
+pub use self::tls::{CertSource, TlsConfig};
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;

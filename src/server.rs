@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_std::task::{self, JoinHandle};
 use blocking::unblock;
 use futures::FutureExt;
-use futures::future::join_all;
+use futures::future::{join_all, select};
 
 use crate::clock::{Deadline, timeout};
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::readiness;
 use crate::net::stream::ByteStream;
-use crate::net::tls;
+use crate::net::tls::{self, Acceptor};
 use crate::registry::{Registration, Registry};
 use crate::sync::lock;
 
@@ -237,11 +238,20 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// Sees to it that certificates are used that were renewed, for ever.
+/// Sees to it that certificates are renewed, and used that were, for ever.
 async fn watch_certificates(current: Arc<Current>) {
     loop {
+        let Some(tls) = current.get().tls().cloned() else { return };
+        select(pin!(tls.renew()), pin!(look_at(&tls, &current))).await;
+    }
+}
+
+/// Looks at the files of certificates again and again, until others have taken their place.
+async fn look_at(tls: &Arc<Acceptor>, current: &Current) {
+    while current.get().tls().is_some_and(|now| Arc::ptr_eq(now, tls)) {
         Deadline::after(tls::LOOK).await;
-        if let Some(tls) = current.get().tls().cloned() {
+        if tls.has_files() {
+            let tls = tls.clone();
             unblock(move || tls.look()).await;
         }
     }

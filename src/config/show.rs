@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::options::ABOUT_LINES;
 use super::{
-    Config, GuardConfig, HandshakeConfig, Options, Refuse, RouteOptions, SessionConfig, SlowClient,
+    AcmeConfig, CertSource, Config, GuardConfig, HandshakeConfig, Options, Refuse, RouteOptions,
+    SessionConfig, SlowClient,
 };
 use crate::backend::Backend;
 use crate::cli::Args;
@@ -64,6 +65,9 @@ impl Options {
         show_listen(&config, &mut toml);
         toml.given("tls-cert", &args.tls_cert);
         toml.given("tls-key", &args.tls_key);
+        if let Some(CertSource::Acme(acme)) = config.tls.as_ref().map(|tls| &tls.source) {
+            show_acme(acme, &mut toml);
+        }
         toml.given("tls-client-ca", &args.tls_client_ca);
         if let Some(port) = config.tls.as_ref().and_then(|tls| tls.redirect_port) {
             toml.set("redirect-port", port);
@@ -142,6 +146,18 @@ fn show_listen(config: &Config, toml: &mut Toml) {
             let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
             toml.set("listen", format_args!("{addrs:?}"));
         }
+    }
+}
+
+fn show_acme(acme: &AcmeConfig, toml: &mut Toml) {
+    toml.list("acme-domain", &acme.domains);
+    toml.text("acme-cache", acme.cache.display());
+    for contact in &acme.contact {
+        toml.text("acme-email", contact.trim_start_matches("mailto:"));
+    }
+    toml.text("acme-directory", &acme.directory);
+    if let Some(ca) = &acme.ca {
+        toml.text("acme-ca", ca.display());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::acme::AcmeConfig;
 use super::values::usage;
 use crate::cli::Args;
 use crate::error::StartError;
@@ -10,14 +11,26 @@ use crate::net::address::ListenAddr;
 /// TLS at every listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// The certificate and those that vouch for it, as PEM.
-    pub cert: PathBuf,
-    /// Its key; `None`: in the same file.
-    pub key: Option<PathBuf>,
+    /// Where our certificate comes from.
+    pub source: CertSource,
     /// Whose certificates clients must have, if they must have any.
     pub client_ca: Option<PathBuf>,
     /// Where requests without TLS are sent on from, if anywhere.
     pub redirect_port: Option<u16>,
+}
+
+/// Where a listener's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertSource {
+    /// Files.
+    Files {
+        /// The certificate and those that vouch for it, as PEM.
+        cert: PathBuf,
+        /// Its key; `None`: in the same file.
+        key: Option<PathBuf>,
+    },
+    /// An authority, which is asked for it.
+    Acme(AcmeConfig),
 }
 
 impl TlsConfig {
@@ -26,24 +39,42 @@ impl TlsConfig {
     /// # Errors
     /// [`StartError::Usage`].
     pub fn from_args(args: &Args, listen: &[ListenAddr]) -> Result<Option<Self>, StartError> {
-        let Some(cert) = &args.tls_cert else {
-            for (option, given) in [
-                ("--tls-key", &args.tls_key),
-                ("--tls-client-ca", &args.tls_client_ca),
-                ("--redirect-port", &args.redirect_port),
-            ] {
+        let Some(source) = CertSource::from_args(args)? else {
+            for (option, given) in
+                [("--tls-client-ca", &args.tls_client_ca), ("--redirect-port", &args.redirect_port)]
+            {
                 if given.is_some() {
-                    return usage(format!("{option} needs a certificate: add --tls-cert FILE"));
+                    return usage(format!(
+                        "{option} needs a certificate: add --tls-cert FILE, or --acme-domain NAME"
+                    ));
                 }
             }
             return Ok(None);
         };
         Ok(Some(TlsConfig {
-            cert: cert.into(),
-            key: args.tls_key.as_ref().map(PathBuf::from),
+            source,
             client_ca: args.tls_client_ca.as_ref().map(PathBuf::from),
             redirect_port: redirect_port(args, listen)?,
         }))
+    }
+}
+
+impl CertSource {
+    fn from_args(args: &Args) -> Result<Option<Self>, StartError> {
+        let acme = AcmeConfig::from_args(args)?;
+        match (&args.tls_cert, acme) {
+            (Some(_), Some(_)) => usage(
+                "--tls-cert gives a certificate, and --acme-domain gets one: give one or the other",
+            ),
+            (None, _) if args.tls_key.is_some() => {
+                usage("--tls-key needs a certificate: add --tls-cert FILE")
+            }
+            (Some(cert), None) => Ok(Some(CertSource::Files {
+                cert: cert.into(),
+                key: args.tls_key.as_ref().map(PathBuf::from),
+            })),
+            (None, acme) => Ok(acme.map(CertSource::Acme)),
+        }
     }
 }
 
@@ -79,9 +110,13 @@ mod tests {
     fn a_certificate_switches_it_on() {
         assert_eq!(tls("--port 1"), Ok(None));
         let given = tls("--port 1 --tls-cert c --tls-key k --redirect-port 0").unwrap().unwrap();
-        assert_eq!((given.cert, given.key), ("c".into(), Some("k".into())));
+        let files =
+            |key: Option<&str>| CertSource::Files { cert: "c".into(), key: key.map(Into::into) };
+        assert_eq!(given.source, files(Some("k")));
         assert_eq!((given.client_ca, given.redirect_port), (None, Some(0)));
-        assert_eq!(tls("--port 1 --tls-cert c").unwrap().unwrap().key, None);
+        assert_eq!(tls("--port 1 --tls-cert c").unwrap().unwrap().source, files(None));
+        let acme = tls("--port 1 --acme-domain a.example --acme-cache d --redirect-port 80");
+        assert!(matches!(acme.unwrap().unwrap().source, CertSource::Acme(_)));
     }
 
     #[test]
@@ -90,6 +125,8 @@ mod tests {
             ("--port 1 --tls-key k", "--tls-key needs a certificate: add --tls-cert FILE"),
             ("--port 1 --tls-client-ca a", "--tls-client-ca needs a certificate"),
             ("--port 1 --redirect-port 80", "--redirect-port needs a certificate"),
+            ("--port 1 --tls-cert c --acme-domain a.example --acme-cache d", "one or the other"),
+            ("--port 1 --tls-key k --acme-domain a.example --acme-cache d", "add --tls-cert FILE"),
             ("--port 1 --tls-cert c --redirect-port http", "type --redirect-port 80"),
             ("--port 81 --tls-cert c --redirect-port 81", "type --redirect-port 80"),
             ("--listen unix:/s --tls-cert c --redirect-port 80", "add --port 8443"),

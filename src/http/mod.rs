@@ -114,7 +114,9 @@ impl Context {
     /// change: people were told so when we started.
     fn tls_for(&self, new: &Config) -> Result<Option<Arc<Acceptor>>, StartError> {
         match (&self.tls, &new.tls) {
-            (Some(old), Some(new)) if !old.is_of(new) => Ok(Some(Arc::new(Acceptor::open(new)?))),
+            (Some(old), Some(new)) if !old.is_of(new) => {
+                Ok(Some(Arc::new(Acceptor::succeed(old, new)?)))
+            }
             (old, _) => Ok(old.clone()),
         }
     }

@@ -69,6 +69,7 @@ pub async fn secure(
 async fn turn_away(failure: Failure, mut io: ByteStream, subject: &Subject) {
     match failure {
         Failure::Silent => {}
+        Failure::NoCertificate | Failure::Proof => linger(io).await,
         Failure::Handshake(why) => {
             subject.dropped(&why);
             // An alert has been written.

@@ -1,7 +1,8 @@
 //! TLS: how a stream becomes an encrypted one, at a listener ([`Acceptor`]) and towards a backend
-//! ([`Connector`]). The bytes are rustls's business.
+//! ([`Connector`]). The bytes are rustls's business. [`acme`] gets certificates by itself.
 
 mod acceptor;
+pub mod acme;
 mod connector;
 mod facts;
 mod files;

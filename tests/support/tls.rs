@@ -20,7 +20,8 @@ use futures_rustls::rustls::{
     SupportedProtocolVersion, version,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
 };
 use tempfile::TempDir;
 
@@ -41,7 +42,8 @@ pub struct Pair {
 
 /// An authority, and a directory for what it issues.
 pub struct Ca {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Certificate,
+    key: KeyPair,
     pub pem: String,
     dir: TempDir,
 }
@@ -53,8 +55,9 @@ impl Ca {
         let mut params = params(&[], &format!("CA {}", COUNT.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        let ca = Ca { issuer: Issuer::new(params, key), pem, dir: TempDir::new().unwrap() };
+        let issuer = params.self_signed(&key).unwrap();
+        let pem = issuer.pem();
+        let ca = Ca { issuer, key, pem, dir: TempDir::new().unwrap() };
         ca.write("ca.pem", &ca.pem.clone());
         ca
     }
@@ -71,7 +74,7 @@ impl Ca {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         more(&mut params);
         let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        let cert = params.signed_by(&key, &self.issuer, &self.key).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }
 

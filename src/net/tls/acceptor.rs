@@ -5,20 +5,28 @@
 //!    ▲                    │ swapped by reload(), and by look() when what is in the files has changed
 //!    └────────────────────┘ what can't be used is told once, and the old one stays
 //! ```
+//!
+//! Where an [authority](super::acme) is asked for the certificate, each handshake asks for what it gave.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::pending;
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::crypto::ring::Ticketer;
-use futures_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use futures_rustls::rustls::{self, RootCertStore, ServerConfig};
+use futures_rustls::rustls::server::{
+    NoServerSessionStorage, ServerConnection, WantsServerCert, WebPkiClientVerifier,
+};
+use futures_rustls::rustls::{self, ConfigBuilder, RootCertStore, ServerConfig};
+use rustls_acme::acme::ACME_TLS_ALPN_NAME;
 
+use super::acme::{Acme, Certificates};
 use super::facts::Facts;
 use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
-use crate::config::TlsConfig;
+use crate::config::{CertSource, TlsConfig};
 use crate::error::StartError;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
@@ -34,8 +42,10 @@ const HTTP: &[u8] = b"http/1.1";
 #[derive(Debug)]
 pub struct Acceptor {
     config: TlsConfig,
+    /// Who looks after the certificate, if it is in no file.
+    acme: Option<Acme>,
     /// Locked for a moment by each connection that begins.
-    current: Mutex<Arc<ServerConfig>>,
+    current: Mutex<Rules>,
     /// What was last read, used or not; whoever reads again holds it.
     seen: Mutex<Content>,
 }
@@ -49,12 +59,26 @@ pub enum Failure {
     PlainHttp,
     /// The handshake failed; the text says how.
     Handshake(String),
+    /// There is no certificate yet, which is told elsewhere.
+    NoCertificate,
+    /// It is the authority, and has seen the proof that it asked for.
+    Proof,
+}
+
+/// What handshakes go by.
+#[derive(Debug)]
+struct Rules {
+    usual: Arc<ServerConfig>,
+    /// As long as the authority may connect: it has no certificate of its own to show, if clients must
+    /// have one.
+    proving: Option<Arc<ServerConfig>>,
 }
 
 /// What is in the files.
 #[derive(Debug, PartialEq, Eq)]
 struct Content {
-    cert: PemFile,
+    /// `None`: it comes from an authority.
+    cert: Option<PemFile>,
     /// `None`: it stands beside the certificate.
     key: Option<PemFile>,
     client_ca: Option<PemFile>,
@@ -66,17 +90,40 @@ impl Acceptor {
     /// # Errors
     /// [`StartError::Environment`]: what is wrong with them, and what to type.
     pub fn open(config: &TlsConfig) -> Result<Self, StartError> {
+        let acme = match &config.source {
+            CertSource::Acme(acme) => Some(Acme::open(acme)?),
+            CertSource::Files { .. } => None,
+        };
         let seen = Content::read(config);
-        let current = seen.build().map_err(StartError::Environment)?;
-        let (current, seen) = (Mutex::new(Arc::new(current)), Mutex::new(seen));
-        Ok(Acceptor { config: config.clone(), current, seen })
+        let current = seen.rules(acme.as_ref()).map_err(StartError::Environment)?;
+        let (current, seen) = (Mutex::new(current), Mutex::new(seen));
+        Ok(Acceptor { config: config.clone(), acme, current, seen })
     }
 
-    /// Reads the files again; it logs how that went.
+    /// The same in the place of `old`, whose certificate is shown until an authority has given another.
+    ///
+    /// # Errors
+    /// As of [`open`](Acceptor::open).
+    pub fn succeed(old: &Acceptor, config: &TlsConfig) -> Result<Self, StartError> {
+        let new = Acceptor::open(config)?;
+        if let Some(acme) = &new.acme
+            && !old.is_without_certificate()
+        {
+            acme.certificates().stand_in(lock(&old.current).usual.cert_resolver.clone());
+        }
+        Ok(new)
+    }
+
+    /// Reads the files again; it logs how that went. A certificate that could not be had is asked for again.
     pub fn reload(&self) {
-        let mut seen = lock(&self.seen);
-        *seen = Content::read(&self.config);
-        self.swap(&seen);
+        if let Some(acme) = &self.acme {
+            acme.hurry();
+        }
+        if self.has_files() {
+            let mut seen = lock(&self.seen);
+            *seen = Content::read(&self.config);
+            self.swap(&seen);
+        }
     }
 
     /// Reads the files again, and uses what is in them if that has changed.
@@ -90,19 +137,33 @@ impl Acceptor {
     }
 
     fn swap(&self, content: &Content) {
-        match content.build() {
+        match content.rules(self.acme.as_ref()) {
             Ok(new) => {
-                *lock(&self.current) = Arc::new(new);
-                tracing::info!(file = content.cert.name(), "certificate reloaded");
+                *lock(&self.current) = new;
+                let file = content.files().next().map_or("", PemFile::name);
+                tracing::info!(file, "certificate reloaded");
             }
             Err(why) => tracing::warn!(why, "certificate not reloaded: the old one is kept"),
         }
     }
 
+    /// Whether there is anything to [look](Acceptor::look) at.
+    pub fn has_files(&self) -> bool {
+        lock(&self.seen).files().next().is_some()
+    }
+
     /// Whether it was made of this.
     pub fn is_of(&self, config: &TlsConfig) -> bool {
-        let TlsConfig { cert, key, client_ca, redirect_port: _ } = &self.config;
-        (cert, key, client_ca) == (&config.cert, &config.key, &config.client_ca)
+        let TlsConfig { source, client_ca, redirect_port: _ } = &self.config;
+        (source, client_ca) == (&config.source, &config.client_ca)
+    }
+
+    /// Gets certificates in time, for ever; without an authority to ask there is nothing to do.
+    pub async fn renew(&self) {
+        match &self.acme {
+            Some(acme) => acme.run().await,
+            None => pending().await,
+        }
     }
 
     /// Does the handshake. There is no limit of time.
@@ -121,39 +182,87 @@ impl Acceptor {
             Ok(_) => {}
             Err(_) => return Err((Failure::Silent, io)),
         }
-        let config = lock(&self.current).clone();
-        let accepting = TlsAcceptor::from(config)
+        let accepting = TlsAcceptor::from(self.rules())
             .accept_with(Counted::new(io), |tls| tls.set_buffer_limit(Some(BUFFER)));
         match accepting.into_fallible().await {
             Ok(stream) => {
-                let facts = Facts::of(stream.get_ref().1);
-                Ok((ByteStream::tls(Tls::from(stream)), facts))
+                let tls = stream.get_ref().1;
+                let facts = Facts::of(tls);
+                let failure = self.objection(tls);
+                let io = ByteStream::tls(Tls::from(stream));
+                match failure {
+                    None => Ok((io, facts)),
+                    Some(failure) => Err((failure, io)),
+                }
             }
-            Err((error, io)) => {
-                Err((Failure::Handshake(words::of_client(&error)), io.into_inner()))
-            }
+            Err((error, io)) => Err((self.explain(&error), io.into_inner())),
         }
+    }
+
+    /// What the next handshake goes by.
+    fn rules(&self) -> Arc<ServerConfig> {
+        let rules = lock(&self.current);
+        match (&rules.proving, &self.acme) {
+            (Some(proving), Some(acme)) if acme.certificates().is_proving() => proving.clone(),
+            _ => rules.usual.clone(),
+        }
+    }
+
+    /// What is wrong with a connection whose handshake went well.
+    fn objection(&self, tls: &ServerConnection) -> Option<Failure> {
+        if tls.alpn_protocol() == Some(ACME_TLS_ALPN_NAME) {
+            return Some(Failure::Proof);
+        }
+        let is_stranger = self.config.client_ca.is_some() && tls.peer_certificates().is_none();
+        is_stranger.then(|| Failure::Handshake(words::NO_CERTIFICATE.into()))
+    }
+
+    fn explain(&self, error: &io::Error) -> Failure {
+        if self.is_without_certificate() {
+            return Failure::NoCertificate;
+        }
+        Failure::Handshake(words::of_client(error))
+    }
+
+    fn is_without_certificate(&self) -> bool {
+        self.acme.as_ref().is_some_and(|acme| acme.certificates().is_empty())
     }
 }
 
 impl Content {
     fn read(config: &TlsConfig) -> Self {
         let read = |option: &str, path| PemFile::read(option, path);
+        let (cert, key) = match &config.source {
+            CertSource::Files { cert, key } => (Some(cert), key.as_ref()),
+            CertSource::Acme(_) => (None, None),
+        };
         Content {
-            cert: read("--tls-cert", &config.cert),
-            key: config.key.as_deref().map(|path| read("--tls-key", path)),
+            cert: cert.map(|path| read("--tls-cert", path)),
+            key: key.map(|path| read("--tls-key", path)),
             client_ca: config.client_ca.as_deref().map(|path| read("--tls-client-ca", path)),
         }
     }
 
+    fn files(&self) -> impl Iterator<Item = &PemFile> {
+        self.cert.iter().chain(&self.key).chain(&self.client_ca)
+    }
+
     /// What connections are made with.
-    fn build(&self) -> Result<ServerConfig, String> {
-        let (cert, chain) = (self.cert.name(), self.cert.certificates()?);
-        let key_file = self.key.as_ref().unwrap_or(&self.cert);
-        let key = key_file.key()?.ok_or_else(|| match &self.key {
-            Some(file) => format!("{} has no private key", file.name()),
-            None => format!("{cert} has no private key: add --tls-key FILE"),
-        })?;
+    fn rules(&self, acme: Option<&Acme>) -> Result<Rules, String> {
+        let certificates = acme.map(Acme::certificates);
+        let proving = match (certificates, &self.client_ca) {
+            (Some(_), Some(_)) => Some(Arc::new(self.build(certificates, true)?)),
+            _ => None,
+        };
+        Ok(Rules { usual: Arc::new(self.build(certificates, false)?), proving })
+    }
+
+    /// The same, as rustls wants it; `optional`: clients may be without certificates.
+    fn build(
+        &self,
+        certificates: Option<&Arc<Certificates>>,
+        optional: bool,
+    ) -> Result<ServerConfig, String> {
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions();
         let builder = builder.map_err(|e| e.to_string())?;
@@ -162,22 +271,20 @@ impl Content {
             Some(file) => {
                 let roots = Arc::new(roots(file)?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
                 let verifier = verifier.build().map_err(|e| format!("{}: {e}", file.name()))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|e| match e {
-            rustls::Error::InconsistentKeys(_) => format!(
-                "the key in {} does not belong to the certificate in {cert}: give the one it was made with",
-                key_file.name()
-            ),
-            rustls::Error::General(_) => format!(
-                "the key in {} can't be used: make one that is RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519",
-                key_file.name()
-            ),
-            other => format!("{cert} can't be used: {other}"),
-        })?;
+        let mut config = match (certificates, &self.cert) {
+            (Some(certificates), _) => builder.with_cert_resolver(certificates.clone()),
+            (None, Some(cert)) => self.certify(builder, cert)?,
+            (None, None) => unreachable!("what no authority is asked for is in a file"),
+        };
         config.alpn_protocols = vec![HTTP.to_vec()];
+        if certificates.is_some() {
+            config.alpn_protocols.push(ACME_TLS_ALPN_NAME.to_vec());
+        }
         if self.client_ca.is_some() {
             // A session that is taken up again is not asked for its certificate, which may have expired.
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -187,6 +294,31 @@ impl Content {
             config.ticketer = Ticketer::new().map_err(|e| e.to_string())?;
         }
         Ok(config)
+    }
+
+    /// Adds the certificate of a file.
+    fn certify(
+        &self,
+        builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+        cert_file: &PemFile,
+    ) -> Result<ServerConfig, String> {
+        let (cert, chain) = (cert_file.name(), cert_file.certificates()?);
+        let key_file = self.key.as_ref().unwrap_or(cert_file);
+        let key = key_file.key()?.ok_or_else(|| match &self.key {
+            Some(file) => format!("{} has no private key", file.name()),
+            None => format!("{cert} has no private key: add --tls-key FILE"),
+        })?;
+        builder.with_single_cert(chain, key).map_err(|e| match e {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "the key in {} does not belong to the certificate in {cert}: give the one it was made with",
+                key_file.name()
+            ),
+            rustls::Error::General(_) => format!(
+                "the key in {} can't be used: make one that is RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519",
+                key_file.name()
+            ),
+            other => format!("{cert} can't be used: {other}"),
+        })
     }
 }
 

@@ -6,6 +6,9 @@ use futures_rustls::rustls::{AlertDescription, CertificateError, Error, PeerInco
 
 use crate::error::reason;
 
+/// What is told of a client that should have one.
+pub const NO_CERTIFICATE: &str = "TLS handshake failed: the client has no certificate";
+
 /// Why a client's handshake failed, for the log.
 pub fn of_client(error: &io::Error) -> String {
     let how = match tls_error(error) {

@@ -1,0 +1,200 @@
+//! Certificates that come by themselves: the options of [`crate::net::tls::acme`], checked.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use futures_rustls::pki_types::DnsName;
+use http::Uri;
+
+use super::values::usage;
+use crate::cli::Args;
+use crate::error::StartError;
+
+/// Let's Encrypt, whose certificates every browser accepts.
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Which certificate to order, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeConfig {
+    /// The names that it is for; not empty, in lower case.
+    pub domains: Vec<String>,
+    /// Whom the authority may write to, as `mailto:` URLs (RFC 8555, section 7.3).
+    pub contact: Vec<String>,
+    /// Where the certificate, its key and the account's key are kept.
+    pub cache: PathBuf,
+    /// The URL of the authority's directory (RFC 8555, section 7.1.1).
+    pub directory: String,
+    /// The CAs that the directory's own certificate may be from; the system's if `None`.
+    pub ca: Option<PathBuf>,
+}
+
+impl AcmeConfig {
+    /// Checks what was typed; `None` if no certificate was asked for.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn from_args(args: &Args) -> Result<Option<Self>, StartError> {
+        if args.acme_domain.is_empty() {
+            return match lonely_option(args) {
+                None => Ok(None),
+                Some(name) => usage(format!(
+                    "{name} is about certificates that --acme-domain asks for: add --acme-domain \
+                     relay.example.org, or drop {name}"
+                )),
+            };
+        }
+        let domains = domains(&args.acme_domain)?;
+        let Some(cache) = &args.acme_cache else {
+            // Without one each restart would order anew, and authorities soon refuse that.
+            return usage(
+                "--acme-domain needs a directory where the certificate outlives a restart: add \
+                 --acme-cache /var/lib/wsrelay",
+            );
+        };
+        Ok(Some(AcmeConfig {
+            domains,
+            contact: args.acme_email.as_deref().map(contact).transpose()?.into_iter().collect(),
+            cache: PathBuf::from(cache),
+            directory: args.acme_directory.as_deref().map_or(Ok(LETS_ENCRYPT.into()), directory)?,
+            ca: args.acme_ca.as_ref().map(PathBuf::from),
+        }))
+    }
+}
+
+/// The first option that means nothing without `--acme-domain`.
+fn lonely_option(args: &Args) -> Option<&'static str> {
+    let options = [
+        ("--acme-cache", &args.acme_cache),
+        ("--acme-email", &args.acme_email),
+        ("--acme-directory", &args.acme_directory),
+        ("--acme-ca", &args.acme_ca),
+    ];
+    options.into_iter().find(|(_, given)| given.is_some()).map(|(name, _)| name)
+}
+
+fn domains(lists: &[String]) -> Result<Vec<String>, StartError> {
+    let mut domains = Vec::new();
+    for typed in lists.iter().flat_map(|list| list.split(',')).map(str::trim) {
+        match domain(typed) {
+            // An authority refuses an order that says a name twice.
+            Ok(domain) if domains.contains(&domain) => {}
+            Ok(domain) => domains.push(domain),
+            Err(why) => {
+                return usage(format!(
+                    "--acme-domain {typed}: {why}; type --acme-domain relay.example.org"
+                ));
+            }
+        }
+    }
+    Ok(domains)
+}
+
+/// A name that tls-alpn-01 can prove to be ours (RFC 8737, section 3).
+fn domain(typed: &str) -> Result<String, &'static str> {
+    if typed.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok() {
+        return Err("an address, and certificates are for names");
+    }
+    if typed.contains("://") {
+        return Err("a URL, and only the name in it is wanted");
+    }
+    if typed.contains('*') {
+        return Err("a wildcard, which can't be proven from port 443: list the names one by one");
+    }
+    if typed.contains(':') {
+        return Err("with a port, and certificates are for all ports of a name");
+    }
+    if !typed.is_ascii() {
+        return Err("letters beyond ASCII are written as xn--… in names");
+    }
+    match DnsName::try_from(typed) {
+        Ok(name) if !typed.contains('_') => {
+            Ok(name.as_ref().trim_end_matches('.').to_ascii_lowercase())
+        }
+        _ => Err("not a name"),
+    }
+}
+
+fn contact(email: &str) -> Result<String, StartError> {
+    let is_plain = |c: char| c.is_ascii_graphic() && !",:<>".contains(c);
+    match email.rsplit_once('@') {
+        Some((who, host)) if !who.is_empty() && !host.is_empty() && email.chars().all(is_plain) => {
+            Ok(format!("mailto:{email}"))
+        }
+        _ => usage(format!(
+            "--acme-email {email}: not an address for mail; type --acme-email admin@example.org"
+        )),
+    }
+}
+
+fn directory(url: &str) -> Result<String, StartError> {
+    match url.parse::<Uri>() {
+        Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Ok(url.to_owned()),
+        _ => usage(format!(
+            "--acme-directory {url}: not an https URL; type --acme-directory {LETS_ENCRYPT}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(domains: &[&str]) -> Args {
+        Args {
+            acme_domain: domains.iter().map(|list| (*list).to_owned()).collect(),
+            acme_cache: Some("cache".into()),
+            ..Args::default()
+        }
+    }
+
+    #[test]
+    fn names_are_gathered() {
+        let config =
+            AcmeConfig::from_args(&args(&["A.example.org, b.example.org", "a.example.org"]));
+        let config = config.unwrap().unwrap();
+        assert_eq!(config.domains, ["a.example.org", "b.example.org"]);
+        assert_eq!((config.directory.as_str(), config.contact.len()), (LETS_ENCRYPT, 0));
+        assert_eq!(domain("Relay.Example.Org."), Ok("relay.example.org".into()));
+        assert_eq!(domain("localhost"), Ok("localhost".into()));
+        assert_eq!(AcmeConfig::from_args(&Args::default()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_can_not_be_ordered_is_told() {
+        for (typed, want) in [
+            ("192.0.2.1", "an address"),
+            ("[2001:db8::1]", "an address"),
+            ("2001:db8::1", "an address"),
+            ("*.example.org", "a wildcard"),
+            ("https://example.org/", "a URL"),
+            ("example.org:443", "with a port"),
+            ("example.org/", "not a name"),
+            ("žluť.example", "xn--"),
+            ("a..b", "not a name"),
+            ("-a.example", "not a name"),
+            ("a_b.example", "not a name"),
+            ("a b", "not a name"),
+            ("", "not a name"),
+            ("a.example,", "not a name"),
+        ] {
+            let error = AcmeConfig::from_args(&args(&[typed])).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains(want) && text.contains("type --acme-domain relay."), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_urls_are_checked() {
+        assert_eq!(contact("admin@example.org").unwrap(), "mailto:admin@example.org");
+        for wrong in ["", "admin", "@example.org", "admin@", "mailto:a@b.c", "a@b,c@d", "a @b.c"] {
+            let text = contact(wrong).unwrap_err().to_string();
+            assert!(text.contains("type --acme-email admin@example.org"), "{text}");
+        }
+        assert!(directory("https://localhost:14000/dir").is_ok());
+        for wrong in ["", "localhost", "http://localhost/dir", "https://", "https:/x"] {
+            let text = directory(wrong).unwrap_err().to_string();
+            assert!(text.contains("not an https URL"), "{text}");
+        }
+    }
+}

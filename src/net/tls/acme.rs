@@ -1,0 +1,201 @@
+//! ACME: a certificate that is ordered, kept, served and renewed without anybody's doing (RFC 8555).
+
+mod cache;
+mod certificates;
+mod order;
+mod trouble;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use blocking::unblock;
+use futures::future::{Either, select};
+use futures_rustls::pki_types::PrivateKeyDer;
+use futures_rustls::rustls::ClientConfig;
+use futures_rustls::rustls::crypto::ring::sign::any_ecdsa_type;
+use rustls_acme::acme::Account;
+
+use self::cache::Cache;
+use self::certificates::Certificate;
+pub use self::certificates::Certificates;
+use self::order::Customer;
+use self::trouble::Trouble;
+use super::connector::client_config;
+use crate::clock::{Deadline, timeout};
+use crate::config::AcmeConfig;
+use crate::error::StartError;
+
+/// How long an order may take, and what each name may add: they are proven one after the other.
+const LONGEST_ORDER: Duration = Duration::from_secs(240);
+const LONGEST_PROOF: Duration = Duration::from_secs(60);
+
+/// The shortest time between two certificates, however short-lived they are.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the time of day is looked at while a certificate is good: a machine's clock may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+
+/// One certificate, for all its names.
+#[derive(Debug)]
+pub struct Acme {
+    config: AcmeConfig,
+    client: Arc<ClientConfig>,
+    cache: Cache,
+    /// The account's key (PKCS #8).
+    account: Vec<u8>,
+    certificates: Arc<Certificates>,
+    /// Ends a pause after a failure.
+    hurry: (Sender<()>, Receiver<()>),
+}
+
+impl Acme {
+    /// Opens the cache, and serves the certificate that is in it.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`]: what can't be read or written.
+    pub fn open(config: &AcmeConfig) -> Result<Self, StartError> {
+        let cache = Cache::open(config)?;
+        let account = account(&cache)?;
+        let client = client_config("--acme-ca", config.ca.as_deref());
+        let acme = Acme {
+            client: Arc::new(client.map_err(StartError::Environment)?),
+            account,
+            certificates: Arc::default(),
+            hurry: async_channel::bounded(1),
+            cache,
+            config: config.clone(),
+        };
+        if let Some(pem) = acme.cache.certificate()? {
+            match Certificate::from_pem(&pem) {
+                Ok(certificate) => acme.serve(Arc::new(certificate), "certificate found"),
+                Err(why) => {
+                    tracing::warn!(
+                        names = acme.names(),
+                        why,
+                        "the certificate that was kept is unusable"
+                    );
+                }
+            }
+        }
+        Ok(acme)
+    }
+
+    /// What TLS handshakes ask.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// Ends a pause after a failure: the operator may have put right what was wrong.
+    pub fn hurry(&self) {
+        // If it is full, that is on its way already.
+        let _ = self.hurry.0.try_send(());
+    }
+
+    /// Orders and renews, for ever. Whatever happens, what is served goes on being served.
+    pub async fn run(&self) {
+        if let Some(certificate) = self.certificates.served() {
+            until(certificate.renewal()).await;
+        }
+        let mut failures = 0;
+        loop {
+            match self.order().await {
+                Ok(certificate) => {
+                    failures = 0;
+                    // By the time that passes, not by that of day: if ours is wrong by months, the
+                    // next order must not follow at once.
+                    Deadline::after((certificate.lifetime() / 3).max(LEAST_PAUSE)).await;
+                    until(certificate.renewal()).await;
+                }
+                Err(trouble) => {
+                    failures += 1;
+                    self.pause(&trouble, failures).await;
+                }
+            }
+        }
+    }
+
+    /// Gets a certificate, serves it and keeps it.
+    async fn order(&self) -> Result<Arc<Certificate>, Trouble> {
+        let Acme { config, client, account, certificates, .. } = self;
+        let order = Customer { config, client, account, certificates }.order();
+        let names = u32::try_from(config.domains.len()).unwrap_or(u32::MAX);
+        let limit = LONGEST_ORDER.saturating_add(LONGEST_PROOF.saturating_mul(names));
+        let pem = timeout(limit, order).await;
+        let pem = pem.unwrap_or_else(|_| Err(Trouble::timed_out(limit)))?.into_bytes();
+        let certificate = Arc::new(Certificate::from_pem(&pem).map_err(Trouble::refused)?);
+        let cache = self.cache.clone();
+        if let Err(error) = unblock(move || cache.keep_certificate(&pem)).await {
+            let why = self.cache.trouble("write to", &error).to_string();
+            tracing::error!(names = self.names(), why, "a restart will have to order anew");
+        }
+        let is_first = certificates.served().is_none();
+        let what = if is_first { "certificate obtained" } else { "certificate renewed" };
+        self.serve(certificate.clone(), what);
+        Ok(certificate)
+    }
+
+    fn serve(&self, certificate: Arc<Certificate>, what: &str) {
+        let until = httpdate::fmt_http_date(certificate.not_after);
+        tracing::info!(names = self.names(), until, "{what}");
+        self.certificates.serve(certificate);
+    }
+
+    /// Tells of a failure, and leaves the authority alone for a while.
+    async fn pause(&self, trouble: &Trouble, failures: u32) {
+        // A hurry before this failure changes nothing any more; one from now on does.
+        let _ = self.hurry.1.try_recv();
+        let pause = trouble.pause(failures);
+        // A value, which is escaped: it is somebody else's text.
+        let why = trouble.to_string();
+        macro_rules! tell {
+            ($level:ident, $what:literal) => {
+                tracing::$level!(
+                    names = self.names(),
+                    why,
+                    check = trouble.check(&self.config.directory),
+                    again_in_s = pause.as_secs(),
+                    $what
+                )
+            };
+        }
+        match self.certificates.served() {
+            Some(old) if old.not_after > SystemTime::now() => {
+                tell!(warn, "can't renew the certificate, the old one still holds");
+            }
+            Some(_) => tell!(error, "can't renew the certificate, and the old one has expired"),
+            None => tell!(error, "can't get a certificate"),
+        }
+        let hurry = pin!(self.hurry.1.recv());
+        if let Either::Right(_) = select(Deadline::after(pause), hurry).await {
+            tracing::info!(names = self.names(), "asking for a certificate again");
+        }
+    }
+
+    fn names(&self) -> String {
+        self.config.domains.join(",")
+    }
+}
+
+/// The key of the account that was kept, or of a new one.
+fn account(cache: &Cache) -> Result<Vec<u8>, StartError> {
+    if let Some(key) = cache.account()? {
+        match any_ecdsa_type(&PrivateKeyDer::Pkcs8(key.as_slice().into())) {
+            Ok(_) => return Ok(key),
+            Err(error) => tracing::warn!(%error, "the account's key that was kept is unusable"),
+        }
+    }
+    let key = Account::generate_key_pair();
+    cache.keep_account(&key).map_err(|e| cache.trouble("write to", &e))?;
+    Ok(key)
+}
+
+/// Waits for a time of day.
+async fn until(time: SystemTime) {
+    while let Ok(left) = time.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        Deadline::after(left.min(LOOK_EVERY)).await;
+    }
+}

@@ -1,0 +1,232 @@
+//! Certificates: what clients are shown, and what the authority is shown when it asks for proof.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
+use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use futures_rustls::rustls::sign::CertifiedKey;
+use rustls_acme::is_tls_alpn_challenge;
+use x509_parser::parse_x509_certificate;
+
+use crate::sync::lock;
+
+/// How often it is told at most that there is no certificate yet.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// What TLS handshakes ask for a certificate. One of few locks on the way to a session, held for
+/// the time of copying a pointer.
+#[derive(Debug, Default)]
+pub struct Certificates(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    served: Option<Arc<Certificate>>,
+    /// Who is asked as long as there is none.
+    stand_in: Option<Arc<dyn ResolvesServerCert>>,
+    /// By name.
+    proofs: Vec<(String, Arc<CertifiedKey>)>,
+    told: Option<Instant>,
+}
+
+/// As long as it is held, the authority is shown a proof (RFC 8737, section 3).
+#[derive(Debug)]
+pub struct Proof<'a> {
+    certificates: &'a Certificates,
+    domain: String,
+}
+
+/// A certificate that can be served.
+#[derive(Debug)]
+pub struct Certificate {
+    /// With its key and chain.
+    pub key: Arc<CertifiedKey>,
+    /// When it begins to be valid.
+    pub not_before: SystemTime,
+    /// When it ceases to be.
+    pub not_after: SystemTime,
+}
+
+impl Certificates {
+    /// Shows clients this certificate from now on.
+    pub fn serve(&self, certificate: Arc<Certificate>) {
+        let mut inner = lock(&self.0);
+        (inner.served, inner.stand_in) = (Some(certificate), None);
+    }
+
+    /// Shows clients what `other` has, until there is a certificate.
+    pub fn stand_in(&self, other: Arc<dyn ResolvesServerCert>) {
+        let mut inner = lock(&self.0);
+        inner.stand_in = inner.served.is_none().then_some(other);
+    }
+
+    /// Whether there is nothing to show to clients.
+    pub fn is_empty(&self) -> bool {
+        let inner = lock(&self.0);
+        inner.served.is_none() && inner.stand_in.is_none()
+    }
+
+    /// The certificate that clients are shown, if there is one.
+    pub fn served(&self) -> Option<Arc<Certificate>> {
+        lock(&self.0).served.clone()
+    }
+
+    /// Shows the authority this proof when it connects for `domain`.
+    pub fn prove(&self, domain: String, proof: Arc<CertifiedKey>) -> Proof<'_> {
+        lock(&self.0).proofs.push((domain.clone(), proof));
+        Proof { certificates: self, domain }
+    }
+
+    /// Whether the authority may connect for a proof.
+    pub fn is_proving(&self) -> bool {
+        !lock(&self.0).proofs.is_empty()
+    }
+
+    /// What there is for clients. Without it the handshake fails, and the log says why: once in a
+    /// while, as clients try again and again.
+    fn for_client(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let mut inner = lock(&self.0);
+        if let Some(certificate) = &inner.served {
+            return Some(certificate.key.clone());
+        }
+        if let Some(other) = inner.stand_in.clone() {
+            drop(inner);
+            return other.resolve(hello);
+        }
+        if inner.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            inner.told = Some(Instant::now());
+            drop(inner);
+            tracing::warn!("clients are turned away: there is no certificate yet");
+        }
+        None
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if !is_tls_alpn_challenge(&hello) {
+            return self.for_client(hello);
+        }
+        let name = hello.server_name()?;
+        let inner = lock(&self.0);
+        // The one that was asked for last, if a name has several.
+        let mut proofs = inner.proofs.iter().rev();
+        let (_, proof) = proofs.find(|(domain, _)| domain.eq_ignore_ascii_case(name))?;
+        Some(proof.clone())
+    }
+}
+
+impl Drop for Proof<'_> {
+    fn drop(&mut self) {
+        lock(&self.certificates.0).proofs.retain(|(domain, _)| *domain != self.domain);
+    }
+}
+
+impl Certificate {
+    /// Reads a key and a chain, the certificate first.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("no key: {e}"))?;
+        let key = any_supported_type(&key).map_err(|e| format!("no usable key: {e}"))?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let chain = chain.map_err(|e| format!("no certificate: {e}"))?;
+        let first = chain.first().ok_or("no certificate")?;
+        let (_, parsed) = parse_x509_certificate(first).map_err(|e| format!("not X.509: {e}"))?;
+        let [not_before, not_after] = [parsed.validity().not_before, parsed.validity().not_after]
+            .map(|time| since_1970(time.timestamp()));
+        if not_after <= not_before {
+            return Err("it is never valid".into());
+        }
+        let key = CertifiedKey::new(chain, key);
+        key.keys_match().map_err(|_| "the key is another certificate's")?;
+        Ok(Certificate { key: Arc::new(key), not_before, not_after })
+    }
+
+    /// When to get the next one: after two thirds of its life, as authorities advise, which leaves
+    /// the last third for whatever may go wrong.
+    pub fn renewal(&self) -> SystemTime {
+        self.not_after - self.lifetime() / 3
+    }
+
+    /// How long it is valid in all.
+    pub fn lifetime(&self) -> Duration {
+        self.not_after.duration_since(self.not_before).unwrap_or_default()
+    }
+}
+
+fn since_1970(seconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    fn pem(key: &KeyPair, certified: &KeyPair) -> String {
+        pem_until(key, certified, 4)
+    }
+
+    fn pem_until(key: &KeyPair, certified: &KeyPair, month: u8) -> String {
+        let mut params = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2026, month, 1);
+        key.serialize_pem() + &params.self_signed(certified).unwrap().pem()
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = Certificate::from_pem(pem(&key, &key).as_bytes()).unwrap();
+        assert_eq!(certificate.lifetime().as_secs(), 90 * 24 * 3600);
+        let since = certificate.renewal().duration_since(certificate.not_before).unwrap();
+        assert_eq!(since.as_secs(), 60 * 24 * 3600);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told() {
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (pem, want) in [
+            (String::new(), "no key"),
+            (key.serialize_pem(), "no certificate"),
+            (key.serialize_pem() + broken, "not X.509"),
+            (pem(&other, &key), "another certificate's"),
+            (pem_until(&key, &key, 1), "never valid"),
+        ] {
+            let error = Certificate::from_pem(pem.as_bytes()).unwrap_err();
+            assert!(error.contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn proofs_end_with_their_holders() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = Certificate::from_pem(pem(&key, &key).as_bytes()).unwrap();
+        let certificates = Certificates::default();
+        let proof = certificates.prove("relay.example".into(), certificate.key.clone());
+        let other = certificates.prove("www.relay.example".into(), certificate.key.clone());
+        drop(other);
+        assert!(certificates.is_proving());
+        drop(proof);
+        assert!(!certificates.is_proving());
+    }
+
+    #[test]
+    fn another_s_certificate_is_shown_until_there_is_one() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = Certificate::from_pem(pem(&key, &key).as_bytes()).unwrap();
+        let certificates = Certificates::default();
+        assert!(certificates.is_empty());
+        certificates.stand_in(Arc::new(Certificates::default()));
+        assert!(!certificates.is_empty() && certificates.served().is_none());
+        certificates.serve(Arc::new(certificate));
+        certificates.stand_in(Arc::new(Certificates::default()));
+        assert!(certificates.served().is_some() && lock(&certificates.0).stand_in.is_none());
+    }
+}
