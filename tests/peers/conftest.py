@@ -57,6 +57,11 @@ class Program:
 
     def wait_for_line(self, pattern, stream="stdout", timeout=DEADLINE):
         """Take lines of `stream` until one matches; returns the match. Fails at the end of it and at the deadline."""
+        return self.lines_until(pattern, stream, timeout)[1]
+
+    def lines_until(self, pattern, stream, timeout=DEADLINE):
+        """The same, and the lines before it: ([line...], match)."""
+        passed = []
         until = time.monotonic() + timeout
         while True:
             try:
@@ -67,7 +72,8 @@ class Program:
                 self._lines[stream].put(None)
                 pytest.fail(f"{self.process.args}: {stream} ended without a line {pattern!r}")
             if match := re.search(pattern, line):
-                return match
+                return passed, match
+            passed.append(line)
 
     def wait_for_end_of(self, stream, timeout=DEADLINE):
         """Wait until nobody holds `stream`: neither the program nor any process it started."""
@@ -253,11 +259,23 @@ class Relay:
     def wait_log(self, pattern):
         return self.program.wait_for_line(pattern, "stderr")
 
+    def log_before(self, pattern):
+        """What is logged before a line that matches."""
+        return "\n".join(self.program.lines_until(pattern, "stderr")[0])
+
 
 @pytest.fixture
 def relay(start, wsrelay, opened):
     """relay(*options) -> Relay on a free port."""
     return lambda *options: Relay(start([wsrelay, "--listen", "127.0.0.1:0", *options]), opened)
+
+
+@pytest.fixture
+def authority(start, tmp_path, opened):
+    """authority(**options) -> a running ACME authority."""
+    from authority import Authority
+
+    return lambda **options: Authority(start, tmp_path, opened, **options)
 
 
 def hears(client, *messages):
