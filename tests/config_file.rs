@@ -161,7 +161,7 @@ fn example() -> [String; 3] {
     let all = above
         .lines()
         .filter(|line| {
-            !["# listen", "# program", "# pass-env", "# kill-grace", "# backend-ca"]
+            !["# listen", "# program", "# pass-env", "# kill-grace", "# backend-ca", "# acme"]
                 .iter()
                 .any(|key| line.starts_with(key))
         })
@@ -181,7 +181,8 @@ fn example() -> [String; 3] {
 #[test]
 fn the_example_is_right_and_names_every_option() {
     let [text, all, route] = example();
-    for text in [&text, &all, &route] {
+    let acme = text.replace("# acme-", "acme-");
+    for text in [&text, &all, &route, &acme] {
         let dir = dir_with(text);
         let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
         assert_eq!(status, Some(0), "{stderr}");
