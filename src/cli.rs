@@ -90,6 +90,11 @@ pub struct Args {
     #[argh(option, arg_name = "file")]
     pub backend_ca: Option<String>,
 
+    /// relay to the programs below this directory, one process a session: the path names the program,
+    /// and what follows is its PATH_INFO
+    #[argh(option, arg_name = "dir")]
+    pub program_dir: Option<String>,
+
     /// variables of the environment that a program gets, comma-separated (default PATH), besides
     /// those of CGI
     #[argh(option, arg_name = "names")]

@@ -117,10 +117,6 @@ impl Config {
 
 /// The routes that were typed, and `more`; the most particular first.
 fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, StartError> {
-    if args.to.is_some() && !args.program.is_empty() {
-        // Says which, and what to do.
-        RouteOptions { args: args.clone(), ..RouteOptions::default() }.check()?;
-    }
     let typed = args.route.iter().map(|text| RouteOptions::typed(text, args)?.check());
     let default = RouteOptions::default_of(args).map(|options| options.check());
     let mut routes = typed.chain(default).collect::<Result<Vec<_>, _>>()?;
@@ -144,7 +140,9 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
 
 /// Options that are about something which no route has.
 fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
-    let starts_programs = routes.iter().any(|route| matches!(route.backend, Backend::Program(_)));
+    let starts_programs = routes
+        .iter()
+        .any(|route| matches!(route.backend, Backend::Program(_) | Backend::Programs(_)));
     for (name, given) in [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)] {
         if given.is_some() && !starts_programs {
             return usage(format!("{name} is about programs, and --to starts none: drop one"));
@@ -273,6 +271,8 @@ mod tests {
         assert_eq!(program.pass_env, ["PATH"]);
         assert_eq!(program.kill_grace, Duration::from_secs(1));
         assert!(config.max_sessions < server.max_sessions / 2);
+        let programs = self::config("--port 1 --program-dir d").unwrap();
+        assert_eq!(programs.max_sessions, config.max_sessions);
     }
 
     #[test]
@@ -328,6 +328,12 @@ mod tests {
             (&format!("{base} --kill-grace 1s"), "--kill-grace is about programs"),
             (&format!("{base} --pass-env A"), "--pass-env is about programs"),
             (&format!("{base} -- cat -n"), "one or the other"),
+            (
+                &format!("{base} --program-dir d"),
+                "--program-dir starts programs of a directory: give",
+            ),
+            ("--port 1 --program-dir d -- cat", "and -- cat starts a program: give one"),
+            ("--port 1 --program-dir d --kill-grace 0", "can't be off"),
             ("--port 1 --kill-grace 0 -- cat", "can't be off"),
             ("--port 1 --pass-env A=B -- cat", "type --pass-env PATH,HOME"),
             ("--port 1 --pass-env , -- cat", "type --pass-env PATH,HOME"),

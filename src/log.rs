@@ -1,5 +1,6 @@
 //! Log: one line per event, to stderr.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::backend::Backend;
 use crate::error::CloseReason;
 use crate::net::address::PeerAddr;
 use crate::session::Counts;
@@ -87,7 +87,7 @@ pub struct Subject {
 
 impl Subject {
     /// A session begins.
-    pub fn opened(&self, path: &str, backend: &Backend, subprotocol: Option<&str>) {
+    pub fn opened(&self, path: &str, backend: &dyn Display, subprotocol: Option<&str>) {
         tracing::info!(
             id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
             user = self.user.as_deref(), path, backend = %backend, subprotocol, "session opened"
@@ -98,7 +98,7 @@ impl Subject {
     pub fn closed(
         &self,
         path: &str,
-        backend: &Backend,
+        backend: &dyn Display,
         lasted: std::time::Duration,
         counts: &Counts,
         reason: &CloseReason,

@@ -161,9 +161,17 @@ fn example() -> [String; 3] {
     let all = above
         .lines()
         .filter(|line| {
-            !["# listen", "# program", "# pass-env", "# kill-grace", "# backend-ca", "# acme"]
-                .iter()
-                .any(|key| line.starts_with(key))
+            ![
+                "# listen",
+                "# program",
+                "# program-dir",
+                "# pass-env",
+                "# kill-grace",
+                "# backend-ca",
+                "# acme",
+            ]
+            .iter()
+            .any(|key| line.starts_with(key))
         })
         .filter(|line| !line.contains("wsrelay"))
         .map(|line| match line.strip_prefix("# ") {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use async_io::Async;
 
-use self::program::{Keeping, Launcher, Program};
+use self::program::{Launcher, Lookup, Program, ProgramDir, Programs, Running};
 use self::resolver::Resolver;
 use crate::clock::{Deadline, timeout};
 use crate::error::{CloseReason, StartError, reason};
@@ -27,6 +27,9 @@ pub use self::client_info::ClientInfo;
 
 /// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Descriptors that a client and its program take: a socket, three pipes, and what tells of its exit.
+pub const PROGRAM_DESCRIPTORS: u64 = 5;
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum Backend {
     Unix(PathBuf),
     /// A program, one process a session.
     Program(Program),
+    /// The program of this directory that the URI's path names, one process a session.
+    Programs(ProgramDir),
 }
 
 /// An open connection to a backend. As small as that to a server: the rest lies in a box.
@@ -64,12 +69,23 @@ enum Other {
     /// Somebody else's server.
     Server(ByteStream),
     /// A process of ours.
-    Process(Box<(ByteStream, Keeping)>),
+    Process(Box<Process>),
+}
+
+#[derive(Debug)]
+struct Process {
+    running: Running,
+    /// Of many programs, which one.
+    name: Option<Box<str>>,
 }
 
 /// Why a backend could not be reached.
 #[derive(Debug)]
 pub enum OpenError {
+    /// The path names no program.
+    NotFound,
+    /// The path names a file that can't be started; the text names it.
+    Forbidden(String),
     /// It refused, reset, has no address, or can't be started; the text names it.
     Unreachable(String),
     /// It did not answer in time.
@@ -118,22 +134,38 @@ impl Backend {
     pub fn descriptors(&self) -> u64 {
         match self {
             Backend::Tcp { .. } | Backend::Tls { .. } | Backend::Unix(_) => 2,
-            // Three pipes, and the one that tells of its exit.
-            Backend::Program(_) => 5,
+            Backend::Program(_) | Backend::Programs(_) => PROGRAM_DESCRIPTORS,
+        }
+    }
+
+    /// What the log calls it: of many programs the one that was found.
+    pub fn called<'a>(&'a self, program: &'a Option<Box<str>>) -> &'a dyn fmt::Display {
+        match program {
+            Some(name) => name,
+            None => self,
         }
     }
 
     fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
+        OpenError::new(error, limit, || match self {
+            Backend::Program(program) => program.explain(error),
+            _ => format!("backend {self}: {}", reason(error)),
+        })
+    }
+}
+
+impl OpenError {
+    /// What an error comes to, at which `explain` is what the client is told if it is the backend's.
+    pub fn new(error: &io::Error, limit: Duration, explain: impl FnOnce() -> String) -> Self {
         use rustix::io::Errno;
         let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         let code = error.raw_os_error();
         if ours.iter().any(|errno| code == Some(errno.raw_os_error())) {
             return OpenError::Exhausted(reason(error));
         }
-        match (error.kind(), self) {
-            (io::ErrorKind::TimedOut, _) => OpenError::TimedOut(limit),
-            (_, Backend::Program(program)) => OpenError::Unreachable(program.explain(error)),
-            _ => OpenError::Unreachable(format!("backend {self}: {}", reason(error))),
+        match error.kind() {
+            io::ErrorKind::TimedOut => OpenError::TimedOut(limit),
+            _ => OpenError::Unreachable(explain()),
         }
     }
 }
@@ -148,6 +180,7 @@ impl fmt::Display for Backend {
             }
             Backend::Unix(path) => write!(f, "unix:{}", path.display()),
             Backend::Program(program) => f.write_str(program.name()),
+            Backend::Programs(programs) => programs.dir.display().fmt(f),
         }
     }
 }
@@ -164,15 +197,29 @@ impl BackendIo {
     pub fn io(&mut self) -> &mut ByteStream {
         match &mut self.0 {
             Other::Server(io) => io,
-            Other::Process(process) => &mut process.0,
+            Other::Process(process) => &mut process.running.io,
         }
+    }
+
+    /// Of many programs, which one it is; told once.
+    pub fn program(&mut self) -> Option<Box<str>> {
+        match &mut self.0 {
+            Other::Server(_) => None,
+            Other::Process(process) => process.name.take(),
+        }
+    }
+
+    fn process(running: Running, name: Option<Box<str>>) -> Self {
+        BackendIo(Other::Process(Box::new(Process { running, name })))
     }
 
     /// What a session's end is when the backend has had its say: a process tells how it ended, and
     /// that takes a moment.
     pub fn settle(&mut self, reason: CloseReason) -> impl Future<Output = CloseReason> + use<> {
         let exit = match (&reason, &self.0) {
-            (CloseReason::BackendClosed, Other::Process(process)) => Some(process.1.exit()),
+            (CloseReason::BackendClosed, Other::Process(process)) => {
+                Some(process.running.keeping.exit())
+            }
             _ => None,
         };
         async move {
@@ -189,7 +236,7 @@ impl BackendIo {
         match self.0 {
             Other::Server(mut io) => drop(timeout(close_timeout, io.leave()).await),
             Other::Process(process) => {
-                let (mut io, keeping) = *process;
+                let Running { mut io, keeping } = process.running;
                 let _ = io.shutdown_write().await;
                 keeping.end(discard(&mut io)).await;
             }
@@ -199,7 +246,7 @@ impl BackendIo {
     /// Leaves a backend that has failed, or takes nothing any more. A process is ended.
     pub async fn abandon(self) {
         if let Other::Process(process) = self.0 {
-            let (io, keeping) = *process;
+            let Running { io, keeping } = process.running;
             drop(io);
             keeping.end(async {}).await;
         }
@@ -225,6 +272,7 @@ enum Way {
     Name(Resolver),
     Unix(PathBuf),
     Program(Launcher),
+    Programs(Programs),
 }
 
 impl Connector {
@@ -246,6 +294,9 @@ impl Connector {
             Backend::Unix(path) => Way::Unix(path.clone()),
             Backend::Program(program) => {
                 Way::Program(Launcher::new(program).map_err(StartError::Environment)?)
+            }
+            Backend::Programs(dir) => {
+                Way::Programs(Programs::open(dir).map_err(StartError::Environment)?)
             }
         };
         Ok(Connector { backend, way, tls })
@@ -272,9 +323,11 @@ impl Connector {
             Way::Name(resolver) => open_name(resolver, deadline).await,
             Way::Unix(path) => within(deadline, open_unix(path)).await,
             Way::Program(launcher) => {
-                let opened = within(deadline, launcher.start(client)).await;
-                return opened.map_err(|e| self.backend.explain(&e, limit));
+                let started = within(deadline, launcher.start(client)).await;
+                let started = started.map_err(|e| self.backend.explain(&e, limit))?;
+                return Ok(BackendIo::process(started, None));
             }
+            Way::Programs(programs) => return start_one(programs, client, deadline, limit).await,
         };
         let server = match (server, &self.tls) {
             // Boxed, as only some need the room.
@@ -283,6 +336,33 @@ impl Connector {
         };
         server.map(|io| BackendIo(Other::Server(io))).map_err(|e| self.backend.explain(&e, limit))
     }
+}
+
+/// Starts the program that a client's path names.
+async fn start_one(
+    programs: &Programs,
+    client: &ClientInfo<'_>,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<BackendIo, OpenError> {
+    let found = within(deadline, programs.find(client)).await;
+    let found = found.map_err(|e| OpenError::new(&e, limit, || cannot_look(&e)))?;
+    let found = match found {
+        Lookup::Program(found) => found,
+        Lookup::NotExecutable(name) => {
+            return Err(OpenError::Forbidden(format!("{name} is not executable")));
+        }
+        Lookup::Nothing => return Err(OpenError::NotFound),
+    };
+    let started = within(deadline, programs.start(&found, client, false)).await;
+    let started =
+        started.map_err(|e| OpenError::new(&e, limit, || program::explain(&found.name, &e)))?;
+    Ok(BackendIo::process(started, Some(found.name)))
+}
+
+/// Why programs can't be looked for; it does not say where, which clients need not know.
+pub fn cannot_look(error: &io::Error) -> String {
+    format!("can't look for programs: {}", reason(error))
 }
 
 /// The outcome of `work`, or `TimedOut` at the deadline.

@@ -7,6 +7,7 @@
 //!                      └─ exit ─▶ keeper: one task that ends and reaps it, whatever becomes of the session
 //! ```
 
+mod directory;
 mod environment;
 mod keeper;
 mod process;
@@ -19,16 +20,18 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use blocking::unblock;
 use rustix::io::Errno;
 
-use super::{BackendIo, ClientInfo, Other};
+use super::ClientInfo;
 use crate::error::reason;
 use crate::net::pipes::{PipeSource, Pipes};
 use crate::net::stream::ByteStream;
 
+pub use self::directory::{Found, Lookup, ProgramDir, Programs};
 pub use self::keeper::Keeping;
 pub use self::process::kill_all;
 
@@ -50,7 +53,23 @@ pub struct Program {
 pub struct Launcher {
     program: Program,
     path: PathBuf,
-    passed: Vec<(OsString, OsString)>,
+    starter: Starter,
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Its stdin and stdout.
+    pub io: ByteStream,
+    /// The hold on it.
+    pub keeping: Keeping,
+}
+
+/// What programs are started with, whichever they are.
+#[derive(Clone, Debug)]
+struct Starter {
+    passed: Arc<[(OsString, OsString)]>,
+    grace: Duration,
 }
 
 impl Program {
@@ -61,15 +80,20 @@ impl Program {
 
     /// Why it could not be started, and what to do about it.
     pub fn explain(&self, error: &io::Error) -> String {
-        let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOENT) => ": it, or the interpreter that its first line names, was removed",
-            Some(Errno::ACCESS) => ": make it executable with chmod +x",
-            Some(Errno::NOEXEC) => ": a script has to begin with a line such as #!/bin/sh",
-            Some(Errno::AGAIN) => ": too many processes, raise the limit with ulimit -u",
-            _ => "",
-        };
-        format!("can't start {}: {}{advice}", self.name(), reason(error))
+        explain(self.name(), error)
     }
+}
+
+/// Why a program of this name could not be started, and what to do about it.
+pub fn explain(name: &str, error: &io::Error) -> String {
+    let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT) => ": it, or the interpreter that its first line names, was removed",
+        Some(Errno::ACCESS) => ": make it executable with chmod +x",
+        Some(Errno::NOEXEC) => ": a script has to begin with a line such as #!/bin/sh",
+        Some(Errno::AGAIN) => ": too many processes, raise the limit with ulimit -u",
+        _ => "",
+    };
+    format!("can't start {name}: {}{advice}", reason(error))
 }
 
 impl Launcher {
@@ -78,35 +102,46 @@ impl Launcher {
     /// # Errors
     /// A sentence that says what to type.
     pub fn new(program: &Program) -> Result<Self, String> {
-        // What it takes to hear of an exit, which Linux has since 5.3.
-        process::check().map_err(|e| format!("can't watch processes: {}", reason(&e)))?;
         let path = find(&program.command)?;
-        let passed = program.pass_env.iter();
-        let passed = passed.filter_map(|name| Some((name.into(), env::var_os(name)?))).collect();
-        Ok(Launcher { program: program.clone(), path, passed })
+        let starter = Starter::new(&program.pass_env, program.kill_grace)?;
+        Ok(Launcher { program: program.clone(), path, starter })
     }
 
     /// Starts it for a client.
     ///
     /// # Errors
     /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
-    pub async fn start(&self, client: &ClientInfo<'_>) -> io::Result<BackendIo> {
-        let command = self.command(client);
-        let (id, grace) = (client.id, self.program.kill_grace);
-        // On the blocking pool: whoever starts a program waits until it is loaded.
-        unblock(move || launch(command, id, grace)).await
+    pub async fn start(&self, client: &ClientInfo<'_>) -> io::Result<Running> {
+        let mut command = self.starter.command(&self.path, client);
+        command.arg0(&self.program.command).args(&self.program.args);
+        self.starter.run(command, client.id).await
+    }
+}
+
+impl Starter {
+    fn new(pass_env: &[String], grace: Duration) -> Result<Self, String> {
+        // What it takes to hear of an exit, which Linux has since 5.3.
+        process::check().map_err(|e| format!("can't watch processes: {}", reason(&e)))?;
+        let passed = pass_env.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
+        Ok(Starter { passed: passed.collect(), grace })
     }
 
-    fn command(&self, client: &ClientInfo<'_>) -> Command {
-        let mut command = Command::new(&self.path);
-        command.arg0(&self.program.command).args(&self.program.args);
+    /// A program that is told of its client.
+    fn command(&self, path: &Path, client: &ClientInfo<'_>) -> Command {
+        let mut command = Command::new(path);
         command.env_clear().envs(self.passed.iter().map(|(name, value)| (name, value)));
         command.envs(environment::of(client));
         command
     }
+
+    /// Starts it on the blocking pool: whoever starts a program waits until it is loaded.
+    async fn run(&self, command: Command, id: u64) -> io::Result<Running> {
+        let grace = self.grace;
+        unblock(move || launch(command, id, grace)).await
+    }
 }
 
-fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<BackendIo> {
+fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<Running> {
     // Pipes and no sockets: programs open /dev/stdin, which a socket does not let them.
     let (stdin, input) = io::pipe()?;
     let (output, stdout) = io::pipe()?;
@@ -116,7 +151,7 @@ fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<BackendI
     let cutter = output.cutter();
     let io = ByteStream::pipes(Pipes::new(output, input)?);
     let keeping = Keeping::start(command, errors, cutter, id, grace)?;
-    Ok(BackendIo(Other::Process(Box::new((io, keeping)))))
+    Ok(Running { io, keeping })
 }
 
 /// The path of a program, found as a shell does.
@@ -144,7 +179,7 @@ mod tests {
     use http::{HeaderMap, Method, Uri};
 
     /// A running shell, and its number.
-    fn start(script: &str) -> (BackendIo, u32) {
+    fn start(script: &str) -> (Running, u32) {
         let program = Program {
             command: "sh".into(),
             args: vec!["-c".into(), format!("echo $$; {script}")],
@@ -165,14 +200,14 @@ mod tests {
             subprotocol: None,
             user: None,
         };
-        let mut backend = block_on(Launcher::new(&program).unwrap().start(&client)).unwrap();
+        let mut running = block_on(Launcher::new(&program).unwrap().start(&client)).unwrap();
         let mut line = String::new();
         while !line.ends_with('\n') {
             let mut byte = [0];
-            assert_eq!(block_on(backend.io().read(&mut byte)).unwrap(), 1, "after {line:?}");
+            assert_eq!(block_on(running.io.read(&mut byte)).unwrap(), 1, "after {line:?}");
             line.push(byte[0].into());
         }
-        (backend, line.trim().parse().unwrap())
+        (running, line.trim().parse().unwrap())
     }
 
     /// Waits until a child of ours is gone, without a trace.
@@ -188,8 +223,8 @@ mod tests {
     #[test]
     fn a_connection_that_is_dropped_ends_its_program() {
         for script in ["exec cat", "trap '' INT TERM; while :; do read x; done"] {
-            let (backend, pid) = start(script);
-            drop(backend);
+            let (running, pid) = start(script);
+            drop(running);
             wait_gone(pid);
         }
     }

@@ -142,7 +142,8 @@ fn unexpected(word: &str) -> String {
 /// The option that was probably meant: the same but for dashes, what websocketd calls it, or a
 /// typing error away.
 fn similar_option(unknown: &str) -> Option<String> {
-    const WEBSOCKETD: [(&str, &str); 4] = [
+    const WEBSOCKETD: [(&str, &str); 5] = [
+        ("dir", "--program-dir"),
         ("address", "--listen"),
         ("maxforks", "--max-sessions"),
         ("pingms", "--ping-interval"),
@@ -225,6 +226,7 @@ mod tests {
             ("--port 1 --", "wsrelay --port 8080 -- cat"),
             ("--port 1 cat -- cat", "don't know what to do with \"cat\""),
             ("--passenv A -- cat", "did you mean --pass-env?"),
+            ("--dir=programs", "did you mean --program-dir?"),
         ] {
             let text = typed(line).unwrap_err();
             assert!(text.contains(want), "{line}: {text}");

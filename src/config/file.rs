@@ -50,9 +50,10 @@ pub struct Setting {
 }
 
 /// What a route may say, `path` and `host` aside: all that is about its sessions.
-const OF_ROUTES: [&str; 30] = [
+const OF_ROUTES: [&str; 31] = [
     "to",
     "program",
+    "program-dir",
     "pass-env",
     "kill-grace",
     "binary",

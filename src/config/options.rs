@@ -33,10 +33,10 @@ struct FileRoute {
 const WAYS: [&[&str]; 2] = [&["port", "listen"], &TARGETS];
 
 /// What says where the lines go.
-const TARGETS: [&str; 2] = ["to", "program"];
+const TARGETS: [&str; 3] = ["to", "program", "program-dir"];
 
 /// What stands above the routes, or is typed, and is not for them too.
-const NOT_INHERITED: [&str; 3] = ["to", "program", "max-sessions"];
+const NOT_INHERITED: [&str; 4] = ["to", "program", "program-dir", "max-sessions"];
 
 /// What a route that speaks bytes has no use for.
 pub const ABOUT_LINES: [&str; 4] = ["eol", "newlines", "charset", "flush-after"];
@@ -112,7 +112,7 @@ impl Options {
     /// Whether the default route is the file's own.
     fn has_default(&self) -> bool {
         let Some(file) = &self.file else { return false };
-        self.settings.iter().any(|setting| setting.key == "to")
+        self.settings.iter().any(|setting| TARGETS.contains(&&*setting.key))
             || !file.top.program.is_empty() && self.args.program == file.top.program
     }
 

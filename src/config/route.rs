@@ -1,13 +1,14 @@
 //! Routes: which requests go where, and what holds there, checked.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::guard::GuardConfig;
 use super::session::SessionConfig;
 use super::values::{bounded, choice, usage};
 use crate::backend::Backend;
-use crate::backend::program::Program;
+use crate::backend::program::{Program, ProgramDir};
 use crate::cli::Args;
 use crate::error::StartError;
 use crate::http::origin::Hosts;
@@ -66,7 +67,8 @@ pub struct RouteOptions {
 impl RouteOptions {
     /// Those of `--to` or a program: the default route, if there is one.
     pub fn default_of(args: &Args) -> Option<Self> {
-        let has_target = args.to.is_some() || !args.program.is_empty();
+        let has_target =
+            args.to.is_some() || args.program_dir.is_some() || !args.program.is_empty();
         let args = Args { route: Vec::new(), max_sessions: None, ..args.clone() };
         has_target.then(|| RouteOptions { args, ..RouteOptions::default() })
     }
@@ -86,6 +88,7 @@ impl RouteOptions {
         let args = Args {
             to: Some(to.to_owned()),
             program: Vec::new(),
+            program_dir: None,
             route: Vec::new(),
             max_sessions: None,
             ..args.clone()
@@ -151,26 +154,46 @@ impl HandshakeConfig {
 }
 
 fn backend(args: &Args) -> Result<Backend, StartError> {
-    match (&args.to, args.program.split_first()) {
-        (Some(_), Some((command, _))) => usage(format!(
-            "--to relays to a server, and -- {command} starts a program: give one or the other"
-        )),
-        (None, None) => usage(
-            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
-        ),
-        (Some(to), None) => {
+    let command = args.program.split_first();
+    let dir = args.program_dir.as_deref();
+    let ways = [
+        args.to.as_ref().map(|_| "--to relays to a server".to_owned()),
+        dir.map(|_| "--program-dir starts programs of a directory".to_owned()),
+        command.map(|(name, _)| format!("-- {name} starts a program")),
+    ];
+    if let [one, other, ..] = &*ways.into_iter().flatten().collect::<Vec<_>>() {
+        return usage(format!("{one}, and {other}: give one or the other"));
+    }
+    match (&args.to, dir, command) {
+        (Some(to), ..) => {
             let backend = Backend::parse(to).or_else(|why| {
                 usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
             })?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }
-        (None, Some((command, rest))) => Ok(Backend::Program(Program {
+        (_, Some(dir), _) => Ok(Backend::Programs(program_dir(args, dir)?)),
+        (_, _, Some((command, rest))) => Ok(Backend::Program(Program {
             command: command.clone(),
             args: rest.to_vec(),
             pass_env: pass_env(args.pass_env.as_deref())?,
             kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
         })),
+        (None, None, None) => usage(
+            "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
+        ),
     }
+}
+
+/// A directory of programs, and what they are started with.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn program_dir(args: &Args, dir: &str) -> Result<ProgramDir, StartError> {
+    Ok(ProgramDir {
+        dir: PathBuf::from(dir),
+        pass_env: pass_env(args.pass_env.as_deref())?,
+        kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
+    })
 }
 
 fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {

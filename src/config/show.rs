@@ -169,6 +169,11 @@ fn show_backend(backend: &Backend, toml: &mut Toml) {
             toml.text("pass-env", program.pass_env.join(","));
             toml.time("kill-grace", Some(program.kill_grace));
         }
+        Backend::Programs(programs) => {
+            toml.text("program-dir", programs.dir.display());
+            toml.text("pass-env", programs.pass_env.join(","));
+            toml.time("kill-grace", Some(programs.kill_grace));
+        }
         backend => toml.text("to", backend),
     }
 }

@@ -28,6 +28,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Body;
+use crate::path;
 use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
 use range::Selection;
@@ -141,22 +142,15 @@ fn find(root: &Dir, target: &Target) -> io::Result<Found> {
 
 /// What to say when a file could not be opened; None if that means that there is none.
 fn refusal(why: &io::Error) -> Option<Response<Body>> {
-    match Errno::from_io_error(why) {
-        // The sandbox says "permission denied" of a link that leaves the root, in words of its own without a number.
-        None => None,
-        Some(
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::NAMETOOLONG
-            | Errno::NXIO
-            | Errno::NODEV,
-        ) => None,
-        Some(Errno::ACCESS | Errno::PERM) => {
-            Some(text(StatusCode::FORBIDDEN, "this file may not be read by the server"))
-        }
-        Some(_) => Some(failure(why)),
+    if path::is_nothing(why) {
+        return None;
     }
+    Some(match Errno::from_io_error(why) {
+        Some(Errno::ACCESS | Errno::PERM) => {
+            text(StatusCode::FORBIDDEN, "this file may not be read by the server")
+        }
+        _ => failure(why),
+    })
 }
 
 fn failure(why: &io::Error) -> Response<Body> {

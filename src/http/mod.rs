@@ -191,6 +191,7 @@ pub fn serve(
 struct Books {
     subject: Subject,
     path: String,
+    program: Option<Box<str>>,
     route: Arc<Route>,
     began: Instant,
     entry: Entry,
@@ -199,10 +200,11 @@ struct Books {
 
 impl Books {
     fn close(self, reason: &CloseReason, counts: &Counts) {
-        let Books { subject, path, route, began, entry, .. } = self;
+        let Books { subject, path, program, route, began, entry, .. } = self;
         // First, so that whoever reads of the end finds a place free.
         drop(entry);
-        subject.closed(&path, route.connector.backend(), began.elapsed(), counts, reason);
+        let backend = route.connector.backend().called(&program);
+        subject.closed(&path, backend, began.elapsed(), counts, reason);
     }
 }
 
@@ -234,13 +236,15 @@ async fn open(
     // What was decided for a client that has not got its 101 is void.
     let joined = lock(&slot).take().filter(|_| is_whole);
     match joined {
-        Some(Joined::Session { backend, entry, subject, path, subprotocol, route }) => {
-            subject.opened(&path, route.connector.backend(), subprotocol.as_deref());
+        Some(Joined::Session { mut backend, entry, subject, path, subprotocol, route }) => {
+            let program = backend.program();
+            let called = route.connector.backend().called(&program);
+            subject.opened(&path, called, subprotocol.as_deref());
             let (config, control) = (route.session.clone(), registration.control.clone());
             let session = Session::new(io, &early, backend, config, subject.id, control);
             let began = Instant::now();
             let _registration = registration;
-            let books = Books { subject, path, route, began, entry, _registration };
+            let books = Books { subject, path, program, route, began, entry, _registration };
             Some((session, Box::new(books)))
         }
         Some(Joined::Refused(why, route)) => {

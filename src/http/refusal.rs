@@ -89,6 +89,8 @@ impl Refusal {
     /// The backend can't be reached.
     pub fn no_backend(error: OpenError) -> Self {
         match error {
+            OpenError::NotFound => Refusal::new(StatusCode::NOT_FOUND, "there is no such program"),
+            OpenError::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
             OpenError::Unreachable(why) => Refusal::temporary(StatusCode::BAD_GATEWAY, why),
             OpenError::TimedOut(limit) => Refusal::temporary(
                 StatusCode::GATEWAY_TIMEOUT,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Client, DEADLINE, Relay, relay};
@@ -9,6 +12,18 @@ use super::{Client, DEADLINE, Relay, relay};
 /// Starts wsrelay in front of a shell script, with these options besides.
 pub fn relay_sh(script: &str, options: &[&str]) -> Relay {
     relay(&[options, &["--", "sh", "-c", script]].concat())
+}
+
+/// Writes a shell script that can be started. By another process: a file that is being written here
+/// would be busy for a child that starts in another thread meanwhile.
+pub fn script(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let write = "{ printf '#!/bin/sh\\n'; cat; } >\"$0\" && chmod +x \"$0\"";
+    let mut command = Command::new("sh");
+    let mut child =
+        command.args(["-c", write]).arg(path).stdin(Stdio::piped()).spawn().expect("sh starts");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 /// A process as the kernel tells of it.

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use percent_encoding::{
-    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
-};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
+
+use crate::path;
 
 /// All that RFC 3986, 3.3 does not let a path hold as it is; `/` separates.
 const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -48,22 +48,20 @@ impl Target {
     /// Decodes a URI's raw path once. None if it can name no file that we serve.
     pub fn parse(raw: &str) -> Option<Self> {
         let raw = raw.strip_prefix('/')?;
-        let mut path = Vec::with_capacity(raw.len());
+        let mut whole = Vec::with_capacity(raw.len());
         // Empty segments are skipped, as nginx does: `//a` is `/a`, and never the absolute path it looks like.
         for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
-            let name = decode(segment)?;
-            let hidden = name.starts_with(b".") && !(path.is_empty() && name == WELL_KNOWN);
-            // A slash that was encoded is part of a name, and no file's name has one.
-            if hidden || name.iter().any(|b| matches!(b, b'/' | b'\\' | 0)) {
+            let name = path::name(segment)?;
+            if path::is_hidden(&name) && !(whole.is_empty() && name == WELL_KNOWN) {
                 return None;
             }
-            if !path.is_empty() {
-                path.push(b'/');
+            if !whole.is_empty() {
+                whole.push(b'/');
             }
-            path.extend_from_slice(&name);
+            whole.extend_from_slice(&name);
         }
         let directory = raw.is_empty() || raw.ends_with('/');
-        Some(Self { path, directory })
+        Some(Self { path: whole, directory })
     }
 
     /// The path, relative to the root; empty for the root itself.
@@ -86,15 +84,6 @@ impl Target {
         }
         uri
     }
-}
-
-/// Percent-decodes; None if a `%` is not followed by two hex digits, which the library would leave as it is.
-fn decode(segment: &str) -> Option<Vec<u8>> {
-    let whole = segment.split('%').skip(1).all(|rest| {
-        let digits = rest.as_bytes();
-        digits.len() >= 2 && digits[..2].iter().all(u8::is_ascii_hexdigit)
-    });
-    whole.then(|| percent_decode_str(segment).collect())
 }
 
 #[cfg(test)]

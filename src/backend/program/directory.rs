@@ -1,0 +1,304 @@
+//! Directory: programs below a directory, each found by its URI's path.
+//!
+//! ```text
+//!  /sub/prog.sh/extra/info ── walked segment by segment below DIR ──▶ DIR/sub/prog.sh
+//!   └─ SCRIPT_NAME └─ PATH_INFO
+//! ```
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocking::unblock;
+use cap_std::fs::Dir;
+use rustix::fs::{Access, AtFlags, accessat};
+use rustix::io::Errno;
+
+use super::{Running, Starter};
+use crate::backend::ClientInfo;
+use crate::error::reason;
+use crate::path;
+
+/// A directory of programs, and what they are started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramDir {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The names of our own environment's variables that they get too.
+    pub pass_env: Vec<String>,
+    /// How long each step of ending one waits for it: the end of its stdin, SIGINT, SIGTERM.
+    pub kill_grace: Duration,
+}
+
+/// The programs below a directory.
+///
+/// Nothing outside of it is started: not by `..`, not by a symbolic link (one that is absolute is
+/// refused wherever it points, one that stays inside is followed). Names beginning with a dot are not
+/// found. Whoever can write into the directory can start anything anyway.
+///
+/// It is opened for every look, so that new programs appear by themselves, and another directory of
+/// that name too.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Absolute, as a program may start in a directory of its own.
+    dir: Arc<Path>,
+    starter: Starter,
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// A program.
+    Program(Found),
+    /// A file that is no program, or is none for us.
+    NotExecutable(Box<str>),
+    /// Nothing that could be one.
+    Nothing,
+}
+
+/// A program that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its path below the directory, fit to be shown.
+    pub name: Box<str>,
+    path: PathBuf,
+    /// Bytes of the URI's raw path that name it.
+    script: usize,
+}
+
+impl Programs {
+    /// Makes sure that the directory is there.
+    ///
+    /// # Errors
+    /// A sentence that names it and says why not.
+    pub fn open(config: &ProgramDir) -> Result<Self, String> {
+        let shown = config.dir.display();
+        let cannot = |e: io::Error| format!("can't start programs of {shown}: {}", reason(&e));
+        let dir = std::path::absolute(&config.dir).map_err(cannot)?;
+        open(&dir).map_err(cannot)?;
+        let starter = Starter::new(&config.pass_env, config.kill_grace)?;
+        Ok(Programs { dir: dir.into(), starter })
+    }
+
+    /// Looks for the program that answers for a client's path.
+    ///
+    /// # Errors
+    /// What keeps us from looking.
+    pub async fn find(&self, client: &ClientInfo<'_>) -> io::Result<Lookup> {
+        let (dir, raw) = (self.dir.clone(), client.uri.path().to_owned());
+        let start = if raw.starts_with(client.script) { client.script.len() } else { 0 };
+        unblock(move || walk(&dir, &raw, start)).await
+    }
+
+    /// Starts it for the client, with these variables besides; in its own directory, if it is to be
+    /// `at_home`.
+    ///
+    /// # Errors
+    /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
+    pub async fn start(
+        &self,
+        found: &Found,
+        client: &ClientInfo<'_>,
+        at_home: bool,
+    ) -> io::Result<Running> {
+        let script = &client.uri.path()[..found.script];
+        let mut command = self.starter.command(&found.path, &ClientInfo { script, ..*client });
+        if let (true, Some(home)) = (at_home, found.path.parent()) {
+            command.current_dir(home);
+        }
+        self.starter.run(command, client.id).await
+    }
+}
+
+fn open(dir: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(dir, cap_std::ambient_authority())
+}
+
+/// Walks down to the first file. What of the path comes before `start` was for somebody else.
+fn walk(dir: &Path, raw: &str, start: usize) -> io::Result<Lookup> {
+    let root = open(dir)?;
+    let mut below = PathBuf::new();
+    for end in ends(raw, start) {
+        // Empty segments are skipped, as they are for files.
+        let segment = raw[start..end].rsplit('/').next().unwrap_or_default();
+        if segment.is_empty() {
+            continue;
+        }
+        let Some(name) = path::name(segment).filter(|name| !path::is_hidden(name)) else {
+            return Ok(Lookup::Nothing);
+        };
+        below.push(OsStr::from_bytes(&name));
+        let shown = || below.to_string_lossy().escape_debug().to_string().into_boxed_str();
+        match root.metadata(&below) {
+            Ok(found) if found.is_dir() => continue,
+            Ok(found) if !found.is_file() || !is_info(&raw[end..]) => return Ok(Lookup::Nothing),
+            Ok(_) => {}
+            Err(why) if path::is_nothing(&why) => return Ok(Lookup::Nothing),
+            Err(why) if is_forbidden(&why) => return Ok(Lookup::NotExecutable(shown())),
+            Err(why) => return Err(why),
+        }
+        return match accessat(&root, &below, Access::EXEC_OK, AtFlags::EACCESS) {
+            Ok(()) => {
+                let name = shown();
+                Ok(Lookup::Program(Found { name, path: dir.join(&below), script: end }))
+            }
+            Err(Errno::ACCESS | Errno::PERM) => Ok(Lookup::NotExecutable(shown())),
+            Err(why) => Err(why.into()),
+        };
+    }
+    Ok(Lookup::Nothing)
+}
+
+/// Where the segments of a path end, from `start` on; nowhere if it does not begin with a slash.
+fn ends(raw: &str, start: usize) -> impl Iterator<Item = usize> {
+    let segments = raw[start..].strip_prefix('/').into_iter().flat_map(|rest| rest.split('/'));
+    segments.scan(start, |end, segment| {
+        *end += 1 + segment.len();
+        Some(*end)
+    })
+}
+
+/// Whether the rest of a path is fit for PATH_INFO: a program may take it for that of a file, so it
+/// holds nothing that leads up, or that only its encoding tells from a separator (section 4.1.5).
+fn is_info(rest: &str) -> bool {
+    let fits = |name: Vec<u8>| name != b"." && name != b"..";
+    rest.split('/').all(|segment| path::name(segment).is_some_and(fits))
+}
+
+fn is_forbidden(why: &io::Error) -> bool {
+    matches!(Errno::from_io_error(why), Some(Errno::ACCESS | Errno::PERM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use tempfile::TempDir;
+
+    /// Programs, files, and links in and out.
+    fn tree() -> TempDir {
+        let tmp = TempDir::new().unwrap();
+        let dir = tmp.path().join("programs");
+        fs::create_dir_all(dir.join("sub/deep")).unwrap();
+        fs::create_dir(dir.join(".hidden")).unwrap();
+        for (name, mode) in [
+            ("programs/prog.sh", 0o755),
+            ("programs/a b", 0o755),
+            ("programs/sub/prog.sh", 0o755),
+            ("programs/sub/deep/é", 0o755),
+            ("programs/.hidden/prog.sh", 0o755),
+            ("programs/.prog.sh", 0o755),
+            ("programs/data.txt", 0o644),
+            ("outside.sh", 0o755),
+        ] {
+            fs::write(tmp.path().join(name), "").unwrap();
+            fs::set_permissions(tmp.path().join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        for (target, name) in [
+            ("prog.sh", "in"),
+            ("sub", "insub"),
+            ("../outside.sh", "out"),
+            ("..", "up"),
+            ("loop", "loop"),
+            ("nowhere", "dangling"),
+            ("../programs/prog.sh", "outandin"),
+            ("/bin/sh", "absolute"),
+        ] {
+            symlink(target, dir.join(name)).unwrap();
+        }
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.join("fifo"),
+            rustix::fs::FileType::Fifo,
+            0o755.into(),
+            0,
+        )
+        .unwrap();
+        tmp
+    }
+
+    #[test]
+    fn what_paths_lead_to() {
+        let tmp = tree();
+        let dir = tmp.path().join("programs");
+        for (raw, script, path) in [
+            ("/prog.sh", "/prog.sh", "prog.sh"),
+            ("/prog.sh/", "/prog.sh", "prog.sh"),
+            ("/prog.sh/extra//info", "/prog.sh", "prog.sh"),
+            ("/prog.sh/.git/x", "/prog.sh", "prog.sh"),
+            ("/prog%2esh", "/prog%2esh", "prog.sh"),
+            ("/a%20b/c%20d", "/a%20b", "a b"),
+            ("//sub//prog.sh//", "//sub//prog.sh", "sub/prog.sh"),
+            ("/sub/deep/%C3%A9", "/sub/deep/%C3%A9", "sub/deep/é"),
+            ("/sub/deep/é/x", "/sub/deep/é", "sub/deep/é"),
+            ("/in", "/in", "in"),
+            ("/insub/prog.sh/x", "/insub/prog.sh", "insub/prog.sh"),
+        ] {
+            let Lookup::Program(found) = walk(&dir, raw, 0).unwrap() else { panic!("{raw}") };
+            assert_eq!((&raw[..found.script], &*found.name), (script, path), "{raw}");
+            assert_eq!(found.path, dir.join(path), "{raw}");
+        }
+        for raw in [
+            "/",
+            "",
+            "*",
+            "prog.sh",
+            "/sub",
+            "/sub/",
+            "/sub/deep/",
+            "/none",
+            "/none/prog.sh",
+            "/.prog.sh",
+            "/%2eprog.sh",
+            "/.hidden/prog.sh",
+            "/sub/../prog.sh",
+            "/./prog.sh",
+            "/..",
+            "/../outside.sh",
+            "/%2e%2e/outside.sh",
+            "/..%2foutside.sh",
+            "/sub%2fprog.sh",
+            "/sub\\prog.sh",
+            "/sub%5cprog.sh",
+            "/prog.sh%00",
+            "/prog.sh\0",
+            "/%00",
+            "/prog.sh%",
+            "/out",
+            "/up/outside.sh",
+            "/up/programs/prog.sh",
+            "/outandin",
+            "/absolute",
+            "/loop",
+            "/loop/x",
+            "/dangling",
+            "/fifo",
+            "/fifo/x",
+            "/prog.sh/..",
+            "/prog.sh/../x",
+            "/prog.sh/%2e%2e/x",
+            "/prog.sh/a%2fb",
+            "/prog.sh/a%00",
+            "/prog.sh/%zz",
+            "/prog.sh/./x",
+            "/data.txt/..",
+        ] {
+            assert_eq!(walk(&dir, raw, 0).unwrap(), Lookup::Nothing, "{raw:?}");
+        }
+        for raw in ["/data.txt", "/data.txt/x", "/data%2etxt"] {
+            let refused = Lookup::NotExecutable("data.txt".into());
+            assert_eq!(walk(&dir, raw, 0).unwrap(), refused, "{raw}");
+        }
+        for raw in ["/a".repeat(8000), "/insub/..".repeat(2000), "/".repeat(16_000)] {
+            assert_eq!(walk(&dir, &raw, 0).unwrap(), Lookup::Nothing);
+        }
+        assert_eq!(walk(&dir, &format!("/{}", "x".repeat(16_000)), 0).unwrap(), Lookup::Nothing);
+        let Lookup::Program(found) = walk(&dir, "/chat/prog.sh/x", 5).unwrap() else { panic!() };
+        assert_eq!(found.script, "/chat/prog.sh".len());
+        assert!(walk(&tmp.path().join("none"), "/prog.sh", 0).is_err());
+    }
+}
