@@ -224,14 +224,21 @@ fn a_client_can_set_nothing_but_its_headers() {
         ("X_Forwarded_For", "10.0.0.1"),
         ("LD_PRELOAD", "/evil.so"),
         ("X.Y", "1"),
+        ("Authorization", "Basic YTpi"),
         ("Shell", "() { :; }; echo evil"),
     ];
     let found = environment(&[], "/a%00LD_PRELOAD=%2Fevil.so", &headers);
     assert_eq!(found["PATH"], std::env::var("PATH").unwrap());
     assert_eq!(found["REMOTE_ADDR"], "127.0.0.1");
     assert_eq!(found["HTTP_PATH"], "/evil");
-    for name in ["HTTP_PROXY", "LD_PRELOAD", "HTTP_LD_PRELOAD", "HTTP_X_FORWARDED_FOR", "PATH_INFO"]
-    {
+    for name in [
+        "HTTP_PROXY",
+        "HTTP_AUTHORIZATION",
+        "LD_PRELOAD",
+        "HTTP_LD_PRELOAD",
+        "HTTP_X_FORWARDED_FOR",
+        "PATH_INFO",
+    ] {
         assert!(!found.contains_key(name), "{name}: {found:?}");
     }
     let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';

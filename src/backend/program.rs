@@ -173,10 +173,9 @@ fn find(command: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::address::PeerAddr;
     use futures::executor::block_on;
     use futures::io::AsyncReadExt;
-    use http::{HeaderMap, Method, Uri};
+    use http::Request;
 
     /// A running shell, and its number.
     fn start(script: &str) -> (Running, u32) {
@@ -186,20 +185,8 @@ mod tests {
             pass_env: vec!["PATH".into()],
             kill_grace: Duration::from_millis(20),
         };
-        let client = ClientInfo {
-            id: 1,
-            method: &Method::GET,
-            uri: &Uri::from_static("/"),
-            script: "",
-            headers: &HeaderMap::new(),
-            peer: PeerAddr::Unix,
-            forwarded_for: None,
-            local: None,
-            secure: false,
-            tls: None,
-            subprotocol: None,
-            user: None,
-        };
+        let request = Request::get("/").body(()).unwrap();
+        let client = ClientInfo::of(&request);
         let mut running = block_on(Launcher::new(&program).unwrap().start(&client)).unwrap();
         let mut line = String::new();
         while !line.ends_with('\n') {

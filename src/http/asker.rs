@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::Request;
 
-use super::auth::User;
+use super::auth::{Proof, User};
 use super::forwarded::Arrival;
 use crate::backend::ClientInfo;
 use crate::log::Subject;
@@ -27,26 +27,33 @@ pub struct Asker {
 }
 
 impl Asker {
+    /// What it has proved: where a password or token had no name, that of its certificate.
+    pub fn identify(&self, proof: Option<Proof>) -> Proof {
+        let Proof { user, scheme } = proof.unwrap_or_default();
+        Proof { user: user.or_else(|| self.certified()), scheme }
+    }
+
     /// The name that its certificate proves, if it has one.
-    pub fn certified(&self) -> User {
+    fn certified(&self) -> User {
         self.tls.as_ref()?.client.as_ref()?.cn.as_deref().map(Arc::from)
     }
 
     /// What its backend may know of it: what part of its path led there, how its request came, what
-    /// subprotocol was chosen, and the name it has proved.
+    /// subprotocol was chosen, and what it has proved.
     pub fn describe<'a, B>(
         &'a self,
         request: &'a Request<B>,
         script: &'a str,
         arrival: &Arrival,
         subprotocol: Option<&'a str>,
-        user: Option<&'a str>,
+        proof: &'a Proof,
     ) -> ClientInfo<'a> {
         ClientInfo {
             id: self.subject.id,
             method: request.method(),
             uri: request.uri(),
             script,
+            version: request.version(),
             headers: request.headers(),
             peer: self.subject.client,
             forwarded_for: self.subject.forwarded_for,
@@ -54,7 +61,8 @@ impl Asker {
             secure: arrival.secure,
             tls: self.tls.as_deref(),
             subprotocol,
-            user,
+            user: proof.user.as_deref(),
+            auth_scheme: proof.scheme,
         }
     }
 }

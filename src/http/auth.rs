@@ -33,6 +33,15 @@ const LONGEST_QUEUE: usize = 32;
 /// Who is let in, by name if there is one: a token needs none.
 pub type User = Option<Arc<str>>;
 
+/// What a request has proved.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// By what name.
+    pub user: User,
+    /// By what scheme (RFC 9110, section 11.1), if by any; that of a token, wherever it stood.
+    pub scheme: Option<&'static str>,
+}
+
 /// What is checked.
 #[derive(Debug)]
 pub struct Auth {
@@ -143,14 +152,14 @@ impl Auth {
     ///
     /// # Errors
     /// 401, or 503 while too many passwords are being checked.
-    pub async fn check(&self, headers: &HeaderMap, query: Option<&str>) -> Result<User, Refusal> {
+    pub async fn check(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Proof, Refusal> {
         let mut presented = false;
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.current();
             for token in tokens::presented(headers, query) {
                 presented = true;
                 if let Some(user) = tokens.owner(&token) {
-                    return Ok(user);
+                    return Ok(Proof { user, scheme: Some("Bearer") });
                 }
             }
         }
@@ -159,7 +168,7 @@ impl Auth {
         {
             presented = true;
             if self.verify(users.current(), &name, password).await? {
-                return Ok(Some(name.into()));
+                return Ok(Proof { user: Some(name.into()), scheme: Some("Basic") });
             }
         }
         Err(self.unauthorized(presented))

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap};
 
-use super::auth::{Auth, User};
+use super::auth::{Auth, Proof};
 use super::fairness::{Household, Pace, Place, Shares};
 use super::forwarded::Arrival;
 use super::refusal::Refusal;
@@ -25,8 +25,8 @@ pub struct Guard {
 /// Who was let in.
 #[derive(Debug)]
 pub struct Guest {
-    /// By what name, if one was asked for.
-    pub user: User,
+    /// What it has proved, if that was asked for.
+    pub proof: Option<Proof>,
     /// Among the sessions of its address, if those are counted.
     pub place: Option<Place>,
 }
@@ -78,8 +78,37 @@ impl Guard {
             let asked = pace.ask(household, Instant::now());
             asked.map_err(|wait| Refusal::too_often(household, wait))?;
         }
-        let user = match &self.auth {
-            Some(auth) => auth.check(headers, query).await?,
+        self.admit(headers, query, household).await
+    }
+
+    /// Whether a request may start a program that answers it. Unlike a page that does something, so
+    /// that it takes credentials wherever there are any, and a page that a browser says it is from has
+    /// to be one of those that may connect. A page may need many such answers: there is no pace.
+    ///
+    /// # Errors
+    /// The refusal: 403, 401, 429 or 503.
+    pub async fn check_program(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        arrival: &Arrival,
+    ) -> Result<Guest, Refusal> {
+        if headers.contains_key(header::ORIGIN) {
+            let origin = self.config.origins.check(headers, arrival);
+            origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
+        }
+        self.admit(headers, query, arrival.client.map(Household::from)).await
+    }
+
+    /// Credentials, and then a place in the household's share.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        household: Option<Household>,
+    ) -> Result<Guest, Refusal> {
+        let proof = match &self.auth {
+            Some(auth) => Some(auth.check(headers, query).await?),
             None => None,
         };
         let place = match (&self.shares, household) {
@@ -90,7 +119,7 @@ impl Guard {
             }
             _ => None,
         };
-        Ok(Guest { user, place })
+        Ok(Guest { proof, place })
     }
 
     /// Whether a page may be read.

@@ -88,20 +88,15 @@ async fn join(
 ) -> Result<(BackendIo, Entry, User), Refusal> {
     let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Guest { user, place } = route.guard.check(headers, query, arrival).await?;
-    let user = user.or_else(|| asker.certified());
+    let Guest { proof, place } = route.guard.check(headers, query, arrival).await?;
+    let proof = asker.identify(proof);
     let own = route.permits.as_ref().map(admit).transpose()?;
     let permits = (admit(context.registry.permits())?, own);
     let limit = route.handshake.connect_timeout;
-    let client = asker.describe(
-        request,
-        &request.uri().path()[..covered],
-        arrival,
-        subprotocol,
-        user.as_deref(),
-    );
+    let client =
+        asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &proof);
     let backend = route.connector.open(&client, limit).await.map_err(Refusal::no_backend)?;
-    Ok((backend, Entry { _permits: permits, _place: place }, user))
+    Ok((backend, Entry { _permits: permits, _place: place }, proof.user))
 }
 
 fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {

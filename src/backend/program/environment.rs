@@ -31,8 +31,7 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("GATEWAY_INTERFACE", "CGI/1.1".into()),
         ("SERVER_SOFTWARE", SERVER_SOFTWARE.into()),
-        // The one that a WebSocket handshake can have.
-        ("SERVER_PROTOCOL", "HTTP/1.1".into()),
+        ("SERVER_PROTOCOL", format!("{:?}", client.version).into()),
         ("REQUEST_METHOD", client.method.as_str().into()),
         ("REQUEST_URI", uri.into()),
         ("SCRIPT_NAME", script),
@@ -45,6 +44,9 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     }
     if let Some(user) = client.user {
         variables.push(("REMOTE_USER", user.into()));
+    }
+    if let Some(scheme) = client.auth_scheme {
+        variables.push(("AUTH_TYPE", scheme.into()));
     }
     if let Some(name) = client.subprotocol {
         variables.push(("WEBSOCKET_PROTOCOL", name.into()));
@@ -125,7 +127,9 @@ fn headers(headers: &HeaderMap) -> impl Iterator<Item = (String, OsString)> {
     })
 }
 
-/// The name of a header's variable. Some get none:
+/// The name of a header's variable (sections 4.1.2, 4.1.3 and 4.1.18). Some get none:
+/// - `Authorization`, and that for a proxy: a password is for who checks it (section 9.2), and other
+///   processes may see a program's environment.
 /// - `Proxy`: HTTP_PROXY is what many programs take their own proxy from (CVE-2016-5385).
 /// - one with an underscore, which would be that of another header: who may not say `X-User`,
 ///   says `X_User`.
@@ -133,38 +137,32 @@ fn headers(headers: &HeaderMap) -> impl Iterator<Item = (String, OsString)> {
 fn variable(name: &HeaderName) -> Option<String> {
     let name = name.as_str();
     let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    (is_plain && name != "proxy")
-        .then(|| format!("HTTP_{}", name.replace('-', "_").to_ascii_uppercase()))
+    let variable = name.replace('-', "_").to_ascii_uppercase();
+    match name {
+        "proxy" | "authorization" | "proxy-authorization" => None,
+        "content-length" | "content-type" => Some(variable),
+        _ => is_plain.then(|| format!("HTTP_{variable}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{Method, Uri};
+    use http::{Request, Version};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     /// The variables for a request with these headers.
     fn variables(uri: &'static str, headers: &[(&str, &[u8])]) -> HashMap<String, OsString> {
-        let uri = Uri::from_static(uri);
-        let mut map = HeaderMap::new();
+        let mut request = Request::get(uri).body(()).unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
-            map.append(name, HeaderValue::from_bytes(value).unwrap());
+            request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
         }
         let client = ClientInfo {
-            id: 1,
-            method: &Method::GET,
-            uri: &uri,
-            script: "",
-            headers: &map,
             peer: PeerAddr::Ip("192.0.2.7:5000".parse().unwrap()),
-            forwarded_for: None,
             local: Some("127.0.0.1:8082".parse().unwrap()),
-            secure: false,
-            tls: None,
-            subprotocol: None,
-            user: None,
+            ..ClientInfo::of(&request)
         };
         let all: Vec<_> = of(&client).collect();
         let map: HashMap<_, _> = all.iter().cloned().collect();
@@ -192,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(variables[name], want, "{name}");
         }
-        for name in ["HTTPS", "REMOTE_USER", "WEBSOCKET_PROTOCOL"] {
+        for name in ["HTTPS", "REMOTE_USER", "AUTH_TYPE", "WEBSOCKET_PROTOCOL", "CONTENT_LENGTH"] {
             assert!(!variables.contains_key(name), "{name}");
         }
     }
@@ -236,22 +234,10 @@ mod tests {
 
     #[test]
     fn a_forwarded_client_has_no_port() {
-        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        let request = Request::get("/").body(()).unwrap();
         for peer in [PeerAddr::Ip("127.0.0.1:5000".parse().unwrap()), PeerAddr::Unix] {
-            let client = ClientInfo {
-                id: 1,
-                method: &Method::GET,
-                uri: &uri,
-                script: "",
-                headers: &headers,
-                peer,
-                forwarded_for: Some("2001:db8::7".parse().unwrap()),
-                local: None,
-                secure: true,
-                tls: None,
-                subprotocol: None,
-                user: None,
-            };
+            let forwarded_for = Some("2001:db8::7".parse().unwrap());
+            let client = ClientInfo { peer, forwarded_for, ..ClientInfo::of(&request) };
             let variables: HashMap<_, _> = of(&client).collect();
             for (name, want) in [
                 ("REMOTE_ADDR", "2001:db8::7"),
@@ -265,25 +251,20 @@ mod tests {
 
     #[test]
     fn what_the_client_has_proved() {
-        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        let request = Request::get("/").version(Version::HTTP_10).body(()).unwrap();
         let client = ClientInfo {
-            id: 1,
-            method: &Method::GET,
-            uri: &uri,
-            script: "",
-            headers: &headers,
-            peer: PeerAddr::Unix,
-            forwarded_for: None,
-            local: None,
             secure: true,
-            tls: None,
             subprotocol: Some("chat"),
             user: Some("ada"),
+            auth_scheme: Some("Basic"),
+            ..ClientInfo::of(&request)
         };
         let variables: HashMap<_, _> = of(&client).collect();
         for (name, want) in [
             ("HTTPS", "on"),
             ("REMOTE_USER", "ada"),
+            ("AUTH_TYPE", "Basic"),
+            ("SERVER_PROTOCOL", "HTTP/1.0"),
             ("WEBSOCKET_PROTOCOL", "chat"),
             ("REMOTE_ADDR", "unix"),
             ("SERVER_NAME", "localhost"),
@@ -291,6 +272,15 @@ mod tests {
         ] {
             assert_eq!(variables[name], want, "{name}");
         }
+    }
+
+    #[test]
+    fn what_comes_with_a_body() {
+        let headers: [(&str, &[u8]); 2] = [("content-length", b"5"), ("content-type", b"text/x")];
+        let variables = variables("/", &headers);
+        assert_eq!(variables["CONTENT_LENGTH"], "5");
+        assert_eq!(variables["CONTENT_TYPE"], "text/x");
+        assert!(!variables.keys().any(|name| name.starts_with("HTTP_CONTENT")), "{variables:?}");
     }
 
     #[test]
@@ -309,6 +299,9 @@ mod tests {
             "/a%00b",
             &[
                 ("proxy", b"http://evil.example"),
+                ("authorization", b"Basic YTpi"),
+                ("proxy-authorization", b"Basic YTpi"),
+                ("content_length", b"7"),
                 ("x_user", b"root"),
                 ("x-user", b"ada"),
                 ("x.y", b"1"),
@@ -316,7 +309,9 @@ mod tests {
                 ("host", b"/etc/passwd"),
             ],
         );
-        assert!(!variables.contains_key("HTTP_PROXY"));
+        for name in ["PROXY", "AUTHORIZATION", "PROXY_AUTHORIZATION", "CONTENT_LENGTH"] {
+            assert!(!variables.contains_key(&format!("HTTP_{name}")), "{name}");
+        }
         assert!(!variables.contains_key("PATH_INFO"), "a NUL ends a variable");
         assert_eq!(variables["HTTP_X_USER"], "ada");
         assert_eq!(variables["SERVER_NAME"], "127.0.0.1");

@@ -33,7 +33,7 @@ fn with_basic(name: &str, password: &str) -> HeaderMap {
 }
 
 fn check(auth: &Auth, headers: &HeaderMap) -> Result<User, Refusal> {
-    task::block_on(auth.check(headers, None))
+    task::block_on(auth.check(headers, None)).map(|proof| proof.user)
 }
 
 /// Takes every slot, so that nothing can be checked meanwhile.
@@ -98,8 +98,11 @@ fn either_a_password_or_a_token() {
     let users = file(&dir, "users", &format!("anna:{HASH}"));
     let tokens = file(&dir, "tokens", "lamp:abc\nplain");
     let auth = Auth::open(Some(&users), Some(&tokens)).unwrap().unwrap();
-    let ask = |headers: &HeaderMap, query| task::block_on(auth.check(headers, query));
+    let prove = |headers: &HeaderMap, query| task::block_on(auth.check(headers, query));
     let (basic, none) = (with_basic("anna", "correct horse"), HeaderMap::new());
+    assert_eq!(prove(&basic, None).unwrap().scheme, Some("Basic"));
+    assert_eq!(prove(&basic, Some("token=abc")).unwrap().scheme, Some("Bearer"));
+    let ask = |headers: &HeaderMap, query| prove(headers, query).map(|proof| proof.user);
     assert_eq!(ask(&basic, None).unwrap().as_deref(), Some("anna"));
     assert_eq!(ask(&basic, Some("token=wrong")).unwrap().as_deref(), Some("anna"));
     assert_eq!(ask(&none, Some("token=abc")).unwrap().as_deref(), Some("lamp"));
