@@ -105,6 +105,15 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub kill_grace: Option<String>,
 
+    /// answer ordinary requests by the programs below this directory (CGI/1.1), where the path names
+    /// one; before --static-dir
+    #[argh(option, arg_name = "dir")]
+    pub cgi_dir: Option<String>,
+
+    /// longest silence of such a program (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub cgi_timeout: Option<String>,
+
     /// serve the files of this directory beside the WebSocket
     #[argh(option, arg_name = "dir")]
     pub static_dir: Option<String>,

@@ -17,7 +17,8 @@ pub use self::acme::AcmeConfig;
 pub use self::guard::GuardConfig;
 use self::guard::{extra_headers, trusted_proxies};
 use self::values::{bounded, choice, usage};
-use crate::backend::Backend;
+use crate::backend::program::ProgramDir;
+use crate::backend::{Backend, PROGRAM_DESCRIPTORS};
 use crate::cli::Args;
 use crate::console;
 use crate::error::StartError;
@@ -67,11 +68,22 @@ pub struct Config {
 /// What is served to requests that are no WebSocket handshakes.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
+    /// The programs that answer, before anything else.
+    pub cgi: Option<CgiConfig>,
     /// The directory whose files are served.
     pub dir: Option<PathBuf>,
     /// Files built into the program, for what the directory does not have. The first that fits is
     /// served.
     pub builtin: Vec<&'static [crate::http::Page]>,
+}
+
+/// The programs that answer requests.
+#[derive(Clone, Debug)]
+pub struct CgiConfig {
+    /// Where they are.
+    pub programs: ProgramDir,
+    /// How long one may keep silent.
+    pub timeout: Duration,
 }
 
 impl Config {
@@ -102,6 +114,7 @@ impl Config {
             max_sessions: max_sessions(args, &routes)?,
             routes,
             pages: Pages {
+                cgi: cgi(args)?,
                 dir: args.static_dir.as_ref().map(PathBuf::from),
                 builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
             },
@@ -142,7 +155,8 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
 fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     let starts_programs = routes
         .iter()
-        .any(|route| matches!(route.backend, Backend::Program(_) | Backend::Programs(_)));
+        .any(|route| matches!(route.backend, Backend::Program(_) | Backend::Programs(_)))
+        || args.cgi_dir.is_some();
     for (name, given) in [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)] {
         if given.is_some() && !starts_programs {
             return usage(format!("{name} is about programs, and --to starts none: drop one"));
@@ -154,6 +168,18 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
         );
     }
     Ok(())
+}
+
+/// `--cgi-dir`, if it was given.
+fn cgi(args: &Args) -> Result<Option<CgiConfig>, StartError> {
+    let timeout = bounded("--cgi-timeout", &args.cgi_timeout, 30)?;
+    match &args.cgi_dir {
+        Some(dir) => Ok(Some(CgiConfig { programs: route::program_dir(args, dir)?, timeout })),
+        None if args.cgi_timeout.is_some() => {
+            usage("--cgi-timeout is about the programs of --cgi-dir: add that, or drop it")
+        }
+        None => Ok(None),
+    }
 }
 
 /// The logging that was asked for, which is set up before anything else.
@@ -219,7 +245,9 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError
     }
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
-    let each = routes.iter().map(|route| route.backend.descriptors()).max().unwrap_or(1);
+    let each = routes.iter().map(|route| route.backend.descriptors());
+    // A request of --cgi-dir takes a place, too.
+    let each = each.chain(args.cgi_dir.iter().map(|_| PROGRAM_DESCRIPTORS)).max().unwrap_or(1);
     Ok(usize::try_from(usable / each).unwrap_or(usize::MAX).max(1))
 }
 
@@ -273,6 +301,11 @@ mod tests {
         assert!(config.max_sessions < server.max_sessions / 2);
         let programs = self::config("--port 1 --program-dir d").unwrap();
         assert_eq!(programs.max_sessions, config.max_sessions);
+        let cgi = self::config("--port 1 --to localhost:7777 --cgi-dir d --pass-env A").unwrap();
+        assert_eq!(cgi.max_sessions, config.max_sessions);
+        let answers = cgi.pages.cgi.unwrap();
+        assert_eq!(answers.timeout, Duration::from_secs(30));
+        assert_eq!(answers.programs.pass_env, ["A"]);
     }
 
     #[test]
@@ -333,6 +366,9 @@ mod tests {
                 "--program-dir starts programs of a directory: give",
             ),
             ("--port 1 --program-dir d -- cat", "and -- cat starts a program: give one"),
+            (&format!("{base} --cgi-timeout 5s"), "about the programs of --cgi-dir"),
+            (&format!("{base} --cgi-dir d --cgi-timeout 0"), "can't be off"),
+            (&format!("{base} --cgi-dir d --pass-env A=B"), "type --pass-env PATH,HOME"),
             ("--port 1 --program-dir d --kill-grace 0", "can't be off"),
             ("--port 1 --kill-grace 0 -- cat", "can't be off"),
             ("--port 1 --pass-env A=B -- cat", "type --pass-env PATH,HOME"),

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::error::CloseReason;
+use crate::error::{CloseReason, ProgramEnd};
 use crate::net::address::PeerAddr;
 use crate::session::Counts;
 
@@ -85,6 +86,29 @@ pub struct Subject {
     pub user: Option<Arc<str>>,
 }
 
+/// How a program has answered a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The request's path.
+    pub path: &'a str,
+    /// The program's name.
+    pub program: &'a str,
+    /// The status, if the program has begun to answer.
+    pub status: Option<u16>,
+    /// From the program's start to the end of the answer.
+    pub lasted: Duration,
+    /// Of the request's body, as far as the program took it.
+    pub bytes_up: u64,
+    /// Of the program's output.
+    pub bytes_down: u64,
+    /// How the program ended.
+    pub end: ProgramEnd,
+    /// What went wrong by the program's fault.
+    pub trouble: Option<&'a str>,
+    /// Why not all of the answer was sent, by somebody else's.
+    pub cut: Option<&'a str>,
+}
+
 impl Subject {
     /// A session begins.
     pub fn opened(&self, path: &str, backend: &dyn Display, subprotocol: Option<&str>) {
@@ -99,7 +123,7 @@ impl Subject {
         &self,
         path: &str,
         backend: &dyn Display,
-        lasted: std::time::Duration,
+        lasted: Duration,
         counts: &Counts,
         reason: &CloseReason,
     ) {
@@ -109,7 +133,7 @@ impl Subject {
                     id = self.id, client = %self.client,
                     forwarded_for = self.forwarded_for.map(tracing::field::display),
                     user = self.user.as_deref(), path, backend = %backend,
-                    seconds = (lasted.as_secs_f64() * 1000.0).round() / 1000.0,
+                    seconds = rounded(lasted),
                     lines_up = counts.lines_up, bytes_up = counts.bytes_up,
                     lines_down = counts.lines_down, bytes_down = counts.bytes_down,
                     replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
@@ -120,6 +144,23 @@ impl Subject {
             };
         }
         if reason.is_trouble() { line!(warn) } else { line!(info) }
+    }
+
+    /// A request was answered by a program.
+    pub fn answered(&self, answer: &Answer<'_>) {
+        let Answer { path, program, status, lasted, bytes_up, bytes_down, end, trouble, cut } =
+            *answer;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
+                    bytes_up, bytes_down, end = %end, why = trouble.or(cut), "request ended"
+                )
+            };
+        }
+        if trouble.is_some() { line!(warn) } else { line!(info) }
     }
 
     /// A request was refused.
@@ -134,4 +175,9 @@ impl Subject {
     pub fn dropped(&self, why: &str) {
         tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
     }
+}
+
+/// Seconds, to the millisecond.
+fn rounded(lasted: Duration) -> f64 {
+    (lasted.as_secs_f64() * 1000.0).round() / 1000.0
 }

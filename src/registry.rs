@@ -63,6 +63,12 @@ pub struct Registration {
     _alive: Option<Sender<()>>,
 }
 
+/// What keeps a stop waiting, besides connections.
+#[derive(Debug)]
+pub struct Stay {
+    _alive: Option<Sender<()>>,
+}
+
 /// How many sessions there may be at a time, and how many there are.
 #[derive(Debug)]
 pub struct Permits {
@@ -137,6 +143,11 @@ impl Registry {
         &self.permits
     }
 
+    /// Something that a stop waits for until it is dropped, as for a connection.
+    pub fn stay(&self) -> Stay {
+        Stay { _alive: lock(&self.alive).clone() }
+    }
+
     /// Whether [`stop_all`](Self::stop_all) was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -153,7 +164,7 @@ impl Registry {
         }
     }
 
-    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection has left.
+    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection and [`Stay`] have left.
     pub async fn all_gone(&self) {
         let _ = self.all_gone.recv().await;
     }

@@ -135,6 +135,12 @@ fn a_program_can_stand_in_the_file() {
     );
     let again = dir_with(&said);
     assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+    let programs = dir_with("port = 0\nprogram-dir = \"p\"\ncgi-dir = \"c\"\n");
+    let (status, said, stderr) = run_in(programs.path(), &["check", "wsrelay.toml"]);
+    assert_eq!((status, &*stderr), (Some(0), ""));
+    let all = "program-dir = \"p\"\npass-env = \"PATH\"\nkill-grace = \"1s\"\n\
+               cgi-dir = \"c\"\ncgi-timeout = \"30s\"\n";
+    assert!(said.contains(all), "{said}");
     let both = dir_with("port = 0\nto = \"a:1\"\nprogram = [\"cat\"]\n");
     let (status, _, stderr) = run_in(both.path(), &["check", "wsrelay.toml"]);
     assert!(matches!(status, Some(1 | 2)), "{stderr}");
@@ -161,17 +167,9 @@ fn example() -> [String; 3] {
     let all = above
         .lines()
         .filter(|line| {
-            ![
-                "# listen",
-                "# program",
-                "# program-dir",
-                "# pass-env",
-                "# kill-grace",
-                "# backend-ca",
-                "# acme",
-            ]
-            .iter()
-            .any(|key| line.starts_with(key))
+            !["# listen", "# program", "# program-dir", "# backend-ca", "# acme"]
+                .iter()
+                .any(|key| line.starts_with(key))
         })
         .filter(|line| !line.contains("wsrelay"))
         .map(|line| match line.strip_prefix("# ") {
@@ -214,6 +212,10 @@ fn the_example_shows_the_defaults() {
     let check = |text: &str| run_in(dir_with(text).path(), &["check", "wsrelay.toml"]).1;
     let (plain, all) = (check(&text), check(&all));
     let chosen = [
+        "cgi-dir",
+        "cgi-timeout",
+        "pass-env",
+        "kill-grace",
         "static-dir",
         "subprotocol",
         "max-sessions",

@@ -227,6 +227,7 @@ mod tests {
             ("--port 1 cat -- cat", "don't know what to do with \"cat\""),
             ("--passenv A -- cat", "did you mean --pass-env?"),
             ("--dir=programs", "did you mean --program-dir?"),
+            ("--cgidir=cgi", "did you mean --cgi-dir?"),
         ] {
             let text = typed(line).unwrap_err();
             assert!(text.contains(want), "{line}: {text}");

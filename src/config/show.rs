@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::options::ABOUT_LINES;
 use super::{
-    AcmeConfig, CertSource, Config, GuardConfig, HandshakeConfig, Options, Refuse, RouteOptions,
-    SessionConfig, SlowClient,
+    AcmeConfig, CertSource, CgiConfig, Config, GuardConfig, HandshakeConfig, Options, Refuse,
+    RouteOptions, SessionConfig, SlowClient,
 };
 use crate::backend::Backend;
 use crate::cli::Args;
@@ -76,6 +76,7 @@ impl Options {
         if let Some(default) = &default {
             show_backend(&default.check()?.backend, &mut toml);
         }
+        show_cgi(&config, default.as_ref(), &mut toml);
         if let Some(dir) = &config.pages.dir {
             toml.text("static-dir", dir.display());
         }
@@ -166,16 +167,31 @@ fn show_backend(backend: &Backend, toml: &mut Toml) {
         Backend::Program(program) => {
             let words: Vec<_> = iter::once(&program.command).chain(&program.args).collect();
             toml.set("program", format_args!("{words:?}"));
-            toml.text("pass-env", program.pass_env.join(","));
-            toml.time("kill-grace", Some(program.kill_grace));
+            show_started(&program.pass_env, program.kill_grace, toml);
         }
         Backend::Programs(programs) => {
             toml.text("program-dir", programs.dir.display());
-            toml.text("pass-env", programs.pass_env.join(","));
-            toml.time("kill-grace", Some(programs.kill_grace));
+            show_started(&programs.pass_env, programs.kill_grace, toml);
         }
         backend => toml.text("to", backend),
     }
+}
+
+/// What programs are started with.
+fn show_started(pass_env: &[String], kill_grace: Duration, toml: &mut Toml) {
+    toml.text("pass-env", pass_env.join(","));
+    toml.time("kill-grace", Some(kill_grace));
+}
+
+/// The programs that answer requests. What they are started with is that of the default route's
+/// programs, and stands there if it has any.
+fn show_cgi(config: &Config, default: Option<&RouteOptions>, toml: &mut Toml) {
+    let Some(CgiConfig { programs, timeout }) = &config.pages.cgi else { return };
+    if default.is_none_or(|default| default.args.to.is_some()) {
+        show_started(&programs.pass_env, programs.kill_grace, toml);
+    }
+    toml.text("cgi-dir", programs.dir.display());
+    toml.time("cgi-timeout", Some(*timeout));
 }
 
 /// What holds for sessions, of one route or of all.

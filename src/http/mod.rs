@@ -3,6 +3,7 @@
 
 mod asker;
 pub mod auth;
+mod cgi;
 pub mod extra;
 pub mod fairness;
 mod files;
@@ -40,6 +41,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use self::asker::Asker;
 use self::auth::Auth;
+use self::cgi::Cgi;
 use self::fairness::Place;
 use self::forwarded::Arrival;
 use self::guard::Guard;
@@ -52,6 +54,7 @@ use self::site::Site;
 use self::timer::Timer;
 use self::upgrade::upgrade;
 use crate::backend::BackendIo;
+use crate::backend::program::Lookup;
 use crate::clock::{Deadline, timeout};
 use crate::config::Config;
 use crate::error::{CloseReason, StartError};
@@ -81,6 +84,7 @@ const LONGEST_LOGGED: usize = 200;
 pub struct Context {
     config: Config,
     routes: Routes,
+    cgi: Option<Cgi>,
     site: Site,
     /// That of pages.
     guard: Guard,
@@ -92,13 +96,14 @@ impl Context {
     /// Opens what the configuration names. What `old` has open already, and counts, is kept.
     ///
     /// # Errors
-    /// If `--static-dir`, `--auth-file`, `--token-file` or a file of TLS can't be used, or there is no such
-    /// program.
+    /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` or a file of TLS can't be used, or
+    /// there is no such program.
     pub fn new(
         config: Config,
         registry: Arc<Registry>,
         old: Option<&Context>,
     ) -> Result<Self, StartError> {
+        let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
         let site = Site::open(&config.pages)?;
         let known = old.map(|old| &old.guard);
         let guard = Guard::open(&config.guard, known.as_slice())?;
@@ -107,7 +112,7 @@ impl Context {
             None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
             Some(old) => old.tls_for(&config)?,
         };
-        Ok(Context { config, routes, site, guard, tls, registry })
+        Ok(Context { config, routes, cgi, site, guard, tls, registry })
     }
 
     /// What makes connections encrypted ones under a new configuration. Whether TLS is spoken at all can't
@@ -363,13 +368,8 @@ async fn answer(
             let answered = upgrade(&request, &arrival, context, &asker, slot).await;
             answered.map_err(Refusal::close)
         }
-        Ok(()) => page(&request, &arrival, context).await,
+        Ok(()) => plain(request, &arrival, context, &asker, &path).await,
     };
-    if let Ok(response) = &answered
-        && (response.status() == StatusCode::FORBIDDEN || response.status().is_server_error())
-    {
-        subject.refused(&path, response.status().as_u16(), "the file can't be read");
-    }
     let mut response = answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
         refusal.response()
@@ -398,7 +398,28 @@ fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Ref
     handshake::check_size(request)
 }
 
-/// Answers a request that is no handshake.
+/// Answers a request that is no handshake: a program, where there is one for it, or a page.
+async fn plain(
+    request: Request<Incoming>,
+    arrival: &Arrival,
+    context: &Context,
+    asker: &Asker,
+    path: &str,
+) -> Result<Response<Body>, Refusal> {
+    if let Some(cgi) = &context.cgi {
+        let found = cgi.find(&request, arrival, asker).await?;
+        if found != Lookup::Nothing {
+            return cgi.answer(found, request, arrival, context, asker).await;
+        }
+    }
+    let response = page(&request, arrival, context).await?;
+    if response.status() == StatusCode::FORBIDDEN || response.status().is_server_error() {
+        asker.subject.refused(path, response.status().as_u16(), "the file can't be read");
+    }
+    Ok(response)
+}
+
+/// Answers a request for a page.
 async fn page(
     request: &Request<Incoming>,
     arrival: &Arrival,

@@ -99,7 +99,11 @@ async fn join(
     Ok((backend, Entry { _permits: permits, _place: place }, proof.user))
 }
 
-fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {
+/// A place among the sessions.
+///
+/// # Errors
+/// 503, if all are taken.
+pub fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {
     permits.admit().ok_or_else(|| Refusal::too_many_sessions(permits.most()))
 }
 

@@ -14,7 +14,7 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// Reads a head, and unless it is a 101 or says `content-length`, a body up to the end.
+    /// Reads a head, and unless it is a 101 or says how long its body is, a body up to the end.
     pub fn read(tcp: &mut impl Read) -> Self {
         let mut bytes = Vec::new();
         let mut byte = [0];
@@ -34,7 +34,13 @@ impl HttpResponse {
             })
             .collect();
         let mut response = HttpResponse { status, head, body: Vec::new() };
-        if status == 101 || status == 304 {
+        if matches!(status, 100 | 101 | 204 | 304) {
+            return response;
+        }
+        if response.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = read_chunk(tcp) {
+                response.body.extend(chunk);
+            }
             return response;
         }
         match response.header("content-length").map(|n| n.parse().unwrap()) {
@@ -56,6 +62,23 @@ impl HttpResponse {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// A chunk (RFC 9112, section 7.1); none is the end.
+fn read_chunk(tcp: &mut impl Read) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        retry(|| tcp.read_exact(&mut byte)).expect("a chunk, and no end before the last one");
+        line.push(byte[0]);
+    }
+    let size = str::from_utf8(&line).unwrap().trim_end();
+    let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+    let mut chunk = vec![0; size + 2];
+    tcp.read_exact(&mut chunk).unwrap();
+    assert!(chunk.ends_with(b"\r\n"));
+    chunk.truncate(size);
+    (size > 0).then_some(chunk)
 }
 
 /// The head of a correct handshake request for `path`, with these lines besides.

@@ -4,6 +4,7 @@
 #![allow(dead_code, missing_docs, unused_imports)]
 
 pub mod backend;
+pub mod cgi;
 pub mod client;
 pub mod faults;
 pub mod http;

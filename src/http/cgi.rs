@@ -1,0 +1,172 @@
+//! CGI: ordinary requests that are answered by programs below `--cgi-dir` (CGI/1.1, RFC 3875).
+//!
+//! ```text
+//!  request ─ find ─▶ guard ─▶ place ─▶ program ─┬─ up:   body ──▶ stdin
+//!              └ nothing: files, pages          └─ down: stdout ──▶ head ─▶ response, body streamed
+//! ```
+
+mod exchange;
+mod head;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::{Method, Request, Response, StatusCode};
+
+use self::exchange::{Bill, Exchange, Failure, Output};
+use self::head::Head;
+use super::asker::Asker;
+use super::auth::Proof;
+use super::forwarded::Arrival;
+use super::guard::Guest;
+use super::refusal::Refusal;
+use super::upgrade::admit;
+use super::{Body, Context, Entry, full, shown};
+use crate::backend::program::{self, Found, Lookup, Programs, Running};
+use crate::backend::{OpenError, cannot_look};
+use crate::clock::timeout;
+use crate::config::CgiConfig;
+use crate::error::StartError;
+use crate::log::Subject;
+
+/// The programs of `--cgi-dir`.
+#[derive(Debug)]
+pub struct Cgi {
+    programs: Programs,
+    /// How long nothing may pass in either direction.
+    timeout: Duration,
+}
+
+impl Cgi {
+    /// Makes sure that the directory is there.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`], if it is not.
+    pub fn open(config: &CgiConfig) -> Result<Self, StartError> {
+        let programs = Programs::open(&config.programs).map_err(StartError::Environment)?;
+        Ok(Cgi { programs, timeout: config.timeout })
+    }
+
+    /// What below the directory answers for a request; nothing, if that is for files and pages.
+    ///
+    /// # Errors
+    /// The refusal, if we can't look.
+    pub async fn find(
+        &self,
+        request: &Request<Incoming>,
+        arrival: &Arrival,
+        asker: &Asker,
+    ) -> Result<Lookup, Refusal> {
+        let nobody = Proof::default();
+        let client = asker.describe(request, "", arrival, None, &nobody);
+        let found = self.programs.find(&client).await;
+        found.map_err(|e| refuse_start(&e, self.timeout, || cannot_look(&e)))
+    }
+
+    /// Answers a request for what was found. Whether it could be started is told only to those who may
+    /// start it.
+    ///
+    /// # Errors
+    /// The refusal: 401, 403, 411, 429, 502, 503 or 504.
+    pub async fn answer(
+        &self,
+        found: Lookup,
+        request: Request<Incoming>,
+        arrival: &Arrival,
+        context: &Context,
+        asker: &Asker,
+    ) -> Result<Response<Body>, Refusal> {
+        let (headers, query) = (request.headers(), request.uri().query());
+        let Guest { proof, place } = context.guard.check_program(headers, query, arrival).await?;
+        let proof = asker.identify(proof);
+        let found = match found {
+            Lookup::Program(found) => found,
+            Lookup::NotExecutable(name) => {
+                let why = format!("{name} is not executable");
+                return Err(Refusal::new(StatusCode::FORBIDDEN, why));
+            }
+            Lookup::Nothing => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing")),
+        };
+        if request.body().size_hint().exact().is_none() {
+            let why = "a program has to be told how long the body is: send Content-Length";
+            return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, why).close());
+        }
+        let permit = admit(context.registry.permits())?;
+        let entry = Entry { _permits: (permit, None), _place: place };
+        let running = self.start(&found, &request, arrival, asker, &proof).await?;
+        let bill = Bill {
+            subject: Subject { user: proof.user, ..asker.subject.clone() },
+            path: shown(&request),
+            program: found.name,
+            began: Instant::now(),
+            entry,
+            stay: context.registry.stay(),
+        };
+        let method = request.method().clone();
+        let mut exchange = Exchange::new(running, request.into_body(), self.timeout, bill);
+        match exchange.head().await {
+            Ok((head, rest)) => Ok(respond(&method, head, exchange.output(rest))),
+            Err(failure) => Err(self.refuse(&failure, exchange)),
+        }
+    }
+
+    async fn start(
+        &self,
+        found: &Found,
+        request: &Request<Incoming>,
+        arrival: &Arrival,
+        asker: &Asker,
+        proof: &Proof,
+    ) -> Result<Running, Refusal> {
+        let client = asker.describe(request, "", arrival, None, proof);
+        // In its own directory (section 7.2).
+        let started = timeout(self.timeout, self.programs.start(found, &client, true)).await;
+        let started = started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        started.map_err(|e| refuse_start(&e, self.timeout, || program::explain(&found.name, &e)))
+    }
+
+    /// What is said when there is no answer.
+    fn refuse(&self, failure: &Failure, exchange: Exchange) -> Refusal {
+        let name = exchange.refuse();
+        match failure {
+            Failure::Silence => Refusal::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                format!("{name} did not answer in {:?}", self.timeout),
+            ),
+            Failure::NoAnswer(why) => {
+                Refusal::new(StatusCode::BAD_GATEWAY, format!("{name} gave no answer: {why}"))
+            }
+            Failure::Client(error) => {
+                Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+                    .close()
+            }
+        }
+    }
+}
+
+fn refuse_start(error: &io::Error, limit: Duration, explain: impl FnOnce() -> String) -> Refusal {
+    Refusal::no_backend(OpenError::new(error, limit, explain))
+}
+
+fn respond(method: &Method, head: Head, mut output: Output) -> Response<Body> {
+    let Head { status, headers, length } = head;
+    let has_none = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    output.begin(status, length);
+    let body = if has_none || method == Method::HEAD {
+        output.discard();
+        full(bytes::Bytes::new())
+    } else {
+        output.boxed_unsync()
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if let (Some(length), false) = (length, has_none) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
+}

@@ -1,0 +1,250 @@
+//! The head of a CGI program's answer, read (RFC 3875, section 6). Pure.
+
+use httparse::{EMPTY_HEADER, Status};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
+
+/// Bytes of a head, at most.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// Lines of a head, at most.
+const MAX_HEADERS: usize = 100;
+
+/// What is between two neighbours on a connection (RFC 9110, section 7.6.1), and how a body is framed.
+/// That is ours to say.
+const OURS: [HeaderName; 5] =
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER];
+
+/// The same, of names that no constant has.
+const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
+
+/// What a program answers before the body.
+#[derive(Debug)]
+pub struct Head {
+    /// The status: what it says, else 302 for a `Location`, else 200.
+    pub status: StatusCode,
+    /// What else is to be sent. `Content-Length` is not among them.
+    pub headers: HeaderMap,
+    /// How long it says that its body is.
+    pub length: Option<u64>,
+}
+
+/// Where a head ends, behind its empty line; `None` if it does not yet. What comes before `from` was
+/// looked at before.
+pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    // One that is empty is a head, too, if a wrong one.
+    match bytes {
+        [b'\n', ..] => return Some(1),
+        [b'\r', b'\n', ..] => return Some(2),
+        _ => {}
+    }
+    // The end of the last line may be the beginning of the end.
+    let mut at = from.saturating_sub(2);
+    while let Some(found) = memchr(b'\n', &bytes[at..]) {
+        at += found + 1;
+        match bytes[at..] {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Reads a head that ends with its empty line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
+    let mut lines = [EMPTY_HEADER; MAX_HEADERS];
+    let lines = match httparse::parse_headers(bytes, &mut lines) {
+        Ok(Status::Complete((_, lines))) => lines,
+        Ok(Status::Partial) => return Err("its head does not end"),
+        Err(httparse::Error::TooManyHeaders) => return Err("its head has more than 100 lines"),
+        Err(_) => return Err("its head has a line that is no header"),
+    };
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes());
+        let value = HeaderValue::from_bytes(line.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err("its head has a line that is no header");
+        };
+        headers.append(name, value);
+    }
+    let status = take_one(&mut headers, &HeaderName::from_static("status"))?;
+    let length = take_one(&mut headers, &header::CONTENT_LENGTH)?;
+    let is_answer = status.is_some()
+        || headers.contains_key(header::CONTENT_TYPE)
+        || headers.contains_key(header::LOCATION);
+    if !is_answer {
+        return Err("its head has no Content-Type, no Status and no Location");
+    }
+    for name in [header::CONTENT_TYPE, header::LOCATION] {
+        if headers.get_all(name).iter().count() > 1 {
+            return Err("its head has a header twice that can be there once");
+        }
+    }
+    let status = match status {
+        Some(text) => read_status(&text).ok_or("its Status is no number from 200 to 599")?,
+        // The path of a local redirect (section 6.2.2) goes to the client as well: what is redirected
+        // to is asked for as any page, under the rules for that one.
+        None if headers.contains_key(header::LOCATION) => StatusCode::FOUND,
+        None => StatusCode::OK,
+    };
+    drop_ours(&mut headers);
+    let length = length.map(|text| read_length(&text)).transpose();
+    Ok(Head { status, headers, length: length? })
+}
+
+/// Takes out a header that can be there once.
+fn take_one(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<HeaderValue>, &'static str> {
+    if headers.get_all(name).iter().count() > 1 {
+        return Err("its head has a header twice that can be there once");
+    }
+    Ok(headers.remove(name))
+}
+
+/// `404` or `404 Not Found`. A 1xx is no answer, and what it leads to is not for a program to begin.
+fn read_status(text: &HeaderValue) -> Option<StatusCode> {
+    let text = text.as_bytes();
+    let (code, rest) = text.split_at_checked(3)?;
+    let is_code = rest.is_empty() || rest.starts_with(b" ");
+    let code = StatusCode::from_bytes(code).ok().filter(|code| (200..600).contains(&code.as_u16()));
+    code.filter(|_| is_code)
+}
+
+fn read_length(text: &HeaderValue) -> Result<u64, &'static str> {
+    let digits = text.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or("its Content-Length is no number")
+}
+
+/// Drops what is between neighbours: the usual headers, and those that `Connection` names.
+fn drop_ours(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&OURS) {
+        headers.remove(name);
+    }
+    for name in OURS_BY_NAME {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn answer(text: &str) -> Result<Head, &'static str> {
+        assert_eq!(end(text.as_bytes(), 0), Some(text.len()), "{text:?}");
+        parse(text.as_bytes())
+    }
+
+    #[test]
+    fn the_status() {
+        for (text, want) in [
+            ("Content-Type: text/plain\n\n", 200),
+            ("Content-Type: text/plain\r\n\r\n", 200),
+            ("content-type:text/plain\r\n\n", 200),
+            ("Status: 404 Not Found\nContent-Type: text/plain\n\n", 404),
+            ("Status: 204\n\n", 204),
+            ("STATUS:\t599 \n\n", 599),
+            ("Status: 200 \n\n", 200),
+            ("Location: https://example.org/\n\n", 302),
+            ("Location: /elsewhere?x\n\n", 302),
+            ("Location: /made\nStatus: 201 Created\n\n", 201),
+        ] {
+            assert_eq!(answer(text).unwrap().status.as_u16(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head() {
+        for (text, why) in [
+            ("\n", "no Content-Type"),
+            ("\r\n", "no Content-Type"),
+            ("X-Something: 1\n\n", "no Content-Type"),
+            ("Content-Length: 1\n\n", "no Content-Type"),
+            ("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", "no header"),
+            ("Content-Type: text/plain\nhello\n\n", "no header"),
+            ("Content-Type : text/plain\n\n", "no header"),
+            ("Content-Type: text/plain\n folded\n\n", "no header"),
+            ("Content-Type: a\rX: b\n\n", "no header"),
+            ("Content-Type: a\0b\n\n", "no header"),
+            (": a\n\n", "no header"),
+            ("Ü: a\nContent-Type: a\n\n", "no header"),
+            ("Status: 101 Switching Protocols\n\n", "Status"),
+            ("Status: 199\n\n", "Status"),
+            ("Status: 600\n\n", "Status"),
+            ("Status: 20\n\n", "Status"),
+            ("Status: 2000\n\n", "Status"),
+            ("Status: OK\n\n", "Status"),
+            ("Status:\n\n", "Status"),
+            ("Status: 200\nStatus: 404\n\n", "twice"),
+            ("Content-Type: a\ncontent-type: b\n\n", "twice"),
+            ("Location: /a\nLocation: /b\n\n", "twice"),
+            ("Content-Type: a\nContent-Length: 1\nContent-Length: 1\n\n", "twice"),
+            ("Content-Type: a\nContent-Length: -1\n\n", "Content-Length"),
+            ("Content-Type: a\nContent-Length: 1, 1\n\n", "Content-Length"),
+            ("Content-Type: a\nContent-Length:\n\n", "Content-Length"),
+            ("Content-Type: a\nContent-Length: 99999999999999999999\n\n", "Content-Length"),
+        ] {
+            let error = answer(text).unwrap_err();
+            assert!(error.contains(why), "{text:?}: {error}");
+        }
+        let many = "X: 1\n".repeat(MAX_HEADERS) + "Content-Type: a\n\n";
+        assert!(answer(&many).unwrap_err().contains("100 lines"));
+    }
+
+    #[test]
+    fn what_is_passed_on() {
+        let head = answer(
+            "Content-Type: text/plain\r\nConnection: close, X-Private\r\nTransfer-Encoding: chunked\r\n\
+             Content-Length: 5\r\nX-Private: 1\r\nKeep-Alive: 5\r\nUpgrade: websocket\r\nTE: x\r\nTrailer: y\r\n\
+             Proxy-Connection: close\r\nSet-Cookie: a=1\r\nX-Bytes: \u{e9}\r\nSet-Cookie: b=2\r\n\r\n",
+        );
+        let head = head.unwrap();
+        assert_eq!(head.length, Some(5));
+        let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-type", "set-cookie", "x-bytes"]);
+        let cookies: Vec<_> = head.headers.get_all(header::SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    }
+
+    proptest! {
+        /// Whatever it is, and however it comes.
+        #[test]
+        fn the_end_is_found_where_it_is(bytes in "[a\r\n:]{0,40}", size in 1_usize..5) {
+            let bytes = bytes.as_bytes();
+            let whole = end(bytes, 0);
+            let (mut seen, mut found) = (0, None);
+            while found.is_none() && seen < bytes.len() {
+                let upto = (seen + size).min(bytes.len());
+                found = end(&bytes[..upto], seen);
+                seen = upto;
+            }
+            prop_assert_eq!(found, whole);
+            if let Some(end) = whole {
+                prop_assert!(bytes[..end].ends_with(b"\n"));
+            }
+        }
+
+        #[test]
+        fn nothing_breaks_it(bytes in any::<Vec<u8>>()) {
+            if let Some(end) = end(&bytes, 0) {
+                let _ = parse(&bytes[..end]);
+            }
+        }
+    }
+}
