@@ -5,7 +5,7 @@
 //!                 accept            101                          session: one task, both ways
 //!  browser ══▶ net::listener ─▶ http ─▶ handshake ─▶ session ─┬─ up:   message ─▶ Encoder ─▶ lines ──▶ backend
 //!                               │                             └─ down: message ◀─ Decoder ◀─ lines ◀──
-//!                               └▶ files, pages, refusals
+//!                               └▶ CGI programs, files, pages, refusals
 //! ```
 //!
 //! Where things are:

@@ -1,6 +1,7 @@
 //! Backend: what a session is relayed to, and how a connection to it is opened.
 
 mod client_info;
+mod open_error;
 pub mod program;
 mod resolver;
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use async_io::Async;
 
-use self::program::{Launcher, Lookup, Program, ProgramDir, Programs, Running};
+use self::program::{Launcher, Program, ProgramDir, Programs, Running};
 use self::resolver::Resolver;
 use crate::clock::{Deadline, timeout};
 use crate::error::{CloseReason, StartError, reason};
@@ -24,6 +25,7 @@ use crate::net::stream::ByteStream;
 use crate::net::tls;
 
 pub use self::client_info::ClientInfo;
+pub use self::open_error::OpenError;
 
 /// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -79,21 +81,6 @@ struct Process {
     name: Option<Box<str>>,
 }
 
-/// Why a backend could not be reached.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The path names no program.
-    NotFound,
-    /// The path names a file that can't be started; the text names it.
-    Forbidden(String),
-    /// It refused, reset, has no address, or can't be started; the text names it.
-    Unreachable(String),
-    /// It did not answer in time.
-    TimedOut(Duration),
-    /// We ourselves are out of descriptors or memory: it says nothing about the backend.
-    Exhausted(String),
-}
-
 impl Backend {
     /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path` or `tls://HOST:PORT`.
     ///
@@ -147,26 +134,13 @@ impl Backend {
     }
 
     fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
-        OpenError::new(error, limit, || match self {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return OpenError::TimedOut(limit);
+        }
+        OpenError::new(error, || match self {
             Backend::Program(program) => program.explain(error),
             _ => format!("backend {self}: {}", reason(error)),
         })
-    }
-}
-
-impl OpenError {
-    /// What an error comes to, at which `explain` is what the client is told if it is the backend's.
-    pub fn new(error: &io::Error, limit: Duration, explain: impl FnOnce() -> String) -> Self {
-        use rustix::io::Errno;
-        let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-        let code = error.raw_os_error();
-        if ours.iter().any(|errno| code == Some(errno.raw_os_error())) {
-            return OpenError::Exhausted(reason(error));
-        }
-        match error.kind() {
-            io::ErrorKind::TimedOut => OpenError::TimedOut(limit),
-            _ => OpenError::Unreachable(explain()),
-        }
     }
 }
 
@@ -327,7 +301,14 @@ impl Connector {
                 let started = started.map_err(|e| self.backend.explain(&e, limit))?;
                 return Ok(BackendIo::process(started, None));
             }
-            Way::Programs(programs) => return start_one(programs, client, deadline, limit).await,
+            Way::Programs(programs) => {
+                let started = timeout(limit, async {
+                    let found = programs.find(client).await?.program()?;
+                    let running = programs.start(&found, client, false).await?;
+                    Ok(BackendIo::process(running, Some(found.name)))
+                });
+                return started.await.unwrap_or(Err(OpenError::TimedOut(limit)));
+            }
         };
         let server = match (server, &self.tls) {
             // Boxed, as only some need the room.
@@ -336,33 +317,6 @@ impl Connector {
         };
         server.map(|io| BackendIo(Other::Server(io))).map_err(|e| self.backend.explain(&e, limit))
     }
-}
-
-/// Starts the program that a client's path names.
-async fn start_one(
-    programs: &Programs,
-    client: &ClientInfo<'_>,
-    deadline: Instant,
-    limit: Duration,
-) -> Result<BackendIo, OpenError> {
-    let found = within(deadline, programs.find(client)).await;
-    let found = found.map_err(|e| OpenError::new(&e, limit, || cannot_look(&e)))?;
-    let found = match found {
-        Lookup::Program(found) => found,
-        Lookup::NotExecutable(name) => {
-            return Err(OpenError::Forbidden(format!("{name} is not executable")));
-        }
-        Lookup::Nothing => return Err(OpenError::NotFound),
-    };
-    let started = within(deadline, programs.start(&found, client, false)).await;
-    let started =
-        started.map_err(|e| OpenError::new(&e, limit, || program::explain(&found.name, &e)))?;
-    Ok(BackendIo::process(started, Some(found.name)))
-}
-
-/// Why programs can't be looked for; it does not say where, which clients need not know.
-pub fn cannot_look(error: &io::Error) -> String {
-    format!("can't look for programs: {}", reason(error))
 }
 
 /// The outcome of `work`, or `TimedOut` at the deadline.

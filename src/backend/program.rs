@@ -85,7 +85,7 @@ impl Program {
 }
 
 /// Why a program of this name could not be started, and what to do about it.
-pub fn explain(name: &str, error: &io::Error) -> String {
+fn explain(name: &str, error: &io::Error) -> String {
     let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT) => ": it, or the interpreter that its first line names, was removed",
         Some(Errno::ACCESS) => ": make it executable with chmod +x",

@@ -97,6 +97,8 @@ fn with_usage(help: &str) -> String {
     const USAGE: &str = "\
 Usage: wsrelay [options] --to ADDR      relay to a backend
        wsrelay [options] -- CMD ARG…    relay to a program, one process a session
+       wsrelay [options] --program-dir DIR
+                                        the same, to the program that the path names
        wsrelay --config FILE            the same, from a TOML file
        wsrelay check FILE               check such a file
        wsrelay demo                     the built-in chat: a line server, a page, the relay between

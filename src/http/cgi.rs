@@ -8,7 +8,6 @@
 mod exchange;
 mod head;
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use http_body::Body as _;
@@ -26,8 +25,8 @@ use super::guard::Guest;
 use super::refusal::Refusal;
 use super::upgrade::admit;
 use super::{Body, Context, Entry, full, shown};
-use crate::backend::program::{self, Found, Lookup, Programs, Running};
-use crate::backend::{OpenError, cannot_look};
+use crate::backend::OpenError;
+use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
 use crate::config::CgiConfig;
 use crate::error::StartError;
@@ -63,8 +62,7 @@ impl Cgi {
     ) -> Result<Lookup, Refusal> {
         let nobody = Proof::default();
         let client = asker.describe(request, "", arrival, None, &nobody);
-        let found = self.programs.find(&client).await;
-        found.map_err(|e| refuse_start(&e, self.timeout, || cannot_look(&e)))
+        self.programs.find(&client).await.map_err(Refusal::no_backend)
     }
 
     /// Answers a request for what was found. Whether it could be started is told only to those who may
@@ -83,14 +81,7 @@ impl Cgi {
         let (headers, query) = (request.headers(), request.uri().query());
         let Guest { proof, place } = context.guard.check_program(headers, query, arrival).await?;
         let proof = asker.identify(proof);
-        let found = match found {
-            Lookup::Program(found) => found,
-            Lookup::NotExecutable(name) => {
-                let why = format!("{name} is not executable");
-                return Err(Refusal::new(StatusCode::FORBIDDEN, why));
-            }
-            Lookup::Nothing => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing")),
-        };
+        let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {
             let why = "a program has to be told how long the body is: send Content-Length";
             return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, why).close());
@@ -125,8 +116,8 @@ impl Cgi {
         let client = asker.describe(request, "", arrival, None, proof);
         // In its own directory (section 7.2).
         let started = timeout(self.timeout, self.programs.start(found, &client, true)).await;
-        let started = started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        started.map_err(|e| refuse_start(&e, self.timeout, || program::explain(&found.name, &e)))
+        let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
+        started.map_err(Refusal::no_backend)
     }
 
     /// What is said when there is no answer.
@@ -146,10 +137,6 @@ impl Cgi {
             }
         }
     }
-}
-
-fn refuse_start(error: &io::Error, limit: Duration, explain: impl FnOnce() -> String) -> Refusal {
-    Refusal::no_backend(OpenError::new(error, limit, explain))
 }
 
 fn respond(method: &Method, head: Head, mut output: Output) -> Response<Body> {

@@ -17,8 +17,8 @@ use cap_std::fs::Dir;
 use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
 
-use super::{Running, Starter};
-use crate::backend::ClientInfo;
+use super::{Running, Starter, explain};
+use crate::backend::{ClientInfo, OpenError};
 use crate::error::reason;
 use crate::path;
 
@@ -86,30 +86,48 @@ impl Programs {
     /// Looks for the program that answers for a client's path.
     ///
     /// # Errors
-    /// What keeps us from looking.
-    pub async fn find(&self, client: &ClientInfo<'_>) -> io::Result<Lookup> {
+    /// What keeps us from looking; the text does not say where, which clients need not know.
+    pub async fn find(&self, client: &ClientInfo<'_>) -> Result<Lookup, OpenError> {
         let (dir, raw) = (self.dir.clone(), client.uri.path().to_owned());
         let start = if raw.starts_with(client.script) { client.script.len() } else { 0 };
-        unblock(move || walk(&dir, &raw, start)).await
+        let found = unblock(move || walk(&dir, &raw, start)).await;
+        let explain = |e: &io::Error| format!("can't look for programs: {}", reason(e));
+        found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }
 
-    /// Starts it for the client, with these variables besides; in its own directory, if it is to be
-    /// `at_home`.
+    /// Starts it for the client; in its own directory, if it is to be `at_home`.
     ///
     /// # Errors
-    /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
+    /// [`OpenError`], which names it.
     pub async fn start(
         &self,
         found: &Found,
         client: &ClientInfo<'_>,
         at_home: bool,
-    ) -> io::Result<Running> {
+    ) -> Result<Running, OpenError> {
         let script = &client.uri.path()[..found.script];
         let mut command = self.starter.command(&found.path, &ClientInfo { script, ..*client });
         if let (true, Some(home)) = (at_home, found.path.parent()) {
             command.current_dir(home);
         }
-        self.starter.run(command, client.id).await
+        let started = self.starter.run(command, client.id).await;
+        started.map_err(|e| OpenError::new(&e, || explain(&found.name, &e)))
+    }
+}
+
+impl Lookup {
+    /// The program.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] or [`OpenError::Forbidden`], if it is none.
+    pub fn program(self) -> Result<Found, OpenError> {
+        match self {
+            Lookup::Program(found) => Ok(found),
+            Lookup::NotExecutable(name) => {
+                Err(OpenError::Forbidden(format!("{name} is not executable")))
+            }
+            Lookup::Nothing => Err(OpenError::NotFound),
+        }
     }
 }
 

@@ -320,8 +320,10 @@ impl Body for Output {
                     return this.fail(format!("nothing more came within {limit:?}"));
                 }
                 Err(Failure::NoAnswer(why)) => return this.fail(why.into()),
+                // Nobody is there to be told.
                 Err(Failure::Client(error)) => {
-                    return this.fail(format!("the request broke off: {error}"));
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(io::Error::other(error))));
                 }
             }
         }
