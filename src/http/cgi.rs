@@ -7,17 +7,22 @@
 
 mod exchange;
 mod head;
+mod hold;
+mod output;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 
-use self::exchange::{Bill, Exchange, Failure, Output};
+use self::exchange::{Exchange, Failure};
 use self::head::Head;
+use self::hold::{Bill, Fate};
+use self::output::Output;
 use super::asker::Asker;
 use super::auth::Proof;
 use super::forwarded::Arrival;
@@ -100,8 +105,8 @@ impl Cgi {
         let method = request.method().clone();
         let mut exchange = Exchange::new(running, request.into_body(), self.timeout, bill);
         match exchange.head().await {
-            Ok((head, rest)) => Ok(respond(&method, head, exchange.output(rest))),
-            Err(failure) => Err(self.refuse(&failure, exchange)),
+            Ok((head, first)) => Ok(respond(&method, head, first, exchange)),
+            Err(failure) => Err(refuse(&failure, exchange)),
         }
     }
 
@@ -119,33 +124,32 @@ impl Cgi {
         let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
         started.map_err(Refusal::no_backend)
     }
+}
 
-    /// What is said when there is no answer.
-    fn refuse(&self, failure: &Failure, exchange: Exchange) -> Refusal {
-        let name = exchange.refuse();
-        match failure {
-            Failure::Silence => Refusal::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("{name} did not answer in {:?}", self.timeout),
-            ),
-            Failure::NoAnswer(why) => {
-                Refusal::new(StatusCode::BAD_GATEWAY, format!("{name} gave no answer: {why}"))
-            }
-            Failure::Client(error) => {
-                Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
-                    .close()
-            }
+/// What is said when there is no answer.
+fn refuse(failure: &Failure, mut exchange: Exchange) -> Refusal {
+    exchange.hold.fate = Fate::Refused;
+    let name = exchange.hold.program();
+    match failure {
+        Failure::Silence(limit) => {
+            Refusal::new(StatusCode::GATEWAY_TIMEOUT, format!("{name} did not answer in {limit:?}"))
+        }
+        Failure::NoAnswer(why) => {
+            Refusal::new(StatusCode::BAD_GATEWAY, format!("{name} gave no answer: {why}"))
+        }
+        Failure::Client(error) => {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")).close()
         }
     }
 }
 
-fn respond(method: &Method, head: Head, mut output: Output) -> Response<Body> {
+fn respond(method: &Method, head: Head, first: Bytes, exchange: Exchange) -> Response<Body> {
     let Head { status, headers, length } = head;
     let has_none = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    output.begin(status, length);
+    let output = Output::new(exchange, status, first, length);
     let body = if has_none || method == Method::HEAD {
         output.discard();
-        full(bytes::Bytes::new())
+        full(Bytes::new())
     } else {
         output.boxed_unsync()
     };
