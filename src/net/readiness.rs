@@ -174,7 +174,7 @@ impl Entry {
     }
 
     fn take(&self, what: u8) -> bool {
-        let lasting = if what == READ { ENDED } else { 0 };
+        let lasting = if what == READ { ENDED | CUT } else { 0 };
         let state = self.state.load(Ordering::Acquire);
         state & lasting != 0
             || state & what != 0 && self.state.fetch_and(!what, Ordering::AcqRel) & what != 0

@@ -175,6 +175,8 @@ pub(super) fn poll_read_with(
 ) -> Poll<io::Result<usize>> {
     loop {
         ready!(source.poll_readable(cx));
+        // Asked before the read: what was written between it and the cut is still to come.
+        let is_cut = source.is_cut();
         match read(buf) {
             Ok(n) => {
                 // Zero is the end of the stream, and stays so however often it is asked for.
@@ -184,7 +186,7 @@ pub(super) fn poll_read_with(
                 return Poll::Ready(Ok(n));
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                if source.is_cut() {
+                if is_cut {
                     return Poll::Ready(Ok(0));
                 }
                 source.not_ended();
@@ -311,6 +313,33 @@ impl AsyncWrite for ByteStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A process writes its last words and exits, and is cut off, just after we found nothing.
+    #[test]
+    fn what_came_before_a_cut_is_read_to_the_end() {
+        let (pipe, _held) = io::pipe().unwrap();
+        let source = Source::new(&pipe, true).unwrap();
+        let cutter = source.cutter();
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let (mut looks, mut words) = (0, &b"last words"[..]);
+        let mut read = |buf: &mut [u8]| {
+            looks += 1;
+            if looks == 1 {
+                cutter.cut();
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            match words.is_empty() {
+                false => words.read(buf),
+                true => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        };
+        let mut buf = [0; 64];
+        let mut next = || match poll_read_with(&source, cx, &mut buf, &mut read) {
+            Poll::Ready(n) => n.unwrap(),
+            Poll::Pending => panic!("nobody would wake us"),
+        };
+        assert_eq!([next(), next(), next()], [10, 0, 0]);
+    }
 
     /// Every session has two of them.
     #[test]
