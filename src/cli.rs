@@ -1,6 +1,7 @@
 //! What was typed: the command line as argh reads it, before anything is checked.
 
 mod parse;
+mod similar;
 
 use argh::FromArgs;
 

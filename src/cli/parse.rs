@@ -3,6 +3,7 @@
 use argh::FromArgs;
 
 use super::Args;
+use super::similar::no_option;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -126,10 +127,7 @@ fn explain(output: &str) -> String {
         return text;
     };
     match unknown.strip_prefix('-') {
-        Some(_) => match similar_option(unknown) {
-            Some(known) => format!("there is no option {unknown}: did you mean {known}?"),
-            None => format!("there is no option {unknown}: wsrelay --help lists them"),
-        },
+        Some(_) => no_option(unknown),
         None => unexpected(unknown),
     }
 }
@@ -139,32 +137,6 @@ fn unexpected(word: &str) -> String {
         "don't know what to do with {word:?}: try wsrelay --port 8082 --to localhost:7777, \
          wsrelay --port 8082 -- PROGRAM, or wsrelay --help"
     )
-}
-
-/// The option that was probably meant: the same but for dashes, what websocketd calls it, or a
-/// typing error away.
-fn similar_option(unknown: &str) -> Option<String> {
-    const WEBSOCKETD: [(&str, &str); 5] = [
-        ("dir", "--program-dir"),
-        ("address", "--listen"),
-        ("maxforks", "--max-sessions"),
-        ("pingms", "--ping-interval"),
-        ("maxframesize", "--max-line"),
-    ];
-    let plain = |name: &str| name.replace('-', "");
-    let wanted = plain(unknown);
-    if let Some((_, ours)) = WEBSOCKETD.iter().find(|(theirs, _)| *theirs == wanted) {
-        return Some((*ours).to_owned());
-    }
-    // argh keeps its list of options to itself, but for the help.
-    let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
-    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-    known
-        .filter(|name| name.starts_with("--"))
-        .map(|name| (strsim::damerau_levenshtein(&plain(name), &wanted), name.to_owned()))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,0 +1,191 @@
+//! Similar: what to say to somebody who typed an option that there is not: the one that was
+//! probably meant, or what to do without it.
+
+use argh::FromArgs;
+
+use super::Args;
+
+/// Options of websocketd and websockify that have another name here; theirs without dashes.
+/// docs/migration.md has them with what differs.
+const RENAMED: &[(&str, &str)] = &[
+    // websocketd
+    ("unixsocket", "--listen unix:PATH"),
+    ("sslcert", "--tls-cert"),
+    ("sslkey", "--tls-key"),
+    ("sslca", "--tls-client-ca"),
+    ("redirport", "--redirect-port"),
+    ("passenv", "--pass-env"),
+    ("dir", "--program-dir"),
+    ("staticdir", "--static-dir"),
+    ("cgidir", "--cgi-dir"),
+    ("maxforks", "--max-sessions"),
+    ("closems", "--kill-grace"),
+    ("pingms", "--ping-interval"),
+    ("maxframesize", "--max-line"),
+    ("sameorigin", "--same-origin"),
+    ("devconsole", "--dev-console"),
+    ("loglevel", "--log-level"),
+    // websockify
+    ("v", "--log-level debug"),
+    ("verbose", "--log-level debug"),
+    ("traffic", "--trace"),
+    ("cert", "--tls-cert"),
+    ("key", "--tls-key"),
+    ("ssltarget", "--to tls://HOST:PORT"),
+    ("verifyclient", "--tls-client-ca"),
+    ("cafile", "--tls-client-ca"),
+    ("web", "--static-dir"),
+    ("webauth", "--auth-static"),
+    ("heartbeat", "--ping-interval"),
+    ("unixlisten", "--listen unix:PATH"),
+    ("unixtarget", "--to unix:PATH"),
+];
+
+/// Options of theirs that have none of ours in their place, and what to do.
+const WITHOUT: &[(&[&str], &str)] = &[
+    // websocketd
+    (&["address"], "type --listen ADDRESS:PORT in place of --address and --port"),
+    (&["ssl"], "a port speaks TLS with --tls-cert FILE --tls-key FILE"),
+    (&["reverselookup"], "the names of clients are not looked up, so leave it out"),
+    (&["passstderr"], "stderr is logged; to send it to the client, type -- sh -c './program 2>&1'"),
+    (&["license"], "it is the MIT License, in the file LICENSE"),
+    // websockify
+    (&["record"], "sessions are not recorded, but --trace logs every message"),
+    (&["D", "daemon"], "it stays in the foreground, so let systemd run it, or type & behind it"),
+    (&["runonce"], "it runs until it is stopped; --max-sessions 1 takes one client at a time"),
+    (&["timeout"], "it runs until it is stopped, so let systemd do that, or timeout(1)"),
+    (&["keypassword"], "give --tls-key a key without one: openssl pkey -in KEY -out PLAIN"),
+    (&["sslonly"], "a port with --tls-cert speaks TLS only, so leave it out"),
+    (&["sslversion"], "it speaks TLS 1.2 and 1.3, so leave it out"),
+    (&["sslciphers"], "it has only ciphers that are safe, so leave it out"),
+    (&["wrapmode"], "start the server by itself, and type --to HOST:PORT"),
+    (&["6", "preferipv6"], "--port listens on IPv4 and IPv6, --listen [::1]:PORT on one address"),
+    (&["libserver"], "there is only one kind of server, so leave it out"),
+    (
+        &["targetconfig", "tokenplugin", "tokensource", "hosttoken"],
+        "tokens do not choose the backend; type --to HOST:PORT",
+    ),
+    (
+        &["authplugin", "authsource"],
+        "type --auth-file FILE for passwords, --token-file FILE for tokens, --origin LIST for pages",
+    ),
+    (&["logfile"], "the log goes to stderr, so type 2>>FILE"),
+    (
+        &["syslog", "legacysyslog"],
+        "the log goes to stderr: type 2>&1 | logger, or let systemd run it",
+    ),
+    (&["fileonly"], "directories are never listed, so leave it out"),
+    (&["unixlistenmode"], "it is that of the umask: type umask 077 before it"),
+    (&["inetd"], "type --listen ADDRESS:PORT, or --listen unix:PATH"),
+];
+
+/// Why there is no such option, in one sentence.
+pub fn no_option(unknown: &str) -> String {
+    // websocketd takes -port=8080 as well.
+    let name = unknown.split('=').next().unwrap_or(unknown);
+    let wanted = plain(name);
+    let without = WITHOUT.iter().find(|(theirs, _)| theirs.contains(&wanted.as_str()));
+    if let Some((_, advice)) = without {
+        return format!("there is no option {name}: {advice}");
+    }
+    let renamed = RENAMED.iter().find(|(theirs, _)| *theirs == wanted);
+    match renamed.map(|(_, ours)| (*ours).to_owned()).or_else(|| nearest(&wanted)) {
+        Some(known) => format!("there is no option {name}: did you mean {known}?"),
+        None => format!("there is no option {name}: wsrelay --help lists them"),
+    }
+}
+
+fn plain(name: &str) -> String {
+    name.replace('-', "")
+}
+
+/// The option that is the same but for dashes, or a typing error away.
+fn nearest(wanted: &str) -> Option<String> {
+    // argh keeps its list of options to itself, but for the help.
+    let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
+    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    known
+        .filter(|name| name.starts_with("--"))
+        .map(|name| (strsim::damerau_levenshtein(&plain(name), wanted), name.to_owned()))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kind_of;
+    use super::*;
+
+    /// Options that are on their way; once there, they leave this list.
+    const AWAITED: &[&str] = &[
+        "--tls-cert",
+        "--tls-key",
+        "--tls-client-ca",
+        "--redirect-port",
+        "--program-dir",
+        "--cgi-dir",
+    ];
+
+    #[test]
+    fn what_is_named_is_an_option() {
+        let advice = WITHOUT.iter().map(|(_, advice)| *advice);
+        let texts = RENAMED.iter().map(|(_, ours)| *ours).chain(advice);
+        let mut named = 0;
+        for word in texts.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
+            if word != "--" && word != "--address" {
+                let word = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+                let (there, awaited) = (kind_of(word).is_ok(), AWAITED.contains(&word));
+                assert!(there || awaited, "{word} is no option");
+                assert!(!there || !awaited, "{word} has come: take it off the list of the awaited");
+                named += 1;
+            }
+        }
+        assert!(named > RENAMED.len(), "{named}");
+    }
+
+    #[test]
+    fn no_name_is_in_two_places_or_one_of_ours() {
+        let renamed = RENAMED.iter().map(|(theirs, _)| *theirs);
+        let without = WITHOUT.iter().flat_map(|(theirs, _)| theirs.iter().copied());
+        let mut names: Vec<&str> = renamed.chain(without).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        for name in names {
+            assert!(kind_of(&format!("--{name}")).is_err(), "--{name} is an option");
+            assert!(!name.contains('-'), "{name} has dashes");
+        }
+    }
+
+    #[test]
+    fn what_is_said() {
+        for (typed, want) in [
+            ("--frobnicate", "there is no option --frobnicate: wsrelay --help lists them"),
+            ("--prot", "there is no option --prot: did you mean --port?"),
+            ("-port=8080", "there is no option -port: did you mean --port?"),
+            ("--statcdir", "there is no option --statcdir: did you mean --static-dir?"),
+            ("--max-forks", "there is no option --max-forks: did you mean --max-sessions?"),
+            ("--closems", "there is no option --closems: did you mean --kill-grace?"),
+            ("--dir", "there is no option --dir: did you mean --program-dir?"),
+            ("--web", "there is no option --web: did you mean --static-dir?"),
+            ("--heartbeat", "there is no option --heartbeat: did you mean --ping-interval?"),
+            (
+                "--unix-target=/run/x",
+                "there is no option --unix-target: did you mean --to unix:PATH?",
+            ),
+            ("-v", "there is no option -v: did you mean --log-level debug?"),
+            (
+                "-D",
+                "there is no option -D: it stays in the foreground, so let systemd run it, \
+                 or type & behind it",
+            ),
+            (
+                "--address",
+                "there is no option --address: type --listen ADDRESS:PORT in place of \
+                 --address and --port",
+            ),
+        ] {
+            assert_eq!(no_option(typed), want, "{typed}");
+        }
+    }
+}
