@@ -1,6 +1,5 @@
 """Two servers side by side: the one that wsrelay replaces, and wsrelay, with the same clients in front of both."""
 import dataclasses
-import os
 import re
 import socket
 import subprocess
@@ -11,14 +10,18 @@ import pytest
 import websockets.exceptions
 import websockets.sync.client
 
-from conftest import DEADLINE, ROOT, command, listening
+from conftest import DEADLINE, ROOT, address, command, listening
+
+
+HANDSHAKE = """GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r
+Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"""
 
 
 class Side:
     """One of the two, listening at `address`."""
 
-    def __init__(self, name, program, address, opened, log):
-        self.name, self.program, self.address, self._opened, self._log = name, program, address, opened, log
+    def __init__(self, name, program, at, opened, log):
+        self.name, self.program, self.address, self._opened, self._log = name, program, at, opened, log
 
     def connect(self, path="/", scheme="ws", **options):
         """A WebSocket client, closed with the test."""
@@ -51,6 +54,16 @@ class Side:
         """Waits for this in the log."""
         return self.program.wait_for_line(pattern, self._log)
 
+    def hears_raw(self, size):
+        """The first bytes that come by themselves after a handshake."""
+        with socket.create_connection(host_and_port(self.address), timeout=DEADLINE) as connection:
+            connection.sendall(HANDSHAKE.encode())
+            stream = connection.makefile("rb")
+            assert stream.readline().split()[1] == b"101"
+            while stream.readline().strip():
+                pass
+            return stream.read(size)
+
     def stop(self, signum):
         """The exit status after this signal."""
         self.program.send(signum)
@@ -74,8 +87,8 @@ class Case:
         assert seen == (self.theirs if side.name != "wsrelay" else ours), side.name
 
 
-def host_and_port(address):
-    host, _, port = address.rpartition(":")
+def host_and_port(at):
+    host, _, port = at.rpartition(":")
     return host, int(port)
 
 
@@ -91,7 +104,7 @@ def on_a_free_port(start, argv, sign_of_life, **popen):
     pytest.fail("no port stayed free")
 
 
-def answers(program, port, first=b""):
+def answers(program, port):
     """Whether `program` listens on the port, and nobody else: it logs what it is asked for."""
     mark = f"/probe-{uuid.uuid4()}"
     until = time.monotonic() + DEADLINE
@@ -114,8 +127,15 @@ def answers(program, port, first=b""):
 
 def websocketd(start, opened, options, program, **popen):
     argv = [command("websocketd"), "--address=127.0.0.1", *options]
-    running, address = on_a_free_port(start, lambda port: [*argv, f"--port={port}", *program], answers, **popen)
-    return Side("websocketd", running, address, opened, "stdout")
+    running, at = on_a_free_port(start, lambda port: [*argv, f"--port={port}", *program], answers, **popen)
+    return Side("websocketd", running, at, opened, "stdout")
+
+
+def websockify(start, opened, options, **popen):
+    """It takes a listening socket, so that no port is chosen before it is bound."""
+    listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+    running = start([command("websockify"), "--inetd", *options], stdin=listener, **popen)
+    return Side("websockify", running, address(listener), opened, "stderr")
 
 
 def wsrelay_in_its_place(start, opened, wsrelay, options, program=(), **popen):
