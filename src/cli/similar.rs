@@ -63,7 +63,7 @@ const WITHOUT: &[(&[&str], &str)] = &[
     (&["libserver"], "there is only one kind of server, so leave it out"),
     (
         &["targetconfig", "tokenplugin", "tokensource", "hosttoken"],
-        "tokens do not choose the backend; type --to HOST:PORT",
+        "a path chooses the backend, so type --route /TOKEN=HOST:PORT for each",
     ),
     (
         &["authplugin", "authsource"],

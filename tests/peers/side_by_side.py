@@ -166,7 +166,7 @@ def is_alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -174,5 +174,5 @@ def table(heading):
     """The rows of the first table below a heading of docs/migration.md, a list of cells each, without its own heading."""
     text = (ROOT / "docs/migration.md").read_text()
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
-    rows = re.findall(r"^\|(.*)\|$", section[1], re.MULTILINE)
-    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)] for row in rows[2:]]
+    rows = re.search(r"(?:^\|.*\|\n)+", section[1], re.MULTILINE)[0].splitlines()
+    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]

@@ -243,6 +243,8 @@ DIFFERENT = [
          theirs=(404, None, None, "3"), ours=(426, "1", None, "3"), **HEADERS),
 ]
 
+# And the recipe, in test_recipe.py.
+DIFFERENT_TOO = ["netcat, when the server closes", "netcat, without a server"]
 # Variables of a program that are not the same on both sides: theirs, ours. All others are.
 VARIABLES = {
     "GATEWAY_INTERFACE": ("websocketd-CGI/0.1", "CGI/1.1"),
