@@ -84,7 +84,8 @@ class Case:
     def check(self, side):
         ours = self.theirs if self.ours is ... else self.ours
         seen = self.see(side)
-        assert seen == (self.theirs if side.name != "wsrelay" else ours), side.name
+        wanted = ours if side.name == "wsrelay" else self.theirs
+        assert seen == wanted, f"{side.name}: {seen!r}, and not {wanted!r}"
 
 
 def host_and_port(at):

@@ -2,6 +2,7 @@
 differs on purpose another, which docs/migration.md repeats; a change on either side is noticed."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -243,8 +244,8 @@ DIFFERENT = [
          theirs=(404, None, None, "3"), ours=(426, "1", None, "3"), **HEADERS),
 ]
 
-# And the recipe, in test_recipe.py.
-DIFFERENT_TOO = ["netcat, when the server closes", "netcat, without a server"]
+# And the recipe, in test_recipe.py, and exit statuses.
+DIFFERENT_TOO = ["netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken"]
 # Variables of a program that are not the same on both sides: theirs, ours. All others are.
 VARIABLES = {
     "GATEWAY_INTERFACE": ("websocketd-CGI/0.1", "CGI/1.1"),
@@ -345,3 +346,51 @@ def test_listening_on_two_addresses(start, opened, wsrelay):
     assert [side.address.rpartition(":")[0] for side in ours] == ["127.0.0.1", "[::1]"]
     for side in theirs + ours:
         wait_until(lambda: echoes("hello")(side) == ["hello"], side.address)
+
+
+@pytest.mark.parametrize("words, theirs, ours", [
+    (["--help"], 0, 0),
+    (["--version"], 0, 0),
+    (["--no-such-option", "cat"], 2, 2),
+    (["--port=x", "cat"], 2, 2),
+    (["--address=127.0.0.1", "./no-such-program"], 1, 1),
+    (["--address=127.0.0.1"], 1, 2),  # nothing to run
+    (["--address=127.0.0.1", "--port=TAKEN", "cat"], 3, 1),  # a port that is taken
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_exit_statuses(words, theirs, ours, wsrelay, refusing):
+    taken = refusing.rpartition(":")[2]
+    words = [word.replace("TAKEN", taken) for word in words]
+    assert subprocess.run([command("websocketd"), *words], timeout=DEADLINE, capture_output=True).returncode == theirs
+    at = {f"--port={taken}": f"--listen={refusing}", "--address=127.0.0.1": "--listen=127.0.0.1:0"}
+    if f"--port={taken}" in words:
+        words.remove("--address=127.0.0.1")
+    options = [at.get(word, word) for word in words if word.startswith("--")]
+    program = [word for word in words if not word.startswith("--")]
+    done = subprocess.run([wsrelay, *options, *(["--", *program] if program else [])], timeout=DEADLINE, capture_output=True)
+    assert done.returncode == ours, done.stderr
+
+
+# Opens a WebSocket, says hello, and tells what happened up to the end, or up to the answer.
+CONVERSATION = """
+const [url, protocol, done] = arguments;
+const seen = [];
+const ws = protocol ? new WebSocket(url, protocol) : new WebSocket(url);
+ws.onopen = () => { seen.push("open " + ws.protocol); ws.send("hello"); };
+ws.onmessage = ({ data }) => { seen.push(data); if (data == "hello") ws.close(); };
+ws.onclose = ({ code }) => { seen.push(code); done(seen); };
+"""
+
+
+@pytest.mark.parametrize("program, subprotocol, theirs, ours", [
+    (["cat"], None, ["open ", "hello", 1005], ...),
+    (["cat"], "ex1", [1006], ["open ex1", "hello", 1005]),
+    (["printf", r"one\ntwo\n"], None, ["open ", "one", "two", 1006], ["open ", "one", "two", 1000]),
+    (["printf", r"one\n\377\n"], None, ["open ", "one", 1006], ["open ", "one", "\ufffd", 1000]),
+], ids=["cat", "ex1", "exit", "not UTF-8"])
+def test_in_chromium(sides, browser, program, subprotocol, theirs, ours):
+    def see(side):
+        browser.get(f"http://{side.address}/")  # a page that says no, but of this origin
+        return browser.execute_async_script(CONVERSATION, f"ws://{side.address}/", subprotocol)
+    case = Case("chromium", program, see, theirs, ours)
+    for side in sides(case):
+        case.check(side)
