@@ -132,7 +132,16 @@ fn explain(output: &str) -> String {
     }
 }
 
+/// What to type in place of a word that belongs to no option. Users of websocketd name a program
+/// there, those of websockify a port or an address.
 fn unexpected(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+".contains(&b);
+    if word.bytes().all(plain) && word.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return format!(
+            "don't know what to do with {word:?}: a program stands behind --, as in \
+             wsrelay --port 8082 -- {word}; wsrelay --help has the rest"
+        );
+    }
     format!(
         "don't know what to do with {word:?}: try wsrelay --port 8082 --to localhost:7777, \
          wsrelay --port 8082 -- PROGRAM, or wsrelay --help"
@@ -191,7 +200,12 @@ mod tests {
             ("--prot 1", "there is no option --prot: did you mean --port?"),
             ("--staticdir .", "did you mean --static-dir?"),
             ("--maxforks=9", "did you mean --max-sessions?"),
-            ("localhost:7777", "don't know what to do with \"localhost:7777\""),
+            (
+                "localhost:7777",
+                "with \"localhost:7777\": try wsrelay --port 8082 --to localhost:7777",
+            ),
+            ("6080 localhost:5900", "with \"6080\": try wsrelay --port 8082 --to localhost:7777"),
+            ("--port=80 ./count.sh 10", "behind --, as in wsrelay --port 8082 -- ./count.sh;"),
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),
             ("--dev-console=yes", "--dev-console takes no value"),

@@ -1,5 +1,6 @@
 """Two servers side by side: the one that wsrelay replaces, and wsrelay, with the same clients in front of both."""
 import dataclasses
+import functools
 import re
 import socket
 import subprocess
@@ -105,13 +106,14 @@ def on_a_free_port(start, argv, sign_of_life, **popen):
     pytest.fail("no port stayed free")
 
 
-def answers(program, port):
+def answers(program, port, tls=None):
     """Whether `program` listens on the port, and nobody else: it logs what it is asked for."""
     mark = f"/probe-{uuid.uuid4()}"
     until = time.monotonic() + DEADLINE
     while program.process.poll() is None:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection:
+            plain = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+            with tls.wrap_socket(plain, server_hostname="localhost") if tls else plain as connection:
                 connection.sendall(f"GET {mark} HTTP/1.0\r\n\r\n".encode())
                 connection.recv(1)
         except ConnectionError:
@@ -126,9 +128,10 @@ def answers(program, port):
     return False
 
 
-def websocketd(start, opened, options, program, **popen):
+def websocketd(start, opened, options, program, tls=None, **popen):
     argv = [command("websocketd"), "--address=127.0.0.1", *options]
-    running, at = on_a_free_port(start, lambda port: [*argv, f"--port={port}", *program], answers, **popen)
+    probe = functools.partial(answers, tls=tls)
+    running, at = on_a_free_port(start, lambda port: [*argv, f"--port={port}", *program], probe, **popen)
     return Side("websocketd", running, at, opened, "stdout")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import test_websocketd
 import test_websockify
-from conftest import command
+from conftest import ROOT, command
 from side_by_side import table
 
 # On their way; once there, they leave this list.
@@ -77,3 +77,12 @@ def test_what_differs_is_what_the_tests_see():
 def test_what_differs_in_the_environment_is_what_the_tests_see():
     names = {row[0].strip("`") for row in table("In a program's environment")}
     assert names == set(test_websocketd.VARIABLES)
+
+
+def test_what_the_shell_shows_is_what_it_says(wsrelay):
+    text = (ROOT / "docs/migration.md").read_text()
+    shown = re.findall(r"^\$ wsrelay (.*)\n(.*)$", text, re.MULTILINE)
+    assert len(shown) == 2
+    for words, answer in shown:
+        done = subprocess.run([wsrelay, *words.split()], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("", answer + "\n")
