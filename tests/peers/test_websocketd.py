@@ -18,6 +18,7 @@ LONG = "x" * 60_000
 MEBIBYTE = 1 << 20
 HANDSHAKE = "GET / HTTP/1.1\nHost: localhost\nConnection: Upgrade\nUpgrade: websocket"
 KEY = "\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+FIREFOX = HANDSHAKE.replace("Upgrade\n", "keep-alive, Upgrade\n") + KEY + "\nSec-WebSocket-Version: 13"
 # Prints how long each line is that it reads.
 LENGTHS = [sys.executable, "-uc", "import sys\nfor line in sys.stdin.buffer: print(len(line))"]
 STUBBORN = "trap 'echo INT >&2' INT; trap 'echo TERM >&2' TERM; echo $$; while :; do sleep 0.01; done"
@@ -66,6 +67,25 @@ def first_message(*sent, **options):
         except websockets.exceptions.ConnectionClosed as end:
             return end.rcvd and end.rcvd.code
     return see
+
+
+def says_when_sent(message):
+    def see(side):
+        client = side.connect()
+        client.send(message)
+        return messages(client)[0]
+    return see
+
+
+def extensions(side):
+    """What is answered to the offer of permessage-deflate."""
+    return side.connect(compression="deflate").response.headers.get("Sec-WebSocket-Extensions")
+
+
+def goodbye(side):
+    client = side.connect()
+    client.close(4000, "bye")
+    return messages(client)[1]
 
 
 def subprotocol(side):
@@ -163,6 +183,7 @@ SAME = [
          ["hello", "", " a  b\t", "Žluťoučký 🐈", "a\u2028b"]),
     Case("a long line", ["cat"], echoes(LONG, LONG), [LONG, LONG]),
     Case("a message of two lines", ["cat"], echoes("one\ntwo"), ["one", "two"]),
+    Case("a message in fragments", ["cat"], echoes(["hel", "", "lo"]), ["hello"]),
     Case("many at once up", ["cat"], echoes(*map(str, range(2000))), list(map(str, range(2000)))),
     Case("many at once down", ["seq", "10000"], lambda side: says(side)[0], [str(n) for n in range(1, 10001)]),
     Case("ends of lines", ["printf", r"a\nb\r\n\n\r\nc\n"], lambda side: says(side)[0], ["a", "b", "", "", "c"]),
@@ -176,7 +197,11 @@ SAME = [
     # Ends
     Case("a program that does not end", shell(STUBBORN), how_a_stubborn_program_ends, "INT, TERM, gone",
          our_options=["--kill-grace=50ms"]),
+    Case("a program that reads one line", shell("read line; echo got $line"), says_when_sent("one\ntwo"), ["got one"]),
+    Case("a page that closes with a code of its own", ["cat"], goodbye, 4000),
     # Handshakes
+    Case("Firefox's Connection header", ["cat"], sends(FIREFOX), 101),
+    Case("compression", ["cat"], extensions, None),
     Case("no key", ["cat"], sends(HANDSHAKE + "\nSec-WebSocket-Version: 13"), 400),
     Case("pages of the same origin", see=origin("http://ADDRESS"), theirs="open", **SAME_ORIGIN),
     Case("and the same by TLS", see=origin("https://ADDRESS"), theirs="open", **SAME_ORIGIN),

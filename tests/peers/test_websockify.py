@@ -173,6 +173,8 @@ def test_sigterm(sides, backend):
         client = side.connect()
         peer = backend.accept()
         exchange(client, peer)
-        assert side.stop(signal.SIGTERM) == 0
+        side.program.send(signal.SIGTERM)
         assert messages(client) == ([], 1001 if side.name == "wsrelay" else None)
+        assert peer.rest() == b""
         peer.close()
+        assert side.program.wait() == 0
