@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 import test_websocketd
+import test_websocketd_environment
 import test_websockify
 from conftest import ROOT, command
 from side_by_side import table
@@ -76,7 +77,7 @@ def test_what_differs_is_what_the_tests_see():
 
 def test_what_differs_in_the_environment_is_what_the_tests_see():
     names = {row[0].strip("`") for row in table("In a program's environment")}
-    assert names == set(test_websocketd.VARIABLES)
+    assert names == set(test_websocketd_environment.VARIABLES)
 
 
 def test_what_the_shell_shows_is_what_it_says(wsrelay):

@@ -1,6 +1,5 @@
 """websocketd and wsrelay side by side: the same programs, clients and options. What is the same is one table, what
 differs on purpose another, which docs/migration.md repeats; a change on either side is noticed."""
-import os
 import signal
 import subprocess
 import sys
@@ -271,36 +270,20 @@ DIFFERENT = [
 
 # And the recipe, in test_recipe.py, and exit statuses.
 DIFFERENT_TOO = ["netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken"]
-# Variables of a program that are not the same on both sides: theirs, ours. All others are.
-VARIABLES = {
-    "GATEWAY_INTERFACE": ("websocketd-CGI/0.1", "CGI/1.1"),
-    "SERVER_SOFTWARE": ("websocketd", "wsrelay"),
-    "SCRIPT_NAME": ("/", ""),
-    "PATH_TRANSLATED": ("/a b/c", None),
-    "WEBSOCKET_PROTOCOL": (None, "ex1"),
-    "HTTP_HOST": (None, "ADDRESS"),
-    "HTTP_PROXY": ("http://proxy.example", None),
-    "AUTH_TYPE": ("", None),
-    "CONTENT_LENGTH": ("", None),
-    "CONTENT_TYPE": ("", None),
-    "REMOTE_IDENT": ("", None),
-    "REMOTE_USER": ("", None),
-}
 
 
 @pytest.fixture
 def sides(start, opened, wsrelay, tmp_path):
-    """sides(case, **popen) -> both, started one after the other."""
+    """sides(case) -> both, started one after the other."""
     pages = tmp_path / "pages"
     (pages / "sub").mkdir(parents=True)
     for name, text in [("index.html", "<p>index"), ("app.js", "var x"), ("app.css", "p {}"), ("a b.png", ""),
                        ("sub/page.html", "")]:
         (pages / name).write_text(text)
 
-    def sides(case, **popen):
-        popen = {"cwd": tmp_path} | popen
-        yield websocketd(start, opened, case.their_options, case.program, **popen)
-        yield wsrelay_in_its_place(start, opened, wsrelay, case.our_options, case.program, **popen)
+    def sides(case):
+        yield websocketd(start, opened, case.their_options, case.program, cwd=tmp_path)
+        yield wsrelay_in_its_place(start, opened, wsrelay, case.our_options, case.program, cwd=tmp_path)
     return sides
 
 
@@ -315,36 +298,6 @@ def test_different_on_purpose(sides, case):
     assert case.ours is not ... and case.ours != case.theirs
     for side in sides(case):
         case.check(side)
-
-
-def test_the_environment_variable_by_variable(sides):
-    case = Case("environment", shell("env; echo END; cat"), see=None, theirs=None)
-    headers = {"Cookie": "a=1", "X-Some-Thing": "a b", "Proxy": "http://proxy.example"}
-    seen = {}
-    for side in sides(case, env={**os.environ, "LD_LIBRARY_PATH": "/opt/lib", "SECRET": "1"}):
-        client = side.connect("/a%20b/c?d=%20", origin="http://a.example", subprotocols=["ex1", "ex2"],
-                              additional_headers=headers)
-        lines = iter(lambda: client.recv(timeout=DEADLINE), "END")
-        variables = dict(line.split("=", 1) for line in lines)
-        own = {variables["HTTP_SEC_WEBSOCKET_KEY"]: "KEY", variables["UNIQUE_ID"]: "ID",
-               str(client.local_address[1]): "PORT OF CLIENT", side.address.split(":")[1]: "PORT",
-               side.address: "ADDRESS", variables["SERVER_SOFTWARE"]: variables["SERVER_SOFTWARE"].split("/")[0]}
-        seen[side.name] = {name: own.get(value, value) for name, value in variables.items()}
-    theirs, ours = seen["websocketd"], seen["wsrelay"]
-    assert "SECRET" not in theirs and "SECRET" not in ours
-    differing = {name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name)}
-    assert {name: (theirs.get(name), ours.get(name)) for name in differing} == VARIABLES
-    names = "PATH LD_LIBRARY_PATH REMOTE_ADDR REMOTE_HOST REMOTE_PORT REQUEST_METHOD REQUEST_URI QUERY_STRING " \
-            "SERVER_PROTOCOL UNIQUE_ID HTTP_COOKIE HTTP_ORIGIN HTTP_X_SOME_THING HTTP_SEC_WEBSOCKET_PROTOCOL"
-    assert set(names.split()) <= theirs.keys() - differing
-
-
-def test_the_environment_of_the_operator(sides):
-    case = Case("passenv", ["env"], None, None, their_options=["--passenv=ONE,EMPTY,NONE"],
-                our_options=["--pass-env=ONE,EMPTY,NONE"])
-    for side in sides(case, env={**os.environ, "ONE": "1", "TWO": "2", "EMPTY": ""}):
-        names = {line.split("=")[0] for line in says(side)[0]}
-        assert names & {"ONE", "TWO", "NONE", "PATH"} == {"ONE"}, side.name
 
 
 @pytest.mark.parametrize("extra", [0, 300])
