@@ -226,7 +226,8 @@ fn limits_are_shared_unless_a_route_has_its_own() {
     let refused = relay.http(&handshake("/one", ""));
     let want = "all 1 sessions are taken, try again later\n";
     assert_eq!((refused.status, &*refused.text()), (503, want));
-    for client in held.into_iter().chain([own, one]) {
+    for mut client in held.into_iter().chain([own, one]) {
+        assert_eq!(client.recv(), "x");
         client.close();
     }
     support::program::wait_until("all places are free again", || {
