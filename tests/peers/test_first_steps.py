@@ -1,6 +1,4 @@
 """First steps, typed as they stand in slides and tutorials: a page of a few lines, `cat` or a small program behind it."""
-import sys
-
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait

@@ -48,7 +48,7 @@ def test_every_row_says_what_to_do(program):
 
 def test_what_stands_there_for_an_option_of_ours_is_one(wsrelay):
     ours = set(OPTION.findall(help_of(wsrelay))) | {"--version"}
-    cells = [cell for heading in ("websocketd's options", "websockify's options") for row in table(heading) for cell in row[1:]]
+    cells = [cell for program in ("websocketd", "websockify") for row in table(f"{program}'s options") for cell in row[1:]]
     cells += [row[2] for program in ("websocketd", "websockify") for row in table(f"What differs from {program}")]
     named = {name for cell in cells for code in re.findall("`([^`]*)`", cell) for name in re.findall(r"--[\w-]+", code)}
     assert len(named) > 20

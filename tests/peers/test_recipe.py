@@ -1,7 +1,7 @@
 """The recipe that wsrelay replaces, `websocketd nc localhost 7777`, beside `wsrelay --to localhost:7777`."""
 import pytest
 
-from conftest import DEADLINE, command, hears
+from conftest import command, hears
 from side_by_side import messages, websocketd, wsrelay_in_its_place
 
 LONG = "x" * 60_000

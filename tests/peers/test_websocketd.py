@@ -187,7 +187,8 @@ SAME = [
     Case("many at once down", ["seq", "10000"], lambda side: says(side)[0], [str(n) for n in range(1, 10001)]),
     Case("ends of lines", ["printf", r"a\nb\r\n\n\r\nc\n"], lambda side: says(side)[0], ["a", "b", "", "", "c"]),
     Case("a path of the page's own", shell("echo $PATH_INFO $QUERY_STRING"), first_message(path="/a/b?c=d"), "/a/b c=d"),
-    Case("a program that reads line by line to the end", shell("while read line; do echo; done; echo 2 lines >&2"), what_reads_to_the_end, True),
+    Case("a program that reads line by line to the end", shell("while read line; do echo; done; echo 2 lines >&2"),
+         what_reads_to_the_end, True),
     Case("a program that reads all its stdin", shell("echo $(wc -l) lines >&2"), what_reads_to_the_end, True),
     Case("stderr", shell("echo complaint >&2; echo said"), stderr_logged, (["said"], True)),
     # Bytes
@@ -269,7 +270,9 @@ DIFFERENT = [
 ]
 
 # And the recipe, in test_recipe.py, and exit statuses.
-DIFFERENT_TOO = ["netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken"]
+DIFFERENT_TOO = [
+    "netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken",
+]
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ DIFFERENT = [
     Case("no handshake", None, answered("/"), (405,), (426,)),
     Case("no such file", see=answered("/nothing"), theirs=(404,), ours=(426,), **WEB),
     Case("a directory without an index", see=answered("/sub/"), theirs=(200,), ours=(426,), **WEB),
-    Case("a range of a file", see=answered("/app.js", "-r", "1-2", body=True), theirs=(200, "var x"), ours=(206, "ar"), **WEB),
+    Case("a range of a file", see=answered("/app.js", "-r", "1-2", body=True),
+         theirs=(200, "var x"), ours=(206, "ar"), **WEB),
     Case("POST to a file", see=answered("/app.js", "-d", "x"), theirs=(501,), ours=(405,), **WEB),
 ]
 # And how the two behave with a server, in tests of their own.
