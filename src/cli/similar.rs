@@ -123,8 +123,6 @@ mod tests {
         "--tls-key",
         "--tls-client-ca",
         "--redirect-port",
-        "--program-dir",
-        "--cgi-dir",
     ];
 
     #[test]

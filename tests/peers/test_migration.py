@@ -5,13 +5,14 @@ import subprocess
 import pytest
 
 import test_websocketd
+import test_websocketd_dirs
 import test_websocketd_environment
 import test_websockify
 from conftest import ROOT, command
 from side_by_side import table
 
 # On their way; once there, they leave this list.
-AWAITED = {"--tls-cert", "--tls-key", "--tls-client-ca", "--redirect-port", "--program-dir", "--cgi-dir"}
+AWAITED = {"--tls-cert", "--tls-key", "--tls-client-ca", "--redirect-port"}
 # Not in the help of Debian's websocketd: its main branch has them.
 NEWER = {"--unixsocket", "--sslca", "--pingms", "--maxframesize", "--passstderr"}
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z0-9][\w-]*)")
@@ -71,6 +72,8 @@ def test_who_types_theirs_is_told_ours(wsrelay, program):
 def test_what_differs_is_what_the_tests_see():
     names = [case.name for case in test_websocketd.DIFFERENT] + test_websocketd.DIFFERENT_TOO
     assert [row[0] for row in table("What differs from websocketd")] == names
+    names = [case.name for case in test_websocketd_dirs.DIFFERENT]
+    assert [row[0] for row in table("With directories of programs")] == names
     names = [case.name for case in test_websockify.DIFFERENT] + test_websockify.DIFFERENT_TOO
     assert sorted(row[0] for row in table("What differs from websockify")) == sorted(names)
 
