@@ -269,9 +269,9 @@ DIFFERENT = [
          theirs=(404, None, None, "3"), ours=(426, "1", None, "3"), **HEADERS),
 ]
 
-# And the recipe, in test_recipe.py, and exit statuses.
+# And TLS, in test_side_by_side_tls.py, the recipe, in test_recipe.py, and exit statuses.
 DIFFERENT_TOO = [
-    "netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken",
+    "`--redirport`", "netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken",
 ]
 
 

@@ -2,7 +2,7 @@
 import pytest
 import websockets.exceptions
 
-from conftest import DEADLINE, hears
+from conftest import hears
 from side_by_side import Case, messages, websocketd, wsrelay_in_its_place
 
 NAMES = "#!/bin/sh\necho \"$SCRIPT_NAME $PATH_INFO $QUERY_STRING $REQUEST_URI\"\n"

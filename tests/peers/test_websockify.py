@@ -50,7 +50,8 @@ DIFFERENT = [
     Case("POST to a file", see=answered("/app.js", "-d", "x"), theirs=(501,), ours=(405,), **WEB),
 ]
 # And how the two behave with a server, in tests of their own.
-DIFFERENT_TOO = ["a text message", "a server that can't be reached", "the end of the server", "SIGTERM"]
+DIFFERENT_TOO = ["a text message", "a server that can't be reached", "the end of the server", "SIGTERM",
+                 "a client without TLS, where a certificate is"]
 
 
 @pytest.fixture
