@@ -8,6 +8,7 @@ from side_by_side import messages, websocketd, wsrelay_in_its_place
 
 # Variables of a program that are not the same on both sides: theirs, ours. All others are.
 VARIABLES = {
+    "LD_LIBRARY_PATH": ("/opt/lib", None),
     "GATEWAY_INTERFACE": ("websocketd-CGI/0.1", "CGI/1.1"),
     "SERVER_SOFTWARE": ("websocketd", "wsrelay"),
     "SCRIPT_NAME": ("/", ""),
@@ -49,7 +50,7 @@ def test_the_environment_variable_by_variable(sides):
     assert "SECRET" not in theirs and "SECRET" not in ours
     differing = {name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name)}
     assert {name: (theirs.get(name), ours.get(name)) for name in differing} == VARIABLES
-    names = "PATH LD_LIBRARY_PATH REMOTE_ADDR REMOTE_HOST REMOTE_PORT REQUEST_METHOD REQUEST_URI QUERY_STRING " \
+    names = "PATH REMOTE_ADDR REMOTE_HOST REMOTE_PORT REQUEST_METHOD REQUEST_URI QUERY_STRING " \
             "SERVER_PROTOCOL UNIQUE_ID HTTP_COOKIE HTTP_ORIGIN HTTP_X_SOME_THING HTTP_SEC_WEBSOCKET_PROTOCOL"
     assert set(names.split()) <= theirs.keys() - differing
 
