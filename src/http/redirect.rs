@@ -10,9 +10,10 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::asker::Ends;
+use super::connection::{linger, speak_http};
 use super::host::{HostPort, default_port};
 use super::refusal::Refusal;
-use super::{Body, Context, extra, full, linger, preliminary, shown, speak_http};
+use super::{Body, Context, extra, full, preliminary, shown};
 use crate::log::Subject;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
 
-use super::{LINGER, linger};
+use super::connection::{LINGER, linger};
 use crate::clock::{Deadline, timeout};
 use crate::log::Subject;
 use crate::net::stream::ByteStream;

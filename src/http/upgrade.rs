@@ -12,12 +12,13 @@ use hyper::{Request, Response, StatusCode};
 
 use super::asker::Asker;
 use super::auth::User;
+use super::connection::{Entry, Joined, Slot};
 use super::forwarded::Arrival;
 use super::guard::Guest;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
 use super::routes::{Found, Route};
-use super::{Body, Context, Entry, Joined, Slot, full, shown};
+use super::{Body, Context, full, shown};
 use crate::backend::BackendIo;
 use crate::config::Refuse;
 use crate::log::Subject;

@@ -7,7 +7,7 @@ use async_std::task;
 use hyper::StatusCode;
 
 use crate::backend::program::Keeping;
-use crate::http::Entry;
+use crate::http::connection::Entry;
 use crate::log::{Answer, Subject};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;

@@ -1,0 +1,237 @@
+//! Connection: HTTP is spoken on it, until it ends or becomes a session.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+
+use super::asker::{Asker, Ends};
+use super::fairness::Place;
+use super::patient::Patient;
+use super::routes::Route;
+use super::secure::{Opened, secure};
+use super::timer::Timer;
+use super::{Body, Context, answer, handshake};
+use crate::backend::BackendIo;
+use crate::clock::{Deadline, timeout};
+use crate::error::CloseReason;
+use crate::log::Subject;
+use crate::net::stream::ByteStream;
+use crate::registry::{Permit, Registration};
+use crate::session::{self, Counts, Session};
+use crate::sync::lock;
+
+/// How long a connection may go on speaking HTTP once we are told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a connection that was answered for the last time may take to hang up.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// What a completed handshake leads to.
+pub enum Joined {
+    /// A session with this backend.
+    Session {
+        backend: BackendIo,
+        entry: Entry,
+        subject: Subject,
+        path: String,
+        subprotocol: Option<String>,
+        route: Arc<Route>,
+    },
+    /// A Close with this reason: `--refuse close`.
+    Refused(String, Arc<Route>),
+}
+
+/// What a session has been given before it begins, and gives back when it ends.
+pub struct Entry {
+    pub _permits: (Permit, Option<Permit>),
+    pub _place: Option<Place>,
+}
+
+/// Where the service leaves what comes after its 101. It is locked once or twice in a
+/// connection's life, by one task.
+pub type Slot = Arc<Mutex<Option<Joined>>>;
+
+/// Serves one connection to its end: requests, and after a 101 its session.
+///
+/// The two are boxed one after the other, and the future itself holds pointers only: an idle session
+/// has no room for what HTTP once needed.
+pub fn serve(
+    io: ByteStream,
+    ends: Ends,
+    context: Arc<Context>,
+    registration: Registration,
+) -> impl Future<Output = ()> + Send {
+    let opening = Box::pin(open(io, ends, context, registration));
+    async move {
+        if let Some((session, books)) = opening.await {
+            let (reason, counts) = session.run().await;
+            books.close(&reason, &counts);
+        }
+    }
+}
+
+/// What a session's end is told with, and what it gives back.
+struct Books {
+    subject: Subject,
+    path: String,
+    program: Option<Box<str>>,
+    route: Arc<Route>,
+    began: Instant,
+    entry: Entry,
+    _registration: Registration,
+}
+
+impl Books {
+    fn close(self, reason: &CloseReason, counts: &Counts) {
+        let Books { subject, path, program, route, began, entry, .. } = self;
+        // First, so that whoever reads of the end finds a place free.
+        drop(entry);
+        let backend = route.connector.backend().called(&program);
+        subject.closed(&path, backend, began.elapsed(), counts, reason);
+    }
+}
+
+/// Speaks HTTP to its end, which may be the beginning of a session.
+async fn open(
+    io: ByteStream,
+    (client, local): Ends,
+    context: Arc<Context>,
+    registration: Registration,
+) -> Option<(Box<Session>, Box<Books>)> {
+    let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
+    let limit = context.config.handshake_timeout;
+    let Opened { io, tls, left } = match &context.tls {
+        None => Opened { io, tls: None, left: limit },
+        // Boxed, as only some need the room.
+        Some(tls) => Box::pin(secure(io, tls, limit, &subject, &registration.control)).await?,
+    };
+    let slot = Slot::default();
+    let answer = {
+        let asker = Asker { subject: subject.clone(), local, tls };
+        let (context, slot) = (context.clone(), slot.clone());
+        move |request| {
+            let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
+            Box::pin(async move { Ok(answer(request, &context, asker, &slot).await) }) as Answering
+        }
+    };
+    let spoken = speak_http(io, &subject, left, &context, &registration, answer).await;
+    let Spoken { io, early, is_whole } = spoken;
+    // What was decided for a client that has not got its 101 is void.
+    let joined = lock(&slot).take().filter(|_| is_whole);
+    match joined {
+        Some(Joined::Session { mut backend, entry, subject, path, subprotocol, route }) => {
+            let program = backend.program();
+            let called = route.connector.backend().called(&program);
+            subject.opened(&path, called, subprotocol.as_deref());
+            let (config, control) = (route.session.clone(), registration.control.clone());
+            let session = Session::new(io, &early, backend, config, subject.id, control);
+            let began = Instant::now();
+            let _registration = registration;
+            let books = Books { subject, path, program, route, began, entry, _registration };
+            Some((session, Box::new(books)))
+        }
+        Some(Joined::Refused(why, route)) => {
+            let close_timeout = route.session.close_timeout;
+            session::refuse(io, &early, &why, close_timeout).await;
+            None
+        }
+        None => {
+            linger(io).await;
+            None
+        }
+    }
+}
+
+/// A request that is being answered. hyper wants to move it about.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// A connection after HTTP.
+pub struct Spoken {
+    pub io: ByteStream,
+    /// What was read behind the last request.
+    early: Bytes,
+    /// Whether the client has got all of its answers.
+    is_whole: bool,
+}
+
+/// Answers requests until the connection is upgraded or ends. Each must be complete within `limit`.
+pub async fn speak_http(
+    io: ByteStream,
+    subject: &Subject,
+    limit: Duration,
+    context: &Context,
+    registration: &Registration,
+    answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
+) -> Spoken {
+    let io = Patient::new(io, context.config.response_timeout);
+    let mut connection = http1::Builder::new()
+        .timer(Timer)
+        .header_read_timeout(limit)
+        // Somewhat above our own limits, so that a head just over them gets our answer, with a
+        // text; one far over them gets hyper's 431, without.
+        .max_header_size(2 * handshake::MAX_HEAD)
+        .max_headers(2 * handshake::MAX_HEADERS)
+        .max_buf_size(64 * 1024)
+        .serve_connection(io, service_fn(answer));
+
+    let mut grace: Option<Deadline> = None;
+    let mut cut = false;
+    let mut waker = None;
+    let spoken = poll_fn(|cx| {
+        if grace.is_none() && registration.control.poll_stop(cx, &mut waker) {
+            Pin::new(&mut connection).graceful_shutdown();
+            grace = Some(Deadline::after(STOP_GRACE));
+        }
+        if grace.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
+            cut = true;
+            return Poll::Ready(Ok(()));
+        }
+        connection.poll_without_shutdown(cx)
+    })
+    .await;
+    // First of all what was being answered is given up, and with it a place among the sessions.
+    let parts = connection.into_parts();
+    if let Err(error) = &spoken {
+        tell(subject, error, context);
+    }
+    let is_whole = !cut && spoken.is_ok();
+    Spoken { io: parts.io.into_inner(), early: parts.read_buf, is_whole }
+}
+
+/// Logs how HTTP failed: hyper has answered already, where there was something to answer.
+fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
+    if error.is_timeout() {
+        let limit = context.config.handshake_timeout;
+        subject.dropped(&format!("no complete request within {limit:?}"));
+    } else if error.is_parse_too_large() {
+        subject.refused("", 431, "request head far too large");
+    } else if error.is_parse() {
+        subject.refused("", 400, &format!("not HTTP: {error}"));
+    } else if is_stall(error) {
+        let limit = context.config.response_timeout;
+        subject.dropped(&format!("took nothing of its response for {limit:?}"));
+    } else {
+        tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
+    }
+}
+
+/// Whether the error is that of [`Patient`].
+fn is_stall(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    source.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Hangs up so that no reset overtakes the last response.
+pub async fn linger(mut io: ByteStream) {
+    let _ = timeout(LINGER, io.leave()).await;
+}

@@ -1,0 +1,71 @@
+//! Page: what answers a request that is no handshake.
+
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::asker::Asker;
+use super::forwarded::Arrival;
+use super::refusal::Refusal;
+use super::{Body, Context};
+use crate::backend::program::Lookup;
+
+/// Answers a request that is no handshake: a program, where there is one for it, or a page.
+pub async fn plain(
+    request: Request<Incoming>,
+    arrival: &Arrival,
+    context: &Context,
+    asker: &Asker,
+    path: &str,
+) -> Result<Response<Body>, Refusal> {
+    if let Some(cgi) = &context.cgi {
+        let found = cgi.find(&request, arrival, asker).await?;
+        if found != Lookup::Nothing {
+            return cgi.answer(found, request, arrival, context, asker).await;
+        }
+    }
+    let response = page(&request, arrival, context).await?;
+    if response.status() == StatusCode::FORBIDDEN || response.status().is_server_error() {
+        asker.subject.refused(path, response.status().as_u16(), "the file can't be read");
+    }
+    Ok(response)
+}
+
+/// Answers a request for a page.
+async fn page(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    context: &Context,
+) -> Result<Response<Body>, Refusal> {
+    let (method, uri) = (request.method(), request.uri());
+    context.guard.check_page(request.headers(), uri.query()).await?;
+    let is_read = method == Method::GET || method == Method::HEAD;
+    // Other methods are answered by whether there is anything to read.
+    let asked = if is_read { method } else { &Method::HEAD };
+    let is_relay_path = context.routes.has(arrival, uri.path());
+    let found = context.site.respond(asked, uri, request.headers(), is_relay_path).await;
+    match found {
+        Some(response) if is_read => Ok(response),
+        Some(_) => {
+            let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
+            Err(refusal.with(header::ALLOW, "GET, HEAD"))
+        }
+        None if is_relay_path => Err(upgrade_required(request, arrival, context)),
+        None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
+    }
+}
+
+/// What is no page could still be a WebSocket.
+fn upgrade_required(request: &Request<Incoming>, arrival: &Arrival, context: &Context) -> Refusal {
+    let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+        "this WebSocket handshake has lost its Upgrade header on the way: \
+         a proxy in front must pass on Upgrade and Connection"
+    } else if context.site.is_empty() && arrival.secure {
+        "this is a WebSocket relay: connect with new WebSocket(\"wss://…\")"
+    } else if context.site.is_empty() {
+        "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
+    } else {
+        "there is no such page, and this request is no WebSocket handshake"
+    };
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, why).upgrade()
+}
