@@ -315,6 +315,30 @@ fn who_does_not_come_to_the_point_is_cut_off() {
     assert_serves(&ca, &relay);
 }
 
+/// What TLS has taken of the time is the first request's alone.
+#[test]
+fn later_requests_have_all_of_their_time() {
+    let ca = Ca::new();
+    let options = ["--handshake-timeout", "4s", "--static-dir", "tests"];
+    let relay = ca.relay_to(echo(), &options);
+    let tcp = relay.tcp();
+    thread::sleep(Duration::from_secs(3));
+    let mut tls = tls(tcp, ca.client(None)).unwrap();
+    let ask = |tls: &mut support::tls::Tls| {
+        tls.write_all(b"HEAD /server.rs HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            assert_eq!(tls.read(&mut byte).unwrap(), 1, "{}", head.escape_ascii());
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", head.escape_ascii());
+    };
+    ask(&mut tls);
+    thread::sleep(Duration::from_secs(2));
+    ask(&mut tls);
+}
+
 #[test]
 fn plain_http_is_told_where_to_go() {
     let ca = Ca::new();

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -164,16 +165,23 @@ pub struct Spoken {
     is_whole: bool,
 }
 
-/// Answers requests until the connection is upgraded or ends. Each must be complete within `limit`.
+/// Answers requests until the connection is upgraded or ends. The first must be complete within `first`,
+/// which is less than others have where TLS has come before it.
 pub async fn speak_http(
     io: ByteStream,
     subject: &Subject,
-    limit: Duration,
+    first: Duration,
     context: &Context,
     registration: &Registration,
     answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
 ) -> Spoken {
     let io = Patient::new(io, context.config.response_timeout);
+    let limit = context.config.handshake_timeout;
+    let is_asked = AtomicBool::new(false);
+    let answer = |request| {
+        is_asked.store(true, Ordering::Relaxed);
+        answer(request)
+    };
     let mut connection = http1::Builder::new()
         .timer(Timer)
         .header_read_timeout(limit)
@@ -185,6 +193,7 @@ pub async fn speak_http(
         .serve_connection(io, service_fn(answer));
 
     let mut grace: Option<Deadline> = None;
+    let mut first = (first < limit).then(|| Deadline::after(first));
     let mut cut = false;
     let mut waker = None;
     let spoken = poll_fn(|cx| {
@@ -195,6 +204,14 @@ pub async fn speak_http(
         if grace.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
             cut = true;
             return Poll::Ready(Ok(()));
+        }
+        if first.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
+            first = None;
+            if !is_asked.load(Ordering::Relaxed) {
+                cut = true;
+                subject.dropped(&no_request(limit));
+                return Poll::Ready(Ok(()));
+            }
         }
         connection.poll_without_shutdown(cx)
     })
@@ -211,8 +228,7 @@ pub async fn speak_http(
 /// Logs how HTTP failed: hyper has answered already, where there was something to answer.
 fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
     if error.is_timeout() {
-        let limit = context.config.handshake_timeout;
-        subject.dropped(&format!("no complete request within {limit:?}"));
+        subject.dropped(&no_request(context.config.handshake_timeout));
     } else if error.is_parse_too_large() {
         subject.refused("", 431, "request head far too large");
     } else if error.is_parse() {
@@ -223,6 +239,10 @@ fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
     } else {
         tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
     }
+}
+
+fn no_request(limit: Duration) -> String {
+    format!("no complete request within {limit:?}")
 }
 
 /// Whether the error is that of [`Patient`].
