@@ -33,6 +33,7 @@ fn the_environment_tells_of_the_request() {
     let text = response.text();
     let found: BTreeMap<_, _> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
     let home = served.path("sub").canonicalize().unwrap();
+    let file = served.path("sub/env.cgi");
     for (name, want) in [
         ("GATEWAY_INTERFACE", "CGI/1.1"),
         ("REQUEST_METHOD", "PUT"),
@@ -49,6 +50,7 @@ fn the_environment_tells_of_the_request() {
         ("HTTP_COOKIE", "a=1; b=2"),
         ("HTTP_X_SHELL", "() { :; }; echo evil"),
         ("PWD_IS", home.to_str().unwrap()),
+        ("SCRIPT_FILENAME", file.to_str().unwrap()),
     ] {
         assert_eq!(found[name], want, "{name}");
     }

@@ -328,3 +328,32 @@ fn a_slow_page_does_not_hold_up_a_stop() {
     relay.signal("TERM");
     assert_eq!(relay.wait_exit().code(), Some(0));
 }
+
+#[test]
+fn secrets_are_no_pages() {
+    let site = TempDir::new().unwrap();
+    let at = |name: &str| site.path().join(name).display().to_string();
+    let dir = site.path().display().to_string();
+    for name in ["users", ".users", "index.html"] {
+        fs::write(site.path().join(name), "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n").unwrap();
+    }
+    for (option, name) in
+        [("--auth-file", "users"), ("--token-file", "users"), ("--acme-cache", "certificates")]
+    {
+        let path = at(name);
+        let mut args = vec!["--listen", "127.0.0.1:0", "--to", "a:1", "--static-dir", &dir];
+        args.extend([option, &path]);
+        if option == "--acme-cache" {
+            args.extend(["--acme-domain", "example.org"]);
+        }
+        let done = support::run(&args);
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        let want =
+            format!("{option} {path} lies in --static-dir {dir}, where everybody could read it");
+        assert!(said.contains(&want) && said.lines().count() == 1, "{said}");
+    }
+    let relay = relay_to(echo(), &["--static-dir", &dir, "--auth-file", &at(".users")]);
+    assert_eq!(relay.get("/.users", &[]).status, 426);
+    assert_eq!(relay.get("/index.html", &[]).status, 200);
+}

@@ -167,7 +167,7 @@ fn backend(args: &Args) -> Result<Backend, StartError> {
     match (&args.to, dir, command) {
         (Some(to), ..) => {
             let backend = Backend::parse(to).or_else(|why| {
-                usage(format!("--to {to}: {why}; type --to localhost:7777 or --to unix:/path"))
+                usage(format!("--to {to}: {why}; type --to localhost:7777, unix:/path or tls://example.org:7777"))
             })?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }

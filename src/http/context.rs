@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::auth::Auth;
 use super::cgi::Cgi;
+use super::exposed;
 use super::guard::Guard;
 use super::routes::Routes;
 use super::site::Site;
@@ -30,12 +31,13 @@ impl Context {
     ///
     /// # Errors
     /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` or a file of TLS can't be used, or
-    /// there is no such program.
+    /// lies where everybody can read it; or if there is no such program.
     pub fn new(
         config: Config,
         registry: Arc<Registry>,
         old: Option<&Context>,
     ) -> Result<Self, StartError> {
+        exposed::check(&config)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
         let site = Site::open(&config.pages)?;
         let known = old.map(|old| &old.guard);

@@ -6,6 +6,7 @@ pub mod auth;
 mod cgi;
 mod connection;
 mod context;
+mod exposed;
 pub mod extra;
 pub mod fairness;
 mod files;

@@ -95,7 +95,8 @@ impl Programs {
         found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }
 
-    /// Starts it for the client; in its own directory, if it is to be `at_home`.
+    /// Starts it for the client; in its own directory, if it is to be `at_home`, and then told its
+    /// file's name, which RFC 3875 does not know but PHP asks for.
     ///
     /// # Errors
     /// [`OpenError`], which names it.
@@ -108,7 +109,7 @@ impl Programs {
         let script = &client.uri.path()[..found.script];
         let mut command = self.starter.command(&found.path, &ClientInfo { script, ..*client });
         if let (true, Some(home)) = (at_home, found.path.parent()) {
-            command.current_dir(home);
+            command.current_dir(home).env("SCRIPT_FILENAME", &found.path);
         }
         let started = self.starter.run(command, client.id).await;
         started.map_err(|e| OpenError::new(&e, || explain(&found.name, &e)))
