@@ -171,6 +171,29 @@ fn pages_are_open_unless_told_otherwise() {
 }
 
 #[test]
+fn whoever_guesses_at_pages_has_to_wait() {
+    let files = Files::new();
+    let site = TempDir::new().unwrap();
+    fs::write(site.path().join("index.html"), "hello").unwrap();
+    let options =
+        ["--static-dir", site.path().to_str().unwrap(), "--auth-static", "--connect-rate", "1/m"];
+    let relay = files.relay(echo(), &["users"], &options);
+    let status =
+        |password: &str| relay.get("/", &[("Authorization", &basic("anna", password))]).status;
+    // Who is right needs many files, and who has said nothing yet has guessed nothing.
+    assert!((0..20).all(|_| status("correct horse") == 200));
+    assert!((0..20).all(|_| relay.get("/", &[]).status == 401));
+    for guess in ["a", "b", "c", "d", "e"] {
+        assert_eq!(status(guess), 401);
+    }
+    let refused = relay.get("/", &[("Authorization", &basic("anna", "correct horse"))]);
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some() && refused.text().contains("127.0.0.1"));
+    // Handshakes have a rate of their own.
+    assert_eq!(relay.http(&handshake("/", &header("anna", "correct horse"))).status, 101);
+}
+
+#[test]
 fn a_password_lets_no_strangers_page_in() {
     let files = Files::new();
     let right = header("anna", "correct horse");

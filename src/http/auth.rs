@@ -148,6 +148,12 @@ impl Auth {
         self.tokens.iter().for_each(Source::reload);
     }
 
+    /// Whether a request says who it is from, true or not.
+    pub fn is_tried(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
+        let token = || !tokens::presented(headers, query).is_empty();
+        self.tokens.is_some() && token() || self.users.is_some() && basic(headers).is_some()
+    }
+
     /// Who a request with these headers and this query is from.
     ///
     /// # Errors

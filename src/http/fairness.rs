@@ -155,6 +155,24 @@ impl Pace {
         Pace { rate, asked: Mutex::new(asked) }
     }
 
+    /// Whether a household could ask now. It does not count as having asked.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub fn check(&self, household: Household, now: Instant) -> Result<(), Duration> {
+        let known = lock(&self.asked).moments.get(&household).copied();
+        self.next(known, now).map(drop)
+    }
+
+    /// The household's moment if it asks now.
+    fn next(&self, known: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
+        let moment = known.unwrap_or(now).max(now) + self.rate.interval;
+        match (moment - now).saturating_sub(self.rate.interval * self.rate.burst) {
+            Duration::ZERO => Ok(moment),
+            wait => Err(wait),
+        }
+    }
+
     /// Whether a household may ask now.
     ///
     /// # Errors
@@ -162,11 +180,7 @@ impl Pace {
     pub fn ask(&self, household: Household, now: Instant) -> Result<(), Duration> {
         let mut asked = lock(&self.asked);
         let known = asked.moments.get(&household).copied();
-        let moment = known.unwrap_or(now).max(now) + self.rate.interval;
-        let wait = (moment - now).saturating_sub(self.rate.interval * self.rate.burst);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
+        let moment = self.next(known, now)?;
         if known.is_some() || asked.has_room(now) {
             asked.moments.insert(household, moment);
         }

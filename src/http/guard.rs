@@ -18,6 +18,8 @@ use crate::error::StartError;
 pub struct Guard {
     config: GuardConfig,
     pace: Option<Arc<Pace>>,
+    /// That of wrong credentials, where requests themselves have none.
+    guesses: Option<Arc<Pace>>,
     auth: Option<Arc<Auth>>,
     shares: Option<Arc<Shares>>,
 }
@@ -41,9 +43,12 @@ impl Guard {
         let same = |is_same: fn(&GuardConfig, &GuardConfig) -> bool| {
             known.iter().find(|guard| is_same(&guard.config, config))
         };
-        let pace = match same(|a, b| a.connect_rate == b.connect_rate) {
-            Some(guard) => guard.pace.clone(),
-            None => config.connect_rate.map(|rate| Arc::new(Pace::new(rate))),
+        let (pace, guesses) = match same(|a, b| a.connect_rate == b.connect_rate) {
+            Some(guard) => (guard.pace.clone(), guard.guesses.clone()),
+            None => {
+                let pace = || config.connect_rate.map(|rate| Arc::new(Pace::new(rate)));
+                (pace(), pace())
+            }
         };
         let shares = match same(|a, b| a.max_sessions_per_ip == b.max_sessions_per_ip) {
             Some(guard) => guard.shares.clone(),
@@ -58,7 +63,7 @@ impl Guard {
                 Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?.map(Arc::new)
             }
         };
-        Ok(Guard { config: config.clone(), pace, auth, shares })
+        Ok(Guard { config: config.clone(), pace, guesses, auth, shares })
     }
 
     /// Whether a handshake may go on. What costs nothing is decided first.
@@ -78,12 +83,17 @@ impl Guard {
             let asked = pace.ask(household, Instant::now());
             asked.map_err(|wait| Refusal::too_often(household, wait))?;
         }
-        self.admit(headers, query, household).await
+        let proof = match &self.auth {
+            Some(auth) => Some(auth.check(headers, query).await?),
+            None => None,
+        };
+        self.admit(proof, household)
     }
 
     /// Whether a request may start a program that answers it. Unlike a page that does something, so
     /// that it takes credentials wherever there are any, and a page that a browser says it is from has
-    /// to be one of those that may connect. A page may need many such answers: there is no pace.
+    /// to be one of those that may connect. A page may need many such answers: there is no pace but that
+    /// of wrong credentials.
     ///
     /// # Errors
     /// The refusal: 403, 401, 429 or 503.
@@ -97,20 +107,38 @@ impl Guard {
             let origin = self.config.origins.check(headers, arrival);
             origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         }
-        self.admit(headers, query, arrival.client.map(Household::from)).await
+        let household = arrival.client.map(Household::from);
+        let proof = match &self.auth {
+            Some(auth) => Some(self.guess(auth, headers, query, household).await?),
+            None => None,
+        };
+        self.admit(proof, household)
     }
 
-    /// Credentials, and then a place in the household's share.
-    async fn admit(
+    /// Credentials of a request that is not paced itself: whoever was wrong too often has to wait.
+    async fn guess(
         &self,
+        auth: &Auth,
         headers: &HeaderMap,
         query: Option<&str>,
         household: Option<Household>,
-    ) -> Result<Guest, Refusal> {
-        let proof = match &self.auth {
-            Some(auth) => Some(auth.check(headers, query).await?),
-            None => None,
+    ) -> Result<Proof, Refusal> {
+        let Some((pace, household)) =
+            self.guesses.as_ref().zip(household).filter(|_| auth.is_tried(headers, query))
+        else {
+            return auth.check(headers, query).await;
         };
+        let waits = pace.check(household, Instant::now());
+        waits.map_err(|wait| Refusal::too_often(household, wait))?;
+        let checked = auth.check(headers, query).await;
+        if checked.as_ref().is_err_and(|refusal| refusal.status == StatusCode::UNAUTHORIZED) {
+            let _ = pace.ask(household, Instant::now());
+        }
+        checked
+    }
+
+    /// A place in the household's share.
+    fn admit(&self, proof: Option<Proof>, household: Option<Household>) -> Result<Guest, Refusal> {
         let place = match (&self.shares, household) {
             (Some(shares), Some(household)) => {
                 let place = shares.take(household);
@@ -125,14 +153,18 @@ impl Guard {
     /// Whether a page may be read.
     ///
     /// # Errors
-    /// The refusal: 401 or 503.
+    /// The refusal: 401, 429 or 503.
     pub async fn check_page(
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
+        arrival: &Arrival,
     ) -> Result<(), Refusal> {
         match &self.auth {
-            Some(auth) if self.config.auth_static => auth.check(headers, query).await.map(drop),
+            Some(auth) if self.config.auth_static => {
+                let household = arrival.client.map(Household::from);
+                self.guess(auth, headers, query, household).await.map(drop)
+            }
             _ => Ok(()),
         }
     }

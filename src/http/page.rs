@@ -38,7 +38,7 @@ async fn page(
     context: &Context,
 ) -> Result<Response<Body>, Refusal> {
     let (method, uri) = (request.method(), request.uri());
-    context.guard.check_page(request.headers(), uri.query()).await?;
+    context.guard.check_page(request.headers(), uri.query(), arrival).await?;
     let is_read = method == Method::GET || method == Method::HEAD;
     // Other methods are answered by whether there is anything to read.
     let asked = if is_read { method } else { &Method::HEAD };
