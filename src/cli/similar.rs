@@ -6,7 +6,7 @@ use argh::FromArgs;
 use super::Args;
 
 /// Options of websocketd and websockify that have another name here; theirs without dashes.
-/// docs/migration.md has them with what differs.
+/// The README has them all.
 const RENAMED: &[(&str, &str)] = &[
     // websocketd
     ("unixsocket", "--listen unix:PATH"),

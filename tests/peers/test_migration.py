@@ -1,4 +1,4 @@
-"""docs/migration.md holds: it knows every option of theirs, names only options of ours, and lists what the tests see."""
+"""The README knows every option of theirs and names only options of ours, and docs/migration.md lists what the tests see."""
 import re
 import subprocess
 
