@@ -274,6 +274,21 @@ fn a_slow_client_can_be_dropped() {
     relay.wait_log(&["session closed", "reason=\"client too slow\"", "code=1008"]);
 }
 
+/// Responses that are shorter than what rustls may hold back: all of one has been written, and yet none of it
+/// leaves.
+#[test]
+fn a_client_that_asks_and_never_reads_is_cut_off() {
+    let (ca, site) = (Ca::new(), tempfile::TempDir::new().unwrap());
+    std::fs::write(site.path().join("file"), [b'x'; 8 * KIB]).unwrap();
+    let dir = site.path().to_str().unwrap();
+    let mut relay = ca.relay_to(echo(), &["--static-dir", dir, "--write-timeout", "300ms"]);
+    let mut tls = tls(relay.tcp(), ca.client(None)).unwrap();
+    let client = format!("client={}", tls.sock.0.local_addr().unwrap());
+    let requests = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    flood(&mut tls, requests.as_bytes());
+    relay.wait_log(&["connection dropped", &client, "took nothing of its response for 300ms"]);
+}
+
 #[test]
 fn who_does_not_come_to_the_point_is_cut_off() {
     let ca = Ca::new();

@@ -11,7 +11,7 @@ use hyper::rt;
 
 use crate::clock::Deadline;
 use crate::net::scratch;
-use crate::net::stream::ByteStream;
+use crate::net::stream::{ByteStream, Outlet};
 
 /// Fails with `TimedOut` when the peer has taken nothing for `limit`: somebody who asks for a
 /// large file and never reads it holds no connection for ever.
@@ -34,8 +34,11 @@ impl Patient {
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if done.is_ready() {
+        let has_moved = self.io.take_moved();
+        if has_moved || done.is_ready() {
             self.stalled = None;
+        }
+        if done.is_ready() {
             return done;
         }
         let limit = self.limit;
@@ -84,8 +87,10 @@ impl rt::Write for Patient {
         true
     }
 
+    /// A response that was written may be held back still, where it is encrypted.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let done = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(cx, done)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
