@@ -5,12 +5,14 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_rustls::rustls::ClientConfig;
 use rcgen::DnType;
 use support::program::relay_sh;
 use support::tls::{Ca, Pair, Tls, connect, openssl, tls};
 use support::{Client, Relay, echo, run};
+use wsrelay::net::tls::LOOK;
 
 /// Arguments of a relay that is not going to start.
 fn run_with(options: &[&str]) -> (Option<i32>, String) {
@@ -162,6 +164,34 @@ fn a_link_that_is_turned_to_another_directory_is_a_change() {
     fs::rename(ca.path("next"), ca.path("live")).unwrap();
     relay.wait_log(&["certificate reloaded"]);
     assert_eq!(shown(&relay, ca.client(None)), "two");
+}
+
+/// As of a disk that does not answer. Nobody waits for it but who reads from it, however few threads there are.
+#[test]
+fn a_file_that_can_not_be_read_to_its_end_holds_nobody_up() {
+    let ca = Ca::new();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0", "--to", &echo().to_string()]).args(ca.options());
+    command.env("ASYNC_STD_THREAD_COUNT", "1");
+    let mut relay = support::start(command);
+    assert_eq!(shown(&relay, ca.client(None)), "relay");
+    let (pair, cert) = (ca.issue(&["localhost"], "second"), ca.path("cert.pem"));
+    let fifo = ca.path("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::rename(&fifo, &cert).unwrap();
+    relay.signal("HUP");
+    // It opens once somebody reads.
+    let writer = fs::File::options().write(true).open(&cert).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < 2 * LOOK {
+        assert_eq!(shown(&relay, ca.client(None)), "relay");
+    }
+    fs::remove_file(&cert).unwrap();
+    ca.write("key.pem", &pair.key);
+    ca.write("cert.pem", &pair.cert);
+    drop(writer);
+    relay.wait_log(&["certificate reloaded"]);
+    assert_eq!(shown(&relay, ca.client(None)), "second");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct Acceptor {
     acme: Option<Acme>,
     /// Locked for a moment by each connection that begins.
     current: Mutex<Rules>,
-    /// What was last read, used or not; whoever reads again holds it.
+    /// What was last read, used or not; whoever reads again holds it, for as long as the disk takes.
     seen: Mutex<Content>,
 }
 
@@ -147,9 +147,10 @@ impl Acceptor {
         }
     }
 
-    /// Whether there is anything to [look](Acceptor::look) at.
+    /// Whether there is anything to [look](Acceptor::look) at. It waits for nobody who reads.
     pub fn has_files(&self) -> bool {
-        lock(&self.seen).files().next().is_some()
+        let TlsConfig { source, client_ca, redirect_port: _ } = &self.config;
+        matches!(source, CertSource::Files { .. }) || client_ca.is_some()
     }
 
     /// Whether it was made of this.
