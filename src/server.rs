@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_std::task::{self, JoinHandle};
 use blocking::unblock;
 use futures::FutureExt;
-use futures::future::{join_all, select};
+use futures::future::{join, join_all, select};
 
 use crate::clock::{Deadline, timeout};
 use crate::config::Config;
@@ -242,18 +242,26 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
 async fn watch_certificates(current: Arc<Current>) {
     loop {
         let Some(tls) = current.get().tls().cloned() else { return };
-        select(pin!(tls.renew()), pin!(look_at(&tls, &current))).await;
+        let looking = pin!(join(tls.renew(), look_at(&tls)));
+        select(looking, pin!(replaced(&tls, &current))).await;
     }
 }
 
-/// Looks at the files of certificates again and again, until others have taken their place.
-async fn look_at(tls: &Arc<Acceptor>, current: &Current) {
-    while current.get().tls().is_some_and(|now| Arc::ptr_eq(now, tls)) {
+/// Looks at the files of certificates again and again. A look may take as long as the disk.
+async fn look_at(tls: &Arc<Acceptor>) {
+    loop {
         Deadline::after(tls::LOOK).await;
         if tls.has_files() {
             let tls = tls.clone();
             unblock(move || tls.look()).await;
         }
+    }
+}
+
+/// Waits until others have taken the place of these certificates.
+async fn replaced(tls: &Arc<Acceptor>, current: &Current) {
+    while current.get().tls().is_some_and(|now| Arc::ptr_eq(now, tls)) {
+        Deadline::after(tls::LOOK).await;
     }
 }
 

@@ -224,6 +224,37 @@ fn a_configuration_can_name_another_certificate_but_not_none() {
     }
 }
 
+/// The old file is being read when it is replaced, and its disk never answers.
+#[test]
+fn other_certificates_are_looked_at_though_the_old_ones_still_are() {
+    let ca = Ca::new();
+    for name in ["one", "two"] {
+        let pair = ca.issue(&["localhost"], name);
+        ca.write(&format!("{name}.pem"), &(pair.cert + &pair.key));
+    }
+    let path = |name: &str| ca.path(name).display().to_string();
+    let config = |name: &str| {
+        let base = format!("listen = \"127.0.0.1:0\"\nto = \"{}\"\n", echo());
+        ca.write("wsrelay.toml", &format!("{base}tls-cert = \"{}\"\n", path(name)))
+    };
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--config", &config("one.pem")]);
+    let mut relay = support::start(command);
+    assert!(std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+    fs::rename(path("fifo"), path("one.pem")).unwrap();
+    // It opens once somebody looks.
+    let _writer = fs::File::options().write(true).open(path("one.pem")).unwrap();
+    config("two.pem");
+    relay.signal("HUP");
+    relay.wait_log(&["certificate reloaded", "two.pem"]);
+    assert_eq!(shown(&relay, ca.client(None)), "two");
+    relay.seen.clear();
+    let pair = ca.issue(&["localhost"], "three");
+    ca.write("two.pem", &(pair.cert + &pair.key));
+    relay.wait_log(&["certificate reloaded", "two.pem"]);
+    assert_eq!(shown(&relay, ca.client(None)), "three");
+}
+
 /// A relay in front of a shell script that asks clients for certificates of `ca`.
 fn asking(ca: &Ca, script: &str, options: &[&str]) -> Relay {
     let ours = ca.options();
