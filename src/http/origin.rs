@@ -189,8 +189,10 @@ impl Origin {
     /// Whether it is that of what is connected to: a page served from there.
     fn is_of(&self, arrival: &Arrival) -> bool {
         let (Origin::Page { scheme, at }, Some(host)) = (self, &arrival.host) else { return false };
+        // What came without TLS anybody on the way may have written, whatever port it names.
+        let is_forged = arrival.secure && scheme == "http";
         let here = host.port_or_default(arrival.scheme());
-        host.host == at.host && here.is_some() && here == at.port_or_default(scheme)
+        !is_forged && host.host == at.host && here.is_some() && here == at.port_or_default(scheme)
     }
 }
 

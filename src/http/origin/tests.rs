@@ -133,6 +133,11 @@ fn the_same_host_is_the_same_origin() {
         ("[::1]:8082", false, "http://[0::1]:8082", true),
         ("relay.example", false, "https://relay.example", false),
         ("relay.example", true, "http://relay.example", false),
+        ("relay.example:8443", true, "https://relay.example:8443", true),
+        ("relay.example:8443", true, "http://relay.example:8443", false),
+        ("relay.example", true, "http://relay.example:443", false),
+        // Behind a proxy that ends TLS at a port of its own, and does not say so.
+        ("relay.example:8443", false, "https://relay.example:8443", true),
         ("relay.example:8082", false, "http://relay.example", false),
         ("relay.example:8082", false, "http://relay.example:8083", false),
         ("relay.example:8082", false, "http://www.relay.example:8082", false),
