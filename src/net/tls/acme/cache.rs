@@ -99,9 +99,11 @@ impl Cache {
         write().inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
-    /// A name that no other process uses.
+    /// A name that nobody else uses. Not the process's number: in each container there is a 1.
     fn temporary(&self, name: &str) -> PathBuf {
-        self.dir.join(format!(".{name}.{}", std::process::id()))
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).expect("the kernel has random bytes");
+        self.dir.join(format!(".{name}.{}", HEXLOWER.encode(&bytes)))
     }
 
     /// What is told when it can't be used.
@@ -117,8 +119,6 @@ impl Cache {
 
 /// An empty file, readable by its owner only.
 fn create(path: &Path) -> io::Result<File> {
-    // One that a process of this number left behind.
-    let _ = fs::remove_file(path);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
@@ -166,6 +166,21 @@ mod tests {
         let files: Vec<_> = fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 2, "{files:?}");
         assert!(files.iter().all(|file| mode(file) == 0o600));
+    }
+
+    /// As processes do whose number is 1 each, in containers that share a volume.
+    #[test]
+    fn many_may_use_it_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let use_it = || {
+            for _ in 0..100 {
+                let cache = Cache::open(&config(dir.path())).unwrap();
+                cache.keep_certificate(&[b'x'; 5000]).unwrap();
+                assert_eq!(cache.certificate().unwrap().unwrap().len(), 5000);
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(use_it))));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
