@@ -7,6 +7,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use support::tls::{Ca, tls};
 use support::{HttpResponse, Mute, Refusing, Relay, relay, run};
 use tempfile::TempDir;
@@ -171,6 +173,22 @@ fn an_authority_that_says_nothing_stops_nothing() {
     relay.wait_log(&["clients are turned away"]);
     relay.signal("TERM");
     assert!(relay.wait_exit().success());
+}
+
+/// As of a process that the proof does not reach, beside one that it does.
+#[test]
+fn what_another_process_got_is_served() {
+    let site = Site::new();
+    let authority = Refusing::bind("127.0.0.1");
+    let mut relay = site.relay(authority.addr.port(), &[]);
+    relay.wait_log(&["can't get a certificate"]);
+    let of = format!("https://127.0.0.1:{}/directory\0relay.example\0", authority.addr.port());
+    let name = HEXLOWER.encode(&Sha256::digest(of)[..8]);
+    let pair = site.ca.issue(&["localhost"], "relay");
+    let kept = site.ca.write("kept.pem", &(pair.key + &pair.cert));
+    fs::rename(kept, site.cache().join(format!("certificate-{name}.pem"))).unwrap();
+    relay.wait_log(&["certificate found"]);
+    assert!(tls(relay.tcp(), site.ca.client(None)).is_ok());
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl Acme {
         }
         let mut failures = 0;
         loop {
+            if let Some(certificate) = self.find().await {
+                failures = 0;
+                until(certificate.renewal()).await;
+                continue;
+            }
             match self.order().await {
                 Ok(certificate) => {
                     failures = 0;
@@ -114,6 +119,22 @@ impl Acme {
                 }
             }
         }
+    }
+
+    /// Serves what another process has got and kept in the same cache, if there is no need to order then:
+    /// authorities limit how often the same is, and the proof may reach only one of us.
+    async fn find(&self) -> Option<Arc<Certificate>> {
+        let cache = self.cache.clone();
+        let pem = unblock(move || cache.certificate()).await.ok()??;
+        let found = Certificate::from_pem(&pem).ok()?;
+        let served = self.certificates.served();
+        let is_newer = served.is_none_or(|served| found.not_after > served.not_after);
+        if !is_newer || found.renewal() <= SystemTime::now() {
+            return None;
+        }
+        let found = Arc::new(found);
+        self.serve(found.clone(), "certificate found");
+        Some(found)
     }
 
     /// Gets a certificate, serves it and keeps it.
