@@ -34,8 +34,7 @@ impl Patient {
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let has_moved = self.io.take_moved();
-        if has_moved || done.is_ready() {
+        if self.io.take_moved(done.is_ready()) {
             self.stalled = None;
         }
         if done.is_ready() {
@@ -90,6 +89,9 @@ impl rt::Write for Patient {
     /// A response that was written may be held back still, where it is encrypted.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.io).poll_flush(cx);
+        if done.is_ready() {
+            self.stalled = None;
+        }
         self.watch(cx, done)
     }
 

@@ -28,8 +28,8 @@ const KEEPALIVE_PROBES: u32 = 4;
 
 /// A stream that may hold back what was written until it is flushed.
 pub trait Outlet: AsyncWrite + Unpin {
-    /// Whether any of what was held back has left since this was last asked.
-    fn take_moved(&mut self) -> bool;
+    /// Whether anything has left since this was last asked; `taken`: something was written since.
+    fn take_moved(&mut self, taken: bool) -> bool;
 }
 
 /// A stream in non-blocking mode, watched for its whole life.
@@ -249,10 +249,11 @@ impl AsyncRead for ByteStream {
 }
 
 impl Outlet for ByteStream {
-    fn take_moved(&mut self) -> bool {
+    fn take_moved(&mut self, taken: bool) -> bool {
         match &mut self.0 {
-            Kind::Tls(tls) => tls.take_moved(),
-            _ => false,
+            Kind::Tls(tls) => tls.take_moved(taken),
+            // What a socket or pipe takes has left.
+            _ => taken,
         }
     }
 }
@@ -291,7 +292,7 @@ impl AsyncWrite for ByteStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            // What a socket or pipe takes has left.
+            // Likewise.
             _ => Poll::Ready(Ok(())),
         }
     }

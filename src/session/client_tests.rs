@@ -52,8 +52,8 @@ impl AsyncWrite for Pieces {
 }
 
 impl Outlet for Pieces {
-    fn take_moved(&mut self) -> bool {
-        false
+    fn take_moved(&mut self, taken: bool) -> bool {
+        taken
     }
 }
 

@@ -49,7 +49,7 @@ impl Counted {
 }
 
 impl Outlet for Tls {
-    fn take_moved(&mut self) -> bool {
+    fn take_moved(&mut self, _: bool) -> bool {
         std::mem::take(&mut self.0.get_mut().0.moved)
     }
 }
