@@ -6,6 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use support::program::script;
 use support::{Backend, Relay, handshake, relay, start};
 use tempfile::TempDir;
 
@@ -55,7 +56,7 @@ fn the_longest_path_counts_by_whole_segments() {
         ("/ch%61t/room", "room"),
         ("/chat/room/1/2", "room"),
         ("/chats", "default"),
-        ("//chat", "default"),
+        ("//chat", "chat"),
         ("/chat%2Froom", "default"),
         ("/x/../chat", "default"),
     ] {
@@ -245,4 +246,25 @@ fn refusals_by_close_are_each_routes_own() {
     assert_eq!(status(&relay, "/", ""), 502);
     let reason = format!("backend {}: connection refused", nobody.addr);
     relay.connect("/page").expect_close(1013, &reason);
+}
+
+/// Files and programs are found whatever slashes are doubled, and so must be those who guard them.
+#[test]
+fn no_slash_leads_round_a_route() {
+    let dir = TempDir::new().unwrap();
+    script(&dir.path().join("programs/admin/prog"), "echo started; exec cat");
+    fs::write(dir.path().join("tokens"), "secret\n").unwrap();
+    let text = "listen = \"127.0.0.1:0\"\nprogram-dir = \"programs\"\n\
+                [[route]]\npath = \"/admin\"\nprogram-dir = \"programs/admin\"\ntoken-file = \"tokens\"\n";
+    fs::write(dir.path().join("wsrelay.toml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--config", "wsrelay.toml"]).current_dir(dir.path());
+    let relay = start(command);
+    for path in
+        ["/admin/prog", "//admin/prog", "/%61dmin/prog", "///admin//prog", "http://x//admin/prog"]
+    {
+        assert_eq!(relay.http(&handshake(path, "")).status, 401, "{path}");
+    }
+    let mut client = relay.connect("//admin//prog?token=secret");
+    assert_eq!(client.recv(), "started");
 }

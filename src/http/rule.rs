@@ -62,15 +62,18 @@ impl Prefix {
     }
 
     /// How many bytes of a raw path belong to it, if that is at or below it.
+    ///
+    /// Empty segments are skipped, as they are where files and programs are looked for: what is at
+    /// `/admin` must not be had at `//admin`, round the route that guards it.
     fn covers(&self, raw: &str) -> Option<usize> {
         let mut covered = 0;
         for segment in &self.0 {
-            let rest = raw[covered..].strip_prefix('/')?;
+            let rest = raw[covered..].strip_prefix('/')?.trim_start_matches('/');
             let theirs = rest.split('/').next().unwrap_or_default();
             if !percent_decode_str(theirs).eq(segment.iter().copied()) {
                 return None;
             }
-            covered += 1 + theirs.len();
+            covered = raw.len() - rest.len() + theirs.len();
         }
         Some(covered)
     }
@@ -157,16 +160,19 @@ mod tests {
             ("/chat", "/ch%61t/1", Some(7)),
             ("/ch%61t", "/chat", Some(5)),
             ("/a%2Fb", "/a%2fb", Some(6)),
+            ("/chat", "//chat", Some(6)),
+            ("/chat/room", "///chat//room//1", Some(13)),
             ("/é", "/%C3%A9", Some(7)),
             ("/a%2Fb", "/a/b", None),
             ("/a/b", "/a%2fb", None),
             ("/chat", "/chats", None),
             ("/chat", "/cha", None),
             ("/chat", "/Chat", None),
-            ("/chat", "//chat", None),
             ("/chat", "/x/../chat", None),
             ("/chat", "/", None),
             ("/chat", "*", None),
+            ("/chat", "//", None),
+            ("/chat", "//chats", None),
             ("/chat", "chat", None),
         ] {
             let want = want.map_or(Fit::No, Fit::Yes);
