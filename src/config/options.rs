@@ -62,7 +62,7 @@ impl Options {
         let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
         let args = parse(&[words, typed.to_vec(), program].concat())?;
         known.retain(|typed| is_inherited(&typed.key));
-        let route = |table| FileRoute::load(&file, table, &known);
+        let route = |table| FileRoute::load(&file, table, &known, &args);
         let routes = file.routes.iter().map(route).collect::<Result<_, _>>()?;
         Ok(Options { args, settings, routes, file: Some(file) })
     }
@@ -139,7 +139,12 @@ impl Options {
 impl FileRoute {
     /// What holds for a route: what was typed, then what it says itself, then what stands above the
     /// routes.
-    fn load(file: &File, table: &Table, typed: &[Setting]) -> Result<Self, StartError> {
+    fn load(
+        file: &File,
+        table: &Table,
+        typed: &[Setting],
+        whole: &Args,
+    ) -> Result<Self, StartError> {
         let wrong = |why: &str| file.wrong(table.line, why);
         if !table.settings.iter().any(|own| TARGETS.contains(&&*own.key))
             && table.program.is_empty()
@@ -160,6 +165,8 @@ impl FileRoute {
         let settings: Vec<Setting> = not_typed.chain(typed.iter().copied()).cloned().collect();
         let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
         let args = parse(&[words, table.program_words()].concat())?;
+        // No route's own, but it says who may connect where a route does not.
+        let args = Args { tls_client_ca: whole.tls_client_ca.clone(), ..args };
         let says_subprotocol = |one: &Setting| one.key == "subprotocol" && !is_typed(one);
         let options = RouteOptions {
             path: table.path.clone(),

@@ -172,3 +172,19 @@ fn what_is_wrong_is_told_with_its_line() {
         assert!(!got.contains('\n'), "{got}");
     }
 }
+
+/// A browser shows its certificate to whatever page asks it to connect, on every route.
+#[test]
+fn client_certificates_close_routes_to_other_pages_too() {
+    let route = "[[route]]\npath = \"/a\"\nto = \"a:1\"\n";
+    let ca = "tls-cert = \"c\"\ntls-client-ca = \"ca\"\n";
+    for (text, typed, closed) in [
+        (format!("port = 1\n{ca}{route}"), "", true),
+        (format!("port = 1\n{route}"), "--tls-cert c --tls-client-ca ca", true),
+        (format!("port = 1\n{ca}{route}origin = \"*\"\n"), "", false),
+        (format!("port = 1\n{route}"), "", false),
+    ] {
+        let config = config(&text, typed);
+        assert_eq!(config.routes[0].guard.origins.same_origin, closed, "{text} {typed}");
+    }
+}
