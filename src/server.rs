@@ -81,7 +81,7 @@ impl Reloader {
                          while wsrelay runs: restart it"
                     );
                 }
-                self.registry.permits().set_most(new.config().max_sessions);
+                new.take_over();
                 let new = Arc::new(new);
                 *lock(&self.current.context) = new.clone();
                 tracing::info!(file, "reloaded");

@@ -137,6 +137,23 @@ fn who_is_there_goes_on_being_counted() {
     wait_until("a place is free", || relay.status("/") == 101);
 }
 
+/// A file that is wrong changes nothing: not what comes before the mistake either.
+#[test]
+fn a_bad_route_changes_nothing_of_the_others() {
+    let limited = |most: usize| {
+        let backend = echo();
+        format!("[[route]]\npath = \"/a\"\nto = \"{backend}\"\nmax-sessions = {most}\n")
+    };
+    let mut relay = Configured::start(&limited(1), &[]);
+    let _held = relay.relay.connect("/a");
+    assert_eq!(relay.status("/a"), 503);
+    let bad = "[[route]]\npath = \"/\"\nto = \"a:1\"\nauth-file = \"nobody\"\n";
+    relay.reload(&format!("{}{bad}", limited(2)), &["WARN", "not reloaded", "nobody"]);
+    assert_eq!(relay.status("/a"), 503, "the limit is still the old one");
+    relay.reload(&limited(2), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/a"), 101);
+}
+
 #[test]
 fn many_reloads_leave_nothing_behind() {
     let backend = echo();

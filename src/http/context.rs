@@ -50,6 +50,12 @@ impl Context {
         Ok(Context { config, routes, cgi, site, guard, tls, registry })
     }
 
+    /// Has its limits hold from now on, for those too who came before.
+    pub fn take_over(&self) {
+        self.registry.permits().set_most(self.config.max_sessions);
+        self.routes.take_over();
+    }
+
     /// What makes connections encrypted ones under a new configuration. Whether TLS is spoken at all can't
     /// change: people were told so when we started.
     fn tls_for(&self, new: &Config) -> Result<Option<Arc<Acceptor>>, StartError> {

@@ -1,5 +1,6 @@
 //! Routes, opened: each with its backend, its guard and its share of sessions.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -27,6 +28,7 @@ pub struct Route {
     pub session: Arc<SessionConfig>,
     /// Its sessions, if they are counted apart from all others.
     pub permits: Option<Arc<Permits>>,
+    max_sessions: Option<NonZeroU32>,
 }
 
 /// All routes, the most particular first.
@@ -59,12 +61,9 @@ impl Routes {
             let known: Vec<&Guard> =
                 [shared].into_iter().chain(old.map(|route| &route.guard)).collect();
             let known_permits = old.and_then(|route| route.permits.clone());
-            let permits = config.max_sessions.map(|most| {
-                let most = most.get() as usize;
-                let permits = known_permits.unwrap_or_else(|| Permits::new(most));
-                permits.set_most(most);
-                permits
-            });
+            let permits = config
+                .max_sessions
+                .map(|most| known_permits.unwrap_or_else(|| Permits::new(most.get() as usize)));
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 connector: Connector::new(config.backend.clone())?,
@@ -72,9 +71,20 @@ impl Routes {
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),
                 permits,
+                max_sessions: config.max_sessions,
             }))
         };
         configs.iter().map(open).collect::<Result<_, _>>().map(Routes)
+    }
+
+    /// From now on these limits hold. Not before all is open: those who are counted are counted under
+    /// the old configuration too, of which nothing may change if this one can't be used.
+    pub fn take_over(&self) {
+        for route in &self.0 {
+            if let (Some(permits), Some(most)) = (&route.permits, route.max_sessions) {
+                permits.set_most(most.get() as usize);
+            }
+        }
     }
 
     /// The most particular route for a handshake that came so, to this raw path, with these
