@@ -212,7 +212,7 @@ impl File {
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
         let kind = match cli::kind_of(&format!("--{key}")) {
             Err(why) => return wrong(&why.replace("--", "")),
-            Ok(_) if matches!(&*key, "config" | "help" | "version") => {
+            Ok(_) if matches!(&*key, "" | "config" | "help" | "version") => {
                 return wrong("it has no place in a file");
             }
             Ok(cli::Kind::Switch) => {
@@ -229,8 +229,15 @@ impl File {
         let Some(values) = words(value.get_ref()) else {
             return wrong("write a string, a number, or a list of strings");
         };
-        if values.iter().any(|value| value.starts_with("--")) {
-            return wrong("a value can't begin with --");
+        // These would be read as options, wherever they stand.
+        let is_option = |value: &String| value.starts_with("--") || value == "-h" || value == "-V";
+        if values.iter().any(is_option) {
+            return wrong("a value can't begin with --, nor be -h or -V");
+        }
+        if key == "origin" && values.is_empty() {
+            return wrong(
+                "an empty list names no page: name those that may connect, or write false for the default",
+            );
         }
         let values = if kind == cli::Kind::Repeatable { values } else { vec![values.join(",")] };
         let setting = |value| Setting { key: key.clone(), value: Some(value), line };
@@ -347,6 +354,11 @@ program = [\"cat\", \"-n\"]
             ("port = 1\nport = 2", "line 2: not TOML: duplicate key"),
             ("[to]\nhost = 1", "line 1: to: write a string"),
             ("to = \"--help\"", "line 1: to: a value can't begin with --"),
+            ("to = \"-V\"", "line 1: to: a value can't begin with --, nor be -h or -V"),
+            ("static-dir = \"-h\"", "line 1: static-dir: a value can't begin with --, nor be"),
+            ("\"\" = true", "line 1: : it has no place in a file"),
+            ("origin = []", "line 1: origin: an empty list names no page"),
+            ("[[route]]\norigin = []", "line 2: origin: an empty list names no page"),
             ("config = \"x\"", "line 1: config:"),
             ("[[route]]\nport = 1", "line 2: port: it is not for one route alone"),
             ("[[route]]\nprot = 1", "line 2: prot: there is no option prot"),
