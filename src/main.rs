@@ -38,7 +38,7 @@ fn start() -> Result<(), StartError> {
         }
         Typed::Run(args) => {
             if let Some(Command::Check(check)) = &args.command {
-                return self::check(&args, check);
+                return self::check(&args, check, &typed);
             }
             run(*args, typed)
         }
@@ -46,7 +46,13 @@ fn start() -> Result<(), StartError> {
 }
 
 /// `wsrelay check FILE`.
-fn check(args: &Args, check: &CheckArgs) -> Result<(), StartError> {
+fn check(args: &Args, check: &CheckArgs, typed: &[String]) -> Result<(), StartError> {
+    if typed.first().is_none_or(|word| word != "check") || !args.program.is_empty() {
+        return Err(StartError::Usage(format!(
+            "check is about what stands in a file alone: type wsrelay check {}",
+            check.file
+        )));
+    }
     let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
     say(&Options::load(with_file, &[])?.to_toml()?);
     Ok(())

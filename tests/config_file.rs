@@ -101,6 +101,39 @@ fn check_prints_all_that_holds_as_such_a_file() {
 }
 
 #[test]
+fn check_prints_what_can_not_be_shown_as_toml_has_it() {
+    let text = "port = 1\nprogram = [\"printf\", \"\\u001b[2J\\u0000\", \"\\u200d'\\t\\\"\\\\é\"]\n\
+                static-dir = \"a\\u0007b\"\nheader = [\"X: \\u00a0\"]\n";
+    let dir = dir_with(text);
+    let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+    assert_eq!((status, &*stderr), (Some(0), ""));
+    for line in [
+        r#"program = ["printf", "\U0000001B[2J\U00000000", "\U0000200D'\U00000009\"\\é"]"#,
+        r#"static-dir = "a\U00000007b""#,
+        r#"header = ["X: \U000000A0"]"#,
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is not in:\n{said}");
+    }
+    // What it says is read the same.
+    let again = dir_with(&said);
+    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+}
+
+#[test]
+fn check_takes_nothing_but_a_file() {
+    let dir = dir_with("port = 1\nto = \"a:1\"\n");
+    for args in [
+        &["--eol", "crlf", "check", "wsrelay.toml"][..],
+        &["--config", "other.toml", "check", "wsrelay.toml"],
+        &["check", "wsrelay.toml", "--", "cat"],
+    ] {
+        let (status, stdout, stderr) = run_in(dir.path(), args);
+        assert_eq!((status, &*stdout), (Some(2), ""), "{args:?}");
+        assert!(stderr.contains("type wsrelay check wsrelay.toml"), "{stderr}");
+    }
+}
+
+#[test]
 fn check_prints_routes_with_what_is_their_own() {
     let text = "port = 1\nto = \"a:1\"\nauth-file = \"users\"\neol = \"crlf\"\nslow-client = \"drop\"\n\
                 [[route]]\npath = \"/a%20b/\"\nto = \"b:1\"\nauth-file = false\norigin = [\"null\", \"*\"]\n\

@@ -26,8 +26,7 @@ impl Toml {
     }
 
     fn text(&mut self, key: &str, value: impl Display) {
-        // TOML's basic strings escape as Rust does, but for what has no place in any of these values.
-        self.set(key, format_args!("{:?}", value.to_string()));
+        self.set(key, quoted(&value.to_string()));
     }
 
     /// A setting that has no default.
@@ -40,7 +39,8 @@ impl Toml {
     /// A list of which nothing is the default.
     fn list(&mut self, key: &str, values: &[String]) {
         if !values.is_empty() {
-            self.set(key, format_args!("{values:?}"));
+            let values: Vec<_> = values.iter().map(|value| quoted(value)).collect();
+            self.set(key, format_args!("[{}]", values.join(", ")));
         }
     }
 
@@ -51,6 +51,22 @@ impl Toml {
             _ => self.text(key, format_args!("{millis}ms")),
         }
     }
+}
+
+/// One of TOML's basic strings. What a terminal would not show, or would obey, is escaped too, in the
+/// one way that TOML has for all of it.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\'' => out.push(c),
+            c if c.escape_debug().len() > 1 => out += &format!("\\U{:08X}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 impl Options {
@@ -145,7 +161,7 @@ fn show_listen(config: &Config, toml: &mut Toml) {
         [ListenAddr::Everywhere(port)] => toml.set("port", port),
         addrs => {
             let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
-            toml.set("listen", format_args!("{addrs:?}"));
+            toml.list("listen", &addrs);
         }
     }
 }
@@ -165,8 +181,9 @@ fn show_acme(acme: &AcmeConfig, toml: &mut Toml) {
 fn show_backend(backend: &Backend, toml: &mut Toml) {
     match backend {
         Backend::Program(program) => {
-            let words: Vec<_> = iter::once(&program.command).chain(&program.args).collect();
-            toml.set("program", format_args!("{words:?}"));
+            let words: Vec<_> =
+                iter::once(&program.command).chain(&program.args).cloned().collect();
+            toml.list("program", &words);
             show_started(&program.pass_env, program.kill_grace, toml);
         }
         Backend::Programs(programs) => {
