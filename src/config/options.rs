@@ -1,10 +1,11 @@
 //! Options: those typed and those of the file together, for the whole and for each route.
 
 use std::path::Path;
+use std::slice;
 
 use super::file::{File, Setting, Table, is_of_routes};
 use super::route::{RouteConfig, RouteOptions};
-use super::{Config, log_config};
+use super::{Config, log_config, pointless};
 use crate::cli::{self, Args, Kind, Typed};
 use crate::error::StartError;
 use crate::log::LogConfig;
@@ -26,6 +27,8 @@ pub struct Options {
 struct FileRoute {
     options: RouteOptions,
     settings: Vec<Setting>,
+    /// What it says itself, and nobody else for it.
+    own: Args,
     line: usize,
 }
 
@@ -80,7 +83,7 @@ impl Options {
             false => None,
         };
         for route in &self.routes {
-            let config = route.options.check().map_err(|e| self.blame_route(route, e))?;
+            let config = route.check().map_err(|e| self.blame_route(route, e))?;
             let rule = &config.rule;
             if routes.iter().any(|other| other.rule == *rule) || default.as_ref() == Some(rule) {
                 let why = format!("there is another route for {rule}: drop one");
@@ -96,7 +99,13 @@ impl Options {
     /// # Errors
     /// As of [`config`](Self::config).
     pub fn log_config(&self) -> Result<LogConfig, StartError> {
-        log_config(&self.args).map_err(|error| self.blame(error))
+        let log = log_config(&self.args).map_err(|error| self.blame(error))?;
+        for route in &self.routes {
+            let (trace, log_level) = (route.options.args.trace, self.args.log_level.clone());
+            log_config(&Args { trace, log_level, ..Args::default() })
+                .map_err(|error| self.blame_route(route, error))?;
+        }
+        Ok(log)
     }
 
     /// The name of the file, if there is one.
@@ -174,7 +183,16 @@ impl FileRoute {
             by_subprotocol: table.settings.iter().any(says_subprotocol),
             args,
         };
-        Ok(FileRoute { options, settings, line: table.line })
+        let own: Vec<_> = table.settings.iter().flat_map(Setting::words).collect();
+        Ok(FileRoute { options, settings, own: parse(&own)?, line: table.line })
+    }
+
+    /// All of it, checked. What is said of all routes need not be of use to this one, but what it says
+    /// itself does.
+    fn check(&self) -> Result<RouteConfig, StartError> {
+        let config = self.options.check()?;
+        pointless(&self.own, slice::from_ref(&config))?;
+        Ok(config)
     }
 }
 
@@ -190,13 +208,17 @@ fn is_inherited(key: &str) -> bool {
 
 /// Whether what stands above the routes makes no sense beside what a route says itself.
 fn gives_way(key: &str, table: &Table) -> bool {
-    let says = |key: &str, value: Option<&str>| {
-        table.settings.iter().any(|own| own.key == key && own.value.as_deref() == value)
+    let says = |key: &str, value: &str| {
+        let is_value = |given: &String| given.eq_ignore_ascii_case(value);
+        table.settings.iter().any(|own| own.key == key && own.value.as_ref().is_some_and(is_value))
     };
+    let is_binary = || table.settings.iter().any(|own| own.key == "binary");
+    let about_lines = |own: &Setting| ABOUT_LINES.contains(&&*own.key);
     match key {
-        "binary" => ABOUT_LINES.iter().any(|key| table.has(key)),
-        "queue" => says("slow-client", Some("wait")),
-        key => ABOUT_LINES.contains(&key) && says("binary", None),
+        "binary" => table.settings.iter().any(about_lines),
+        // Without a word of its own it waits.
+        "queue" => table.has("slow-client") && !says("slow-client", "drop"),
+        key => ABOUT_LINES.contains(&key) && is_binary(),
     }
 }
 

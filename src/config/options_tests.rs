@@ -164,6 +164,21 @@ fn what_is_wrong_is_told_with_its_line() {
             "",
             "line 5: there is another route for /a: drop one",
         ),
+        (
+            "port = 1\n[[route]]\nto = \"a:1\"\nbackend-ca = \"ca\"",
+            "",
+            "line 4: --backend-ca checks the certificate of a TLS backend",
+        ),
+        (
+            "port = 1\n[[route]]\nprogram = [\"cat\"]\npath = \"/p\"\n[[route]]\nto = \"a:1\"\npass-env = \"A\"",
+            "",
+            "line 7: --pass-env is about programs, and --to starts none",
+        ),
+        (
+            "port = 1\n[[route]]\nto = \"tls://a:1\"\nkill-grace = \"2s\"",
+            "",
+            "line 4: --kill-grace is about programs",
+        ),
         ("port = 1\nroute = [\"/a\"]", "", "line 2: --route /a: it needs a path and an address"),
         ("port = 1", "", "say where the lines go"),
     ] {
@@ -187,4 +202,26 @@ fn client_certificates_close_routes_to_other_pages_too() {
         let config = config(&text, typed);
         assert_eq!(config.routes[0].guard.origins.same_origin, closed, "{text} {typed}");
     }
+}
+
+#[test]
+fn a_route_does_without_what_it_calls_false() {
+    let text = "port = 1\nslow-client = \"drop\"\nqueue = \"2KiB\"\n\
+                [[route]]\nto = \"a:1\"\nslow-client = false\n";
+    assert_eq!(config(text, "").routes[0].session.slow_client, crate::config::SlowClient::Wait);
+    let text = "port = 1\nbinary = true\n[[route]]\nto = \"a:1\"\neol = false\n";
+    assert_eq!(eol(&config(text, "").routes[0]), None, "it is still about bytes");
+    let text = "port = 1\nbackend-ca = \"ca\"\npass-env = \"A\"\n[[route]]\nto = \"tls://a:1\"\n\
+                [[route]]\npath = \"/p\"\nprogram = [\"cat\"]\n[[route]]\npath = \"/a\"\nto = \"a:1\"\n";
+    assert_eq!(config(text, "").routes.len(), 3, "what is inherited is for those that can use it");
+}
+
+#[test]
+fn a_routes_trace_that_nobody_would_see_is_refused() {
+    let text = "port = 1\nlog-level = \"warn\"\n[[route]]\nto = \"a:1\"\ntrace = true\n";
+    let (options, _) = load(text, "").unwrap();
+    let why = options.log_config().unwrap_err().to_string();
+    assert!(why.contains("line 5: --trace logs what passes"), "{why}");
+    let (options, _) = load(text, "--log-level info").unwrap();
+    assert!(options.log_config().is_ok());
 }
