@@ -1,6 +1,7 @@
 //! The program: parse, start logging, run, and map the outcome to an exit status.
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -108,16 +109,23 @@ fn serve(
     say(&greeting);
     let reload = Arc::new(reload);
     async_std::task::block_on(async move {
+        // Room for one who asks while another is served: who asks then is served with him, and a disk
+        // that does not answer holds up one thread, not all of those that others need.
+        let (again, asked) = async_channel::bounded::<()>(1);
+        async_std::task::spawn(async move {
+            while asked.recv().await.is_ok() {
+                let reload = reload.clone();
+                // A bug in one must not be the end of all that come after it.
+                let _ = blocking::unblock(move || catch_unwind(AssertUnwindSafe(&*reload))).await;
+            }
+        });
         let (stop, stopped) = async_channel::bounded::<()>(1);
         async_std::task::spawn(async move {
             let mut stop = Some(stop);
             while let Some(signal) = signals.next().await {
                 match signal {
-                    // On its way: a slow disk must not keep us from hearing the next signal.
-                    Ok(Signal::Hup) => {
-                        let reload = reload.clone();
-                        blocking::unblock(move || reload()).detach();
-                    }
+                    // A slow disk must not keep us from hearing the next signal.
+                    Ok(Signal::Hup) => drop(again.try_send(())),
                     // The first asks us to stop, which closing the channel says; the second means it.
                     Ok(_) if stop.take().is_some() => {}
                     Ok(_) => {

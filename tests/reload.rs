@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use support::program::wait_until;
@@ -152,6 +153,38 @@ fn a_bad_route_changes_nothing_of_the_others() {
     assert_eq!(relay.status("/a"), 503, "the limit is still the old one");
     relay.reload(&limited(2), &["INFO", "reloaded"]);
     assert_eq!(relay.status("/a"), 101);
+}
+
+/// A disk that does not answer holds up one thread, however often somebody asks: names, files and
+/// passwords need the others.
+#[test]
+fn a_file_that_is_long_in_coming_holds_up_one_reload() {
+    let text = format!("to = \"{}\"\n", echo());
+    let mut relay = Configured::start(&text, &[]);
+    let file = relay.dir.path().join("wsrelay.toml");
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    relay.relay.signal("HUP");
+    let mut writer = None;
+    // Without waiting it is opened only once somebody is there to read.
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    wait_until("the file is being read", || {
+        writer = OpenOptions::new().write(true).custom_flags(nonblock).open(&file).ok();
+        writer.is_some()
+    });
+    let before = relay.relay.threads();
+    for _ in 0..30 {
+        relay.relay.signal("HUP");
+        assert_eq!(relay.status("/"), 101);
+    }
+    let after = relay.relay.threads();
+    assert!(after < before + 10, "{before} threads became {after}");
+    fs::remove_file(&file).unwrap();
+    write(&relay.dir, &text);
+    drop(writer);
+    relay.relay.wait_log(&["not reloaded"]);
+    relay.relay.wait_log(&["INFO", " reloaded", "wsrelay.toml"]);
+    relay.reload(&text, &["INFO", " reloaded"]);
 }
 
 #[test]
