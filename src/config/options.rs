@@ -163,9 +163,14 @@ impl FileRoute {
                  program = [\"./program\"]",
             ));
         }
-        // Of what is typed, too, a route takes only what it can make sense of.
-        let typed: Vec<_> =
-            typed.iter().filter(|one| one.key == "binary" || !gives_way(&one.key, table)).collect();
+        let by_subprotocol = table.settings.iter().any(|own| own.key == "subprotocol");
+        // Of what is typed, too, a route takes only what it can make sense of, and nothing that would
+        // send it other clients.
+        let takes = |one: &&Setting| match &*one.key {
+            "subprotocol" => !by_subprotocol,
+            key => key == "binary" || !gives_way(key, table),
+        };
+        let typed: Vec<_> = typed.iter().filter(takes).collect();
         let is_typed = |one: &Setting| typed.iter().any(|typed| typed.key == one.key);
         let inherited = file.top.settings.iter().filter(|one| {
             is_inherited(&one.key) && !table.has(&one.key) && !gives_way(&one.key, table)
@@ -176,11 +181,10 @@ impl FileRoute {
         let args = parse(&[words, table.program_words()].concat())?;
         // No route's own, but it says who may connect where a route does not.
         let args = Args { tls_client_ca: whole.tls_client_ca.clone(), ..args };
-        let says_subprotocol = |one: &Setting| one.key == "subprotocol" && !is_typed(one);
         let options = RouteOptions {
             path: table.path.clone(),
             host: table.host.clone(),
-            by_subprotocol: table.settings.iter().any(says_subprotocol),
+            by_subprotocol,
             args,
         };
         let own: Vec<_> = table.settings.iter().flat_map(Setting::words).collect();

@@ -225,3 +225,14 @@ fn a_routes_trace_that_nobody_would_see_is_refused() {
     let (options, _) = load(text, "--log-level info").unwrap();
     assert!(options.log_config().is_ok());
 }
+
+/// Which clients a route is for is no setting: typed, it would send others there.
+#[test]
+fn what_is_typed_sends_no_other_clients_to_a_route() {
+    let text = "port = 1\nto = \"a:1\"\n[[route]]\nsubprotocol = \"irc\"\nto = \"b:1\"\n\
+                [[route]]\npath = \"/c\"\nto = \"c:1\"\n";
+    let config = config(text, "--subprotocol chat");
+    assert_eq!(routes(&config), ["/c c:1", "/ for subprotocol irc b:1", "/ a:1"]);
+    let of = |n: usize| config.routes[n].handshake.subprotocols.as_deref().unwrap();
+    assert_eq!([of(0), of(1), of(2)], [["chat"], ["irc"], ["chat"]]);
+}
