@@ -75,6 +75,8 @@ fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
             })
         }
         Some(Command::Check(_)) => unreachable!("it does not run"),
+        // Those that are typed are served beside it; a file's, with settings of their own, would not be.
+        Some(Command::Demo(_)) if options.routes().next().is_some() => Err(Demo::is_whole()),
         Some(Command::Demo(demo)) => {
             let demo = Demo::bind(&options.args, demo)?;
             let greeting = demo.greeting() + "\n";

@@ -120,6 +120,21 @@ fn check_prints_what_can_not_be_shown_as_toml_has_it() {
 }
 
 #[test]
+fn the_demo_takes_no_backends() {
+    let routes = "[[route]]\npath = \"/x\"\nto = \"a:1\"\n";
+    for (text, args) in [
+        (routes, &["--config", "wsrelay.toml", "demo"][..]),
+        ("program-dir = \".\"\n", &["--config", "wsrelay.toml", "demo"]),
+        ("", &["--program-dir", ".", "demo"]),
+    ] {
+        let args = [args, &["--listen", "127.0.0.1:0"]].concat();
+        let (status, stdout, stderr) = run_in(dir_with(text).path(), &args);
+        assert_eq!((status, &*stdout), (Some(2), ""), "{args:?}: {stderr}");
+        assert!(stderr.contains("the demo brings its own backend"), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
 fn check_takes_nothing_but_a_file() {
     let dir = dir_with("port = 1\nto = \"a:1\"\n");
     for args in [

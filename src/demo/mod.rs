@@ -32,11 +32,10 @@ impl Demo {
     /// # Errors
     /// [`StartError`]: options that don't go together, or a port that is taken.
     pub fn bind(args: &Args, demo: &DemoArgs) -> Result<Self, StartError> {
-        if args.to.is_some() || args.static_dir.is_some() || !args.program.is_empty() {
-            return Err(StartError::Usage(
-                "the demo brings its own backend and page: type wsrelay demo, or leave out demo"
-                    .into(),
-            ));
+        let has_target =
+            args.to.is_some() || args.program_dir.is_some() || !args.program.is_empty();
+        if has_target || args.static_dir.is_some() {
+            return Err(Demo::is_whole());
         }
         if args.port.is_some() || !args.listen.is_empty() {
             return Err(StartError::Usage(
@@ -63,6 +62,13 @@ impl Demo {
             Server::bind(Config { listen: typed, ..config })?
         };
         Ok(Demo { chat, server })
+    }
+
+    /// What to say where something was given that it brings itself.
+    pub fn is_whole() -> StartError {
+        StartError::Usage(
+            "the demo brings its own backend and page: type wsrelay demo, or leave out demo".into(),
+        )
     }
 
     /// What to tell the newcomer.
