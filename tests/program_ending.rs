@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use support::faults::reset;
@@ -93,6 +94,29 @@ fn a_place_is_free_only_when_the_process_is_gone() {
     // What has just taken the place would outlive a relay that is killed.
     relay.signal("TERM");
     assert_eq!(relay.wait_exit().code(), Some(0));
+}
+
+/// However many come and go, there is one process for the one place.
+#[test]
+fn a_client_that_vanishes_while_its_program_starts_keeps_its_place_until_that_is_gone() {
+    let deaf = "trap '' INT TERM; while :; do sleep 0.1; done";
+    let served = support::cgi::cgi(&[("deaf", deaf)], &["--max-sessions", "1"]);
+    let session = relay_sh(deaf, &["--max-sessions", "1"]);
+    for (relay, request) in [
+        (&served.relay, "GET /deaf HTTP/1.1\r\nHost: t\r\n\r\n".to_owned()),
+        (&session, support::handshake("/", "")),
+    ] {
+        for _ in 0..10 {
+            for _ in 0..100 {
+                let mut tcp = relay.tcp();
+                tcp.write_all(request.as_bytes()).unwrap();
+            }
+            // All of them have been accepted when this one is answered.
+            assert_eq!(relay.get("/", &[]).status, 426);
+            let running = children(relay.pid());
+            assert!(running.len() <= 1, "{running:?}");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_io::Async;
 
-use super::program::{Launcher, Programs};
+use super::program::{Held, Launcher, Programs};
 use super::resolver::Resolver;
 use super::{Backend, BackendIo, ClientInfo, OpenError};
 use crate::clock::{Deadline, timeout};
@@ -71,7 +71,7 @@ impl Connector {
     }
 
     /// Connects for this client, within `limit` from the start of name resolution to the open
-    /// connection, TLS included, or to the running program.
+    /// connection, TLS included, or to the running program, which keeps `held` until it is gone.
     ///
     /// # Errors
     /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
@@ -79,6 +79,7 @@ impl Connector {
         &self,
         client: &ClientInfo<'_>,
         limit: Duration,
+        held: Held,
     ) -> Result<BackendIo, OpenError> {
         let deadline = Instant::now() + limit;
         let server = match &self.way {
@@ -86,14 +87,14 @@ impl Connector {
             Way::Name(resolver) => open_name(resolver, deadline).await,
             Way::Unix(path) => within(deadline, open_unix(path)).await,
             Way::Program(launcher) => {
-                let started = within(deadline, launcher.start(client)).await;
+                let started = within(deadline, launcher.start(client, held)).await;
                 let started = started.map_err(|e| self.backend.explain(&e, limit))?;
                 return Ok(BackendIo::process(started, None));
             }
             Way::Programs(programs) => {
                 let started = timeout(limit, async {
                     let found = programs.find(client).await?.program()?;
-                    let running = programs.start(&found, client, false).await?;
+                    let running = programs.start(&found, client, false, held).await?;
                     Ok(BackendIo::process(running, Some(found.name)))
                 });
                 return started.await.unwrap_or(Err(OpenError::TimedOut(limit)));

@@ -32,7 +32,7 @@ use crate::net::pipes::{PipeSource, Pipes};
 use crate::net::stream::ByteStream;
 
 pub use self::directory::{Found, Lookup, ProgramDir, Programs};
-pub use self::keeper::Keeping;
+pub use self::keeper::{Held, Keeping};
 pub use self::process::kill_all;
 
 /// A program and what it is started with.
@@ -107,14 +107,14 @@ impl Launcher {
         Ok(Launcher { program: program.clone(), path, starter })
     }
 
-    /// Starts it for a client.
+    /// Starts it for a client, and holds `held` until it is gone.
     ///
     /// # Errors
     /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
-    pub async fn start(&self, client: &ClientInfo<'_>) -> io::Result<Running> {
+    pub async fn start(&self, client: &ClientInfo<'_>, held: Held) -> io::Result<Running> {
         let mut command = self.starter.command(&self.path, client);
         command.arg0(&self.program.command).args(&self.program.args);
-        self.starter.run(command, client.id).await
+        self.starter.run(command, client.id, held).await
     }
 }
 
@@ -134,14 +134,15 @@ impl Starter {
         command
     }
 
-    /// Starts it on the blocking pool: whoever starts a program waits until it is loaded.
-    async fn run(&self, command: Command, id: u64) -> io::Result<Running> {
+    /// Starts it on the blocking pool: whoever starts a program waits until it is loaded. It may be
+    /// started although nobody waits any more, and is ended then.
+    async fn run(&self, command: Command, id: u64, held: Held) -> io::Result<Running> {
         let grace = self.grace;
-        unblock(move || launch(command, id, grace)).await
+        unblock(move || launch(command, id, grace, held)).await
     }
 }
 
-fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<Running> {
+fn launch(mut command: Command, id: u64, grace: Duration, held: Held) -> io::Result<Running> {
     // Pipes and no sockets: programs open /dev/stdin, which a socket does not let them.
     let (stdin, input) = io::pipe()?;
     let (output, stdout) = io::pipe()?;
@@ -150,7 +151,7 @@ fn launch(mut command: Command, id: u64, grace: Duration) -> io::Result<Running>
     let (output, errors) = (PipeSource::new(output)?, PipeSource::new(errors)?);
     let cutter = output.cutter();
     let io = ByteStream::pipes(Pipes::new(output, input)?);
-    let keeping = Keeping::start(command, errors, cutter, id, grace)?;
+    let keeping = Keeping::start(command, errors, cutter, id, grace, held)?;
     Ok(Running { io, keeping })
 }
 
@@ -187,7 +188,8 @@ mod tests {
         };
         let request = Request::get("/").body(()).unwrap();
         let client = ClientInfo::of(&request);
-        let mut running = block_on(Launcher::new(&program).unwrap().start(&client)).unwrap();
+        let mut running =
+            block_on(Launcher::new(&program).unwrap().start(&client, Arc::new(()))).unwrap();
         let mut line = String::new();
         while !line.ends_with('\n') {
             let mut byte = [0];

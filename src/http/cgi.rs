@@ -10,6 +10,7 @@ mod head;
 mod hold;
 mod output;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,14 +94,13 @@ impl Cgi {
             return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, why).close());
         }
         let permit = admit(context.registry.permits())?;
-        let entry = Entry { _permits: (permit, None), _place: place };
-        let running = self.start(&found, &request, arrival, asker, &proof).await?;
+        let entry = Arc::new(Entry { _permits: (permit, None), _place: place });
+        let running = self.start(&found, &request, arrival, asker, &proof, entry).await?;
         let bill = Bill {
             subject: Subject { user: proof.user, ..asker.subject.clone() },
             path: shown(&request),
             program: found.name,
             began: Instant::now(),
-            entry,
             stay: context.registry.stay(),
         };
         let method = request.method().clone();
@@ -118,10 +118,11 @@ impl Cgi {
         arrival: &Arrival,
         asker: &Asker,
         proof: &Proof,
+        entry: Arc<Entry>,
     ) -> Result<Running, Refusal> {
         let client = asker.describe(request, "", arrival, None, proof);
         // In its own directory (section 7.2).
-        let started = timeout(self.timeout, self.programs.start(found, &client, true)).await;
+        let started = timeout(self.timeout, self.programs.start(found, &client, true, entry)).await;
         let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
         started.map_err(Refusal::no_backend)
     }

@@ -42,7 +42,7 @@ pub enum Joined {
     /// A session with this backend.
     Session {
         backend: BackendIo,
-        entry: Entry,
+        entry: Arc<Entry>,
         subject: Subject,
         path: String,
         subprotocol: Option<String>,
@@ -52,7 +52,8 @@ pub enum Joined {
     Refused(String, Arc<Route>),
 }
 
-/// What a session has been given before it begins, and gives back when it ends.
+/// What a session has been given before it begins, and gives back when it ends: with a program, when
+/// that is gone.
 pub struct Entry {
     pub _permits: (Permit, Option<Permit>),
     pub _place: Option<Place>,
@@ -88,7 +89,7 @@ struct Books {
     program: Option<Box<str>>,
     route: Arc<Route>,
     began: Instant,
-    entry: Entry,
+    entry: Arc<Entry>,
     _registration: Registration,
 }
 

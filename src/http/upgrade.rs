@@ -86,18 +86,19 @@ async fn join(
     asked: Asked<'_>,
     route: &Route,
     context: &Context,
-) -> Result<(BackendIo, Entry, User), Refusal> {
+) -> Result<(BackendIo, Arc<Entry>, User), Refusal> {
     let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
     let Guest { proof, place } = route.guard.check(headers, query, arrival).await?;
     let proof = asker.identify(proof);
     let own = route.permits.as_ref().map(admit).transpose()?;
     let permits = (admit(context.registry.permits())?, own);
+    let entry = Arc::new(Entry { _permits: permits, _place: place });
     let limit = route.handshake.connect_timeout;
     let client =
         asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &proof);
-    let backend = route.connector.open(&client, limit).await.map_err(Refusal::no_backend)?;
-    Ok((backend, Entry { _permits: permits, _place: place }, proof.user))
+    let backend = route.connector.open(&client, limit, entry.clone()).await;
+    Ok((backend.map_err(Refusal::no_backend)?, entry, proof.user))
 }
 
 /// A place among the sessions.

@@ -17,7 +17,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
 
-use super::{Running, Starter, explain};
+use super::{Held, Running, Starter, explain};
 use crate::backend::{ClientInfo, OpenError};
 use crate::error::reason;
 use crate::path;
@@ -95,7 +95,7 @@ impl Programs {
         found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }
 
-    /// Starts it for the client; in its own directory, if it is to be `at_home`, and then told its
+    /// Starts it for the client, and holds `held` until it is gone; in its own directory, if it is to be `at_home`, and then told its
     /// file's name, which RFC 3875 does not know but PHP asks for.
     ///
     /// # Errors
@@ -105,13 +105,14 @@ impl Programs {
         found: &Found,
         client: &ClientInfo<'_>,
         at_home: bool,
+        held: Held,
     ) -> Result<Running, OpenError> {
         let script = &client.uri.path()[..found.script];
         let mut command = self.starter.command(&found.path, &ClientInfo { script, ..*client });
         if let (true, Some(home)) = (at_home, found.path.parent()) {
             command.current_dir(home).env("SCRIPT_FILENAME", &found.path);
         }
-        let started = self.starter.run(command, client.id).await;
+        let started = self.starter.run(command, client.id, held).await;
         started.map_err(|e| OpenError::new(&e, || explain(&found.name, &e)))
     }
 }

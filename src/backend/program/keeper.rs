@@ -1,9 +1,11 @@
 //! Keeper: one task a process, which logs what it complains of, and sees it to its end.
 
+use std::any::Any;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded};
@@ -16,6 +18,10 @@ use crate::clock::timeout;
 use crate::error::ProgramEnd;
 use crate::net::pipes::PipeSource;
 use crate::net::readiness::Cutter;
+
+/// What a program was started for, such as a place among the sessions: it is held until the program is
+/// gone, whoever else lets go of it before.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 /// A session's hold on its process. When it is dropped, the process is ended all the same: a
 /// session that panics, or never begins, leaves none behind.
@@ -38,11 +44,12 @@ struct Keeper {
     gone: Sender<()>,
     /// The ends of the streams that somebody who has left the group may still hold.
     cutters: [Cutter; 2],
+    held: Held,
 }
 
 impl Keeping {
-    /// Starts a program, and the task that keeps it. `output` is what ends its stdout, and `id` the
-    /// session's number.
+    /// Starts a program, and the task that keeps it. `output` is what ends its stdout, `id` the
+    /// session's number, and `held` what is let go of when it is gone.
     ///
     /// # Errors
     /// As of `fork(2)`, `execve(2)` and `pidfd_open(2)`.
@@ -52,12 +59,13 @@ impl Keeping {
         output: Cutter,
         id: u64,
         grace: Duration,
+        held: Held,
     ) -> io::Result<Self> {
         let (told, exit) = bounded(1);
         let process = Process::start(command, told)?;
         let ((done_sender, done), (gone, gone_receiver)) = (bounded(1), bounded(1));
         let cutters = [output, errors.cutter()];
-        let keeper = Keeper { process, id, grace, done, gone, cutters };
+        let keeper = Keeper { process, id, grace, done, gone, cutters, held };
         task::spawn(join(stderr::log(errors, id), keeper.keep()));
         Ok(Keeping { grace, done: done_sender, exit, gone: gone_receiver })
     }
@@ -91,7 +99,7 @@ impl Keeping {
 
 impl Keeper {
     async fn keep(self) {
-        let Keeper { mut process, id, grace, done, gone, cutters } = self;
+        let Keeper { mut process, id, grace, done, gone, cutters, held } = self;
         let _ = select(pin!(process.exited()), pin!(done.recv())).await;
         // Who of its group outlives the program is ended like a program that outlives its session.
         let is_gone = process.end(grace).await;
@@ -104,6 +112,7 @@ impl Keeper {
         for cutter in cutters {
             cutter.cut();
         }
+        drop(held);
         drop(gone);
         if !is_gone {
             // It stays to be reaped.

@@ -7,19 +7,17 @@ use async_std::task;
 use hyper::StatusCode;
 
 use crate::backend::program::Keeping;
-use crate::http::connection::Entry;
 use crate::log::{Answer, Subject};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::Stay;
 
-/// What a request's end is told with, and what it gives back once its program is gone.
+/// What a request's end is told with, and what keeps a stop waiting for it.
 pub struct Bill {
     pub subject: Subject,
     pub path: String,
     pub program: Box<str>,
     pub began: Instant,
-    pub entry: Entry,
     pub stay: Stay,
 }
 
@@ -96,9 +94,8 @@ impl Drop for Hold {
             let exit = keeping.exit();
             keeping.end(discard).await;
             let end = exit.await;
-            // First, so that whoever reads of the end finds a place free; the stay, when all is said.
-            let Bill { subject, path, program, entry, stay: _stay, .. } = bill;
-            drop(entry);
+            // The stay ends when all is said.
+            let Bill { subject, path, program, stay: _stay, .. } = bill;
             let (status, cut) = match fate {
                 Fate::Refused => return,
                 Fate::Waiting => (None, true),
