@@ -90,6 +90,25 @@ fn bodies_arrive_byte_for_byte() {
 }
 
 #[test]
+fn a_program_may_answer_before_it_has_read_the_body() {
+    let (none, short, count) =
+        ("echo Status: 204; echo; ", "echo Content-Length: 3; ", "wc -c >&2");
+    let short = format!("{short}{}", plain("echo ok; "));
+    let programs = [("none", none), ("short", &*short)].map(|(name, head)| {
+        // The answer is on its way before anything is read.
+        (name, format!("{head}sleep 0.1; {count}"))
+    });
+    let programs = programs.each_ref().map(|(name, text)| (*name, &**text));
+    let mut served = cgi(&programs, &[]);
+    for (path, status, body) in [("/none", 204, ""), ("/short", 200, "ok\n")] {
+        let response = served.post(path, &vec![0; 3_000_001]);
+        assert_eq!((response.status, &*response.text()), (status, body));
+        served.relay.wait_log(&["program says", "3000001"]);
+        served.relay.wait_log(&["request ended", "bytes_up=3000001", "program exited"]);
+    }
+}
+
+#[test]
 fn a_client_that_waits_for_it_is_told_to_send_its_body() {
     let cat = plain("exec cat");
     let served = cgi(&[("cat", &cat), ("late", &("sleep 0.1; ".to_owned() + &cat))], &[]);

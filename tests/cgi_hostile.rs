@@ -244,6 +244,38 @@ fn a_program_that_writes_and_never_reads_or_reads_nothing_at_all() {
     wait_childless(&served.relay);
 }
 
+/// It is waited for as long as for any other, but not longer.
+#[test]
+fn a_program_that_has_answered_and_does_not_read_the_rest() {
+    let (none, short) =
+        ("echo Status: 204; echo; ", format!("echo Content-Length: 3; {}", plain("echo ok; ")));
+    let programs = [
+        ("exits", format!("{short} exit")),
+        ("closes", format!("{short} exec >&-; sleep 1000")),
+        ("deaf", format!("{short} sleep 1000")),
+        ("exits204", format!("{none} exit")),
+        ("flood204", format!("{none} exec yes")),
+    ];
+    let programs = programs.each_ref().map(|(name, text)| (*name, &**text));
+    let body = vec![b'x'; 1 << 20];
+    for (limit, names) in
+        [("1h", &["exits", "closes", "exits204"][..]), ("200ms", &["deaf", "flood204"])]
+    {
+        let served = cgi(&programs, &["--cgi-timeout", limit]);
+        for name in names {
+            let want = if name.ends_with("204") { (204, "") } else { (200, "ok\n") };
+            let response = served.post(&format!("/{name}"), &body);
+            assert_eq!((response.status, &*response.text()), want, "{name}");
+            // Nor is a client waited for that changes its mind.
+            let head = format!("POST /{name} HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n");
+            let mut tcp = served.ask(&head);
+            let response = HttpResponse::read(&mut tcp);
+            assert_eq!((response.status, &*response.text()), want, "{name}");
+        }
+        wait_childless(&served.relay);
+    }
+}
+
 #[test]
 fn output_that_nobody_reads_waits_in_the_program() {
     let flood = plain("exec yes");

@@ -10,6 +10,7 @@ mod head;
 mod hold;
 mod output;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,7 +106,14 @@ impl Cgi {
         };
         let method = request.method().clone();
         let mut exchange = Exchange::new(running, request.into_body(), self.timeout, bill);
-        match exchange.head().await {
+        let answered = async {
+            let (head, first) = exchange.head().await?;
+            if !head.has_body(&method) {
+                poll_fn(|cx| exchange.poll_settled(cx)).await?;
+            }
+            Ok((head, first))
+        };
+        match answered.await {
             Ok((head, first)) => Ok(respond(&method, head, first, exchange)),
             Err(failure) => Err(refuse(&failure, exchange)),
         }
@@ -146,19 +154,19 @@ fn refuse(failure: &Failure, mut exchange: Exchange) -> Refusal {
 }
 
 fn respond(method: &Method, head: Head, first: Bytes, exchange: Exchange) -> Response<Body> {
+    let (has_length, has_body) = (head.has_length(), head.has_body(method));
     let Head { status, headers, length } = head;
-    let has_none = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let output = Output::new(exchange, status, first, length);
-    let body = if has_none || method == Method::HEAD {
+    let body = if has_body {
+        output.boxed_unsync()
+    } else {
         output.discard();
         full(Bytes::new())
-    } else {
-        output.boxed_unsync()
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    if let (Some(length), false) = (length, has_none) {
+    if let (Some(length), true) = (length, has_length) {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
     response

@@ -123,6 +123,32 @@ impl Exchange {
             Poll::Pending => self.idle.poll(cx).map(|()| Err(Failure::Silence(self.idle.limit))),
         }
     }
+
+    /// Ready when a program that has said all of its answer may be left: it has got all of the body, or
+    /// reads no more, or has ended its output, or nothing of the body has passed for as long as nothing
+    /// may. What it still says is thrown away.
+    ///
+    /// # Errors
+    /// [`Failure::Client`].
+    pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        for _ in 0..BATCHES {
+            if self.up.poll(cx, &mut self.io).map_err(Failure::Client)? {
+                self.idle.last = Instant::now();
+            }
+            self.hold.bytes_up = self.up.bytes;
+            if self.up.body.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            match scratch::with(|chunk| Pin::new(&mut self.io).poll_read(cx, chunk)) {
+                Poll::Pending => return self.idle.poll(cx).map(Ok),
+                Poll::Ready(Ok(n)) if n > 0 => self.hold.bytes_down += n as u64,
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+            }
+        }
+        // More is there, but others want their turn.
+        cx.waker().wake_by_ref();
+        self.idle.poll(cx).map(Ok)
+    }
 }
 
 impl Up {

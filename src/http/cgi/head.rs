@@ -1,8 +1,8 @@
 //! The head of a CGI program's answer, read (RFC 3875, section 6). Pure.
 
 use httparse::{EMPTY_HEADER, Status};
-use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, StatusCode};
 use memchr::memchr;
 
 /// Bytes of a head, at most.
@@ -28,6 +28,18 @@ pub struct Head {
     pub headers: HeaderMap,
     /// How long it says that its body is.
     pub length: Option<u64>,
+}
+
+impl Head {
+    /// Whether an answer with this status may say how long its body is (RFC 9110, section 8.6).
+    pub fn has_length(&self) -> bool {
+        self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED
+    }
+
+    /// Whether the answer to this method has a body.
+    pub fn has_body(&self, method: &Method) -> bool {
+        self.has_length() && self.length != Some(0) && method != Method::HEAD
+    }
 }
 
 /// Where a head ends, behind its empty line; `None` if it does not yet. What comes before `from` was

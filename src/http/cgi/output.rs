@@ -19,14 +19,17 @@ pub struct Output {
     first: Bytes,
     /// How much is to come, where that was said: it is held to.
     left: Option<u64>,
+    /// The end of the body, which has the length that was said. It waits for the program to take the
+    /// rest of the request, as hyper reads no more of that once the answer has ended.
+    last: Option<Bytes>,
     ended: bool,
     /// What the next poll fails with.
     failing: Option<String>,
 }
 
 impl Output {
-    /// The body of an answer with this status, which begins with `first`, and has so many bytes if that
-    /// was said.
+    /// The body of an answer with this status, which begins with `first`, and has so many bytes, at
+    /// least one, if that was said.
     pub fn new(
         mut exchange: Exchange,
         status: StatusCode,
@@ -34,11 +37,7 @@ impl Output {
         length: Option<u64>,
     ) -> Self {
         exchange.hold.fate = Fate::Begun(status);
-        let mut output = Output { exchange, first, left: length, ended: false, failing: None };
-        if length == Some(0) {
-            output.complete();
-        }
-        output
+        Output { exchange, first, left: length, last: None, ended: false, failing: None }
     }
 
     /// Nobody wants the body; the program may write it, and end in peace.
@@ -70,10 +69,22 @@ impl Output {
             self.exchange.hold.trouble = Some("it says more than its Content-Length".into());
         }
         *left -= bytes.len() as u64;
-        if *left == 0 {
-            self.complete();
-        }
         bytes
+    }
+
+    /// The next bytes of the body; none at its end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Failure>> {
+        if self.last.is_none() {
+            let bytes = ready!(self.poll_bytes(cx))?;
+            let bytes = self.within(bytes);
+            if bytes.is_empty() || self.left != Some(0) {
+                return Poll::Ready(Ok(bytes));
+            }
+            self.last = Some(bytes);
+        }
+        ready!(self.exchange.poll_settled(cx))?;
+        self.complete();
+        Poll::Ready(Ok(self.last.take().unwrap_or_default()))
     }
 
     /// Fails at the next poll: before that hyper sends what it was given, which it would throw away.
@@ -100,10 +111,8 @@ impl Body for Output {
             this.ended = true;
             return Poll::Ready(Some(Err(io::Error::other(why))));
         }
-        let trouble: String = match ready!(this.poll_bytes(cx)) {
-            Ok(bytes) if !bytes.is_empty() => {
-                return Poll::Ready(Some(Ok(Frame::data(this.within(bytes)))));
-            }
+        let trouble: String = match ready!(this.poll_piece(cx)) {
+            Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Ok(_) if this.left.is_none() => {
                 this.complete();
                 return Poll::Ready(None);
