@@ -7,6 +7,7 @@
 //!                      └─ exit ─▶ keeper: one task that ends and reaps it, whatever becomes of the session
 //! ```
 
+mod census;
 mod directory;
 mod environment;
 mod keeper;

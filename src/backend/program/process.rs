@@ -1,7 +1,6 @@
 //! Process: a program that runs, in a process group of its own, and how the group is ended.
 
 use std::collections::HashSet;
-use std::fs;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,6 +16,7 @@ use rustix::process::{
     test_kill_process_group, waitpgid,
 };
 
+use super::census;
 use crate::clock::{Deadline, timeout};
 use crate::error::ProgramEnd;
 use crate::net::readiness::Source;
@@ -117,19 +117,19 @@ impl Process {
     /// that was of use.
     pub async fn end(&mut self, grace: Duration) -> bool {
         for signal in LADDER {
-            if timeout(grace, self.gone()).await.is_ok() || !self.is_alive() {
+            if timeout(grace, self.gone()).await.is_ok() || !self.is_alive().await {
                 return true;
             }
             tracing::debug!(pid = self.pid(), ?signal, "ending a program");
             let _ = kill_process_group(self.pid, signal);
         }
-        timeout(grace, self.gone()).await.is_ok() || !self.is_alive()
+        timeout(grace, self.gone()).await.is_ok() || !self.is_alive().await
     }
 
     /// Whether any of its group does more than wait for whoever inherits it to reap it, which in a
     /// container may take for ever.
-    fn is_alive(&self) -> bool {
-        self.end.is_none() || members(self.pid()).is_none_or(|mut states| states.any(|s| s != 'Z'))
+    async fn is_alive(&self) -> bool {
+        self.end.is_none() || census::is_alive(self.pid()).await
     }
 
     /// Reaps the program if it has exited, and tells so; whether its whole group is gone.
@@ -159,18 +159,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         lock(&GROUPS).live.remove(&self.pid);
     }
-}
-
-/// The states of a group's processes (`man 5 proc_pid_stat`); `None` if the kernel does not tell.
-fn members(group: i32) -> Option<impl Iterator<Item = char>> {
-    let all = fs::read_dir("/proc").ok()?;
-    let stats = all.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
-    Some(stats.filter_map(move |stat| {
-        // Behind the name, which may hold anything: state, parent, group.
-        let mut words = stat.rsplit_once(") ")?.1.split(' ');
-        let state = words.next()?.chars().next()?;
-        (words.nth(1)?.parse() == Ok(group)).then_some(state)
-    }))
 }
 
 fn watch(pid: Pid) -> io::Result<(OwnedFd, Source)> {
