@@ -243,6 +243,18 @@ fn wrong_directories_are_told_at_the_start() {
 }
 
 #[test]
+fn programs_that_everybody_could_read_are_told_of() {
+    let tmp = tree();
+    let (dir, public) = (tmp.path().join("programs"), tmp.path());
+    for option in ["--program-dir", "--cgi-dir"] {
+        let backend: &[&str] = if option == "--cgi-dir" { &["--", "cat"] } else { &[] };
+        let dirs = [option, dir.to_str().unwrap(), "--static-dir", public.to_str().unwrap()];
+        let mut relay = relay(&[&dirs, backend].concat());
+        relay.wait_log(&["WARN", &format!("{option} lies in --static-dir"), "programs"]);
+    }
+}
+
+#[test]
 fn a_route_can_have_programs_of_its_own() {
     let tmp = tree();
     let text = "listen = [\"127.0.0.1:0\"]\nprogram = [\"cat\"]\n\n\

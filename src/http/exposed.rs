@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use crate::backend::Backend;
 use crate::config::{CertSource, Config};
 use crate::error::StartError;
 
@@ -23,13 +24,23 @@ pub fn check(config: &Config) -> Result<(), StartError> {
             )));
         }
     }
-    if let Some(cgi) = &config.pages.cgi
-        && is_served(dir, &cgi.programs.dir)
-    {
-        let dir = cgi.programs.dir.display();
-        tracing::warn!(cgi_dir = %dir, "--cgi-dir lies in --static-dir: everybody can read its programs");
+    for (option, path) in programs(config) {
+        if is_served(dir, path) {
+            let path = path.display();
+            tracing::warn!(dir = %path, "{option} lies in --static-dir: everybody can read its programs");
+        }
     }
     Ok(())
+}
+
+/// Directories of programs, with the option that names each.
+fn programs(config: &Config) -> Vec<(&'static str, &PathBuf)> {
+    let backends = config.routes.iter().filter_map(|route| match &route.backend {
+        Backend::Programs(programs) => Some(("--program-dir", &programs.dir)),
+        _ => None,
+    });
+    let cgi = config.pages.cgi.iter().map(|cgi| ("--cgi-dir", &cgi.programs.dir));
+    backends.chain(cgi).collect()
 }
 
 /// Files and directories that nobody should see, with the option that names each.
