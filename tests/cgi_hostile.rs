@@ -244,6 +244,15 @@ fn a_program_that_writes_and_never_reads_or_reads_nothing_at_all() {
     wait_childless(&served.relay);
 }
 
+/// A 200 to that would say that there is a tunnel now, and have no body.
+#[test]
+fn nothing_is_a_proxy() {
+    let served = cgi(&[("run", &plain("echo run"))], &[]);
+    let mut tcp = served.ask("CONNECT /run HTTP/1.1\r\nHost: t\r\n\r\n");
+    let response = HttpResponse::read(&mut tcp);
+    assert_eq!((response.status, response.header("connection")), (501, Some("close")));
+}
+
 /// It is waited for as long as for any other, but not longer.
 #[test]
 fn a_program_that_has_answered_and_does_not_read_the_rest() {

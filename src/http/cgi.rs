@@ -77,7 +77,7 @@ impl Cgi {
     /// start it.
     ///
     /// # Errors
-    /// The refusal: 401, 403, 411, 429, 502, 503 or 504.
+    /// The refusal: 401, 403, 411, 429, 501, 502, 503 or 504.
     pub async fn answer(
         &self,
         found: Lookup,
@@ -93,6 +93,11 @@ impl Cgi {
         if request.body().size_hint().exact().is_none() {
             let why = "a program has to be told how long the body is: send Content-Length";
             return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, why).close());
+        }
+        if request.method() == Method::CONNECT {
+            // A 2xx would begin a tunnel (RFC 9110, section 9.3.6).
+            let why = "this is no proxy: a program answers any method but CONNECT";
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why).close());
         }
         let permit = admit(context.registry.permits())?;
         let entry = Arc::new(Entry { _permits: (permit, None), _place: place });
