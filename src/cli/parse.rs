@@ -28,14 +28,19 @@ pub fn parse(args: &[String]) -> Result<Typed, String> {
     let mut args = match Args::from_args(&["wsrelay"], &ours) {
         Ok(args) => args,
         Err(exit) if exit.status.is_ok() => return Ok(Typed::Print(with_usage(&exit.output))),
-        Err(exit) => return Err(explain(&exit.output)),
+        Err(exit) => {
+            let command = command_of(&ours);
+            return Err(
+                command.map_or_else(|| explain(&exit.output), |c| explain_of(c, &exit.output))
+            );
+        }
     };
-    match (args.program.first(), program) {
-        (Some(surplus), _) => Err(unexpected(surplus)),
-        (None, Some([])) => {
+    match (&args.program[..], program) {
+        ([_, ..], _) => Err(unexpected(&args.program)),
+        ([], Some([])) => {
             Err("-- stands before a program: type wsrelay --port 8080 -- cat, or drop it".into())
         }
-        (None, program) => {
+        ([], program) => {
             args.program = program.unwrap_or_default().to_vec();
             Ok(Typed::Run(Box::new(args)))
         }
@@ -126,15 +131,55 @@ fn explain(output: &str) -> String {
         }
         return text;
     };
-    match unknown.strip_prefix('-') {
-        Some(_) => no_option(unknown),
-        None => unexpected(unknown),
+    no_option(unknown)
+}
+
+/// The same, of what stands behind `wsrelay COMMAND`.
+fn explain_of(command: &str, output: &str) -> String {
+    let help = format!("wsrelay {command} --help says what it takes");
+    if output.starts_with("Required positional arguments") {
+        return format!("a file is missing: {help}");
+    }
+    match output.trim().strip_prefix("Unrecognized argument: ") {
+        Some(word) if !word.starts_with('-') => {
+            format!("don't know what to do with {word:?}: {help}")
+        }
+        Some(option) if kind_of(option).is_ok() => {
+            format!("{option} is not for wsrelay {command}: {help}")
+        }
+        _ => explain(output),
     }
 }
 
-/// What to type in place of a word that belongs to no option. Users of websocketd name a program
-/// there, those of websockify a port or an address.
-fn unexpected(word: &str) -> String {
+/// The command among these words, if there is one; an option may have its name as a value.
+fn command_of<'w>(words: &[&'w str]) -> Option<&'w str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "demo" | "check" => return Some(word),
+            option
+                if option.starts_with('-') && kind_of(option).is_ok_and(|k| k != Kind::Switch) =>
+            {
+                words.next();
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What to type in place of words that belong to no option. Users of websocketd name a program
+/// there, often netcat, those of websockify a port or an address.
+fn unexpected(words: &[String]) -> String {
+    if let [netcat, host, port] = words
+        && matches!(netcat.as_str(), "nc" | "ncat" | "netcat")
+    {
+        let to = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        return format!(
+            "type --to {to}:{port} in place of {netcat} {host} {port}: no netcat is needed"
+        );
+    }
+    let word = &words[0];
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+".contains(&b);
     if word.bytes().all(plain) && word.bytes().any(|b| b.is_ascii_alphabetic()) {
         return format!(
@@ -216,6 +261,22 @@ mod tests {
             ("--passenv A -- cat", "did you mean --pass-env?"),
             ("--dir=programs", "did you mean --program-dir?"),
             ("--cgidir=cgi", "did you mean --cgi-dir?"),
+            (
+                "--port 80 nc localhost 7777",
+                "type --to localhost:7777 in place of nc localhost 7777",
+            ),
+            ("--port 80 nc ::1 7777", "type --to [::1]:7777 in place of nc ::1 7777"),
+            ("--port 80 nc -l", "there is no option -l"),
+            ("--port 80 nc", "a program stands behind --"),
+            ("check", "a file is missing: wsrelay check --help says what it takes"),
+            ("check a.toml b.toml", "with \"b.toml\": wsrelay check --help says what it takes"),
+            ("demo 8083", "with \"8083\": wsrelay demo --help says what it takes"),
+            (
+                "demo --to a:1",
+                "--to is not for wsrelay demo: wsrelay demo --help says what it takes",
+            ),
+            ("demo --prot 1", "there is no option --prot: did you mean --port?"),
+            ("--static-dir demo --prot 1", "there is no option --prot: did you mean --port?"),
         ] {
             let text = typed(line).unwrap_err();
             assert!(text.contains(want), "{line}: {text}");
