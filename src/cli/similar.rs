@@ -39,6 +39,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("heartbeat", "--ping-interval"),
     ("unixlisten", "--listen unix:PATH"),
     ("unixtarget", "--to unix:PATH"),
+    // neither, but a habit
+    ("p", "--port"),
 ];
 
 /// Options of theirs that have none of ours in their place, and what to do.
@@ -107,7 +109,8 @@ fn nearest(wanted: &str) -> Option<String> {
     known
         .filter(|name| name.starts_with("--"))
         .map(|name| (strsim::damerau_levenshtein(&plain(name), wanted), name.to_owned()))
-        .filter(|(distance, _)| *distance <= 2)
+        // Of a name of one or two letters two mistakes leave nothing.
+        .filter(|(distance, _)| *distance <= 2 && 2 * distance <= wanted.len())
         .min()
         .map(|(_, name)| name)
 }
@@ -162,6 +165,10 @@ mod tests {
                 "there is no option --unix-target: did you mean --to unix:PATH?",
             ),
             ("-v", "there is no option -v: did you mean --log-level debug?"),
+            ("-p", "there is no option -p: did you mean --port?"),
+            ("-c", "there is no option -c: wsrelay --help lists them"),
+            ("--sll", "there is no option --sll: wsrelay --help lists them"),
+            ("--too", "there is no option --too: did you mean --to?"),
             (
                 "-D",
                 "there is no option -D: it stays in the foreground, so let systemd run it, \
