@@ -83,7 +83,9 @@ fn max_sessions_per_ip(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
     let Some(text) = &args.max_sessions_per_ip else { return Ok(None) };
     match text.parse() {
         Ok(n) => Ok(Some(n)),
-        Err(_) => usage(format!("--max-sessions-per-ip {text}: not a number above 0")),
+        Err(_) => usage(format!(
+            "--max-sessions-per-ip {text}: not a number above 0; type --max-sessions-per-ip 20"
+        )),
     }
 }
 
@@ -163,7 +165,7 @@ mod tests {
             ("--origin https://a.example/", "no path, not even a last /; type --origin https://"),
             ("--origin https://a.example,", "--origin : \"\" is not a host"),
             ("--auth-static", "add --auth-file or --token-file"),
-            ("--max-sessions-per-ip 0", "not a number above 0"),
+            ("--max-sessions-per-ip 0", "not a number above 0; type --max-sessions-per-ip 20"),
             ("--max-sessions-per-ip many", "not a number above 0"),
             ("--connect-rate 5", "a rate needs a unit; type --connect-rate 5/s"),
         ] {

@@ -28,6 +28,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Body;
+use crate::error::reason;
 use crate::path;
 use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
@@ -66,7 +67,7 @@ impl Files {
             Ok(dir) => Ok(Self { root: Arc::new(dir) }),
             Err(why) => Err(io::Error::new(
                 why.kind(),
-                format!("can't serve files from {}: {why}", root.display()),
+                format!("can't serve files from {}: {}", root.display(), reason(&why)),
             )),
         }
     }

@@ -115,6 +115,9 @@ impl fmt::Display for PeerAddr {
 /// # Errors
 /// A sentence that says what is missing.
 pub fn split_host_port(text: &str) -> Result<(&str, u16), String> {
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(format!("an address is no URL: leave out {scheme}://"));
+    }
     let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("{text:?} has no port"))?;
     let host = match host.strip_prefix('[') {
         Some(rest) => {
@@ -169,7 +172,9 @@ mod tests {
             ("[localhost]:1", Err("not an IPv6 address")),
             ("host:http", Err("not a port number")),
             ("host:65536", Err("not a port number")),
-            ("http://host:80", Err("brackets")),
+            ("http://host:80", Err("leave out http://")),
+            ("tcp://[::1]:80", Err("leave out tcp://")),
+            ("ws://localhost", Err("leave out ws://")),
             ("a b:80", Err("not a host name")),
         ];
         for (text, want) in table {

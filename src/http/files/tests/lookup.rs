@@ -189,7 +189,7 @@ fn other_failures_are_told_apart_from_not_found() {
     assert!(got.body.starts_with(b"this file could not be read: "), "{got:?}");
     let Err(why) = Files::open(Path::new("/no/such/directory")) else { panic!("opened") };
     assert!(
-        why.to_string().starts_with("can't serve files from /no/such/directory: No such"),
+        why.to_string().starts_with("can't serve files from /no/such/directory: no such"),
         "{why}"
     );
     let site = Site::new();
