@@ -245,10 +245,14 @@ impl OriginRules {
         let Some(host) = arrival.host.as_ref().filter(|_| self.same_origin) else { return add };
         match origin {
             // The page is of the same host, and we see the scheme of the proxy's own request.
-            Origin::Page { scheme, at } if at.host == host.host && scheme == "https" => format!(
-                "{add}, or --trust-proxy with the address of the proxy that ends TLS and says \
-                 X-Forwarded-Proto"
-            ),
+            Origin::Page { scheme, at }
+                if at.host == host.host && scheme == "https" && !arrival.secure =>
+            {
+                format!(
+                    "{add}, or --trust-proxy with the address of the proxy that ends TLS and says \
+                     X-Forwarded-Proto"
+                )
+            }
             _ => format!("{add} (this is {}://{host})", arrival.scheme()),
         }
     }

@@ -218,6 +218,13 @@ fn refusals_say_what_to_add() {
             assert!(check(&super::tests::rules(entry), &[origin.as_bytes()], &plain).is_ok());
         }
     }
+    // A proxy that is believed has said https, and may have left out its port.
+    let believed = arrival("relay.example", true);
+    let why = check(&same, &[b"https://relay.example:8443"], &believed).unwrap_err();
+    assert!(
+        why.ends_with("add --origin https://relay.example:8443 (this is https://relay.example)"),
+        "{why}"
+    );
 }
 
 #[test]
