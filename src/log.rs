@@ -156,7 +156,7 @@ impl Subject {
                     id = self.id, client = %self.client,
                     forwarded_for = self.forwarded_for.map(tracing::field::display),
                     user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
-                    bytes_up, bytes_down, end = %end, why = trouble.or(cut), "request ended"
+                    bytes_up, bytes_down, end = &*end.to_string(), why = trouble.or(cut), "request ended"
                 )
             };
         }

@@ -168,7 +168,13 @@ fn the_head_says_what_to_answer() {
     assert_eq!(served.get("/local").header("location"), Some("/lf?b"));
     assert_eq!(served.get("/length").header("content-length"), Some("3"));
     served.relay.wait_log(&["WARN", "request ended", "program=\"more\"", "more than its Content"]);
-    served.relay.wait_log(&["INFO", "request ended", "program=\"error\"", "status=503"]);
+    served.relay.wait_log(&[
+        "INFO",
+        "request ended",
+        "program=\"error\"",
+        "status=503",
+        "end=\"program exited\"",
+    ]);
     assert!(!served.relay.seen.iter().any(|line| line.contains("refused")));
 }
 
