@@ -301,3 +301,17 @@ fn stdout_may_be_anything() {
         assert_eq!(status.code(), Some(if args[0] == "--nonsense" { 2 } else { 0 }));
     }
 }
+
+#[test]
+fn the_demo_says_what_a_phone_opens() {
+    for (args, for_phones) in [(&["--port", "0"][..], true), (&["--listen", "127.0.0.1:0"], false)]
+    {
+        let mut command = Command::new(WSRELAY);
+        command.arg("demo").args(args);
+        let relay = start(command);
+        let lines = std::iter::from_fn(|| Some(relay.stdout_line()));
+        let lines: Vec<String> = lines.take_while(|line| line != "Ctrl-C ends it").collect();
+        let phone = format!("from a phone: http://ADDRESS:{}/", relay.addr.port());
+        assert_eq!(lines.iter().any(|line| line.starts_with(&phone)), for_phones, "{lines:?}");
+    }
+}

@@ -74,10 +74,19 @@ impl Demo {
     /// What to tell the newcomer.
     pub fn greeting(&self) -> String {
         let mut lines: Vec<String> = self.server.greeting().lines().map(str::to_owned).collect();
+        let scheme = if self.server.is_secure() { "https" } else { "http" };
         let web = self.server.local_addrs().iter().find_map(LocalAddr::connectable);
         if let Some(addr) = web {
-            let scheme = if self.server.is_secure() { "https" } else { "http" };
             lines.push(format!("open {scheme}://{addr}/ in two browser windows, and talk"));
+        }
+        let everywhere = |at: &LocalAddr| match at {
+            LocalAddr::Tcp(addr) => addr.ip().is_unspecified().then(|| addr.port()),
+            LocalAddr::Unix(_) => None,
+        };
+        if let Some(port) = self.server.local_addrs().iter().find_map(everywhere) {
+            lines.push(format!(
+                "from a phone: {scheme}://ADDRESS:{port}/ with an address of this machine, which hostname -I tells"
+            ));
         }
         let chat = self.chat.local_addr();
         lines.push(format!(
