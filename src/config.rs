@@ -334,6 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn what_cant_be_off_is_not_said_to_be_off_by_0() {
+        let base = "--port 8082 --to localhost:7777";
+        for (option, can_be_off) in [("--connect-timeout", false), ("--idle-timeout", true)] {
+            let got = config(&format!("{base} {option} 5")).unwrap_err();
+            assert_eq!(got.contains("(0 is off)"), can_be_off, "{got}");
+        }
+    }
+
+    #[test]
     fn wrong_and_conflicting_options_say_what_to_type() {
         let base = "--port 8082 --to localhost:7777";
         for (line, want) in [

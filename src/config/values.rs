@@ -28,13 +28,19 @@ pub fn duration(
     given: &Option<String>,
     default_secs: u64,
 ) -> Result<Option<Duration>, StartError> {
-    let value = match given {
-        None => Duration::from_secs(default_secs),
-        Some(text) => parse_duration(text).or_else(|why| {
-            usage(format!("{name} {text}: {why}; type {name} 500ms, 30s or 5m (0 is off)"))
-        })?,
-    };
+    let value = given_duration(name, given, default_secs, " (0 is off)")?;
     Ok((!value.is_zero()).then_some(value))
+}
+
+fn given_duration(
+    name: &str,
+    given: &Option<String>,
+    default_secs: u64,
+    note: &str,
+) -> Result<Duration, StartError> {
+    let Some(text) = given else { return Ok(Duration::from_secs(default_secs)) };
+    parse_duration(text)
+        .or_else(|why| usage(format!("{name} {text}: {why}; type {name} 500ms, 30s or 5m{note}")))
 }
 
 /// A duration that can't be off: something is always waited for, but not for ever.
@@ -43,9 +49,11 @@ pub fn bounded(
     given: &Option<String>,
     default_secs: u64,
 ) -> Result<Duration, StartError> {
-    match duration(name, given, default_secs)? {
-        Some(value) => Ok(value),
-        None => usage(format!("{name} can't be off: type {name} {default_secs}s, or longer")),
+    match given_duration(name, given, default_secs, "")? {
+        Duration::ZERO => {
+            usage(format!("{name} can't be off: type {name} {default_secs}s, or longer"))
+        }
+        value => Ok(value),
     }
 }
 
