@@ -220,7 +220,7 @@ fn files_can_only_be_read() {
 #[test]
 fn a_directory_that_cannot_be_served() {
     let site = site();
-    for (dir, why) in [("no-such-dir", "No such file"), ("secret.txt", "Not a directory")] {
+    for (dir, why) in [("no-such-dir", "no such file"), ("secret.txt", "not a directory")] {
         let dir = site.path().join(dir);
         let dir = dir.to_str().unwrap();
         let done = run(&["--listen", "127.0.0.1:0", "--to", "localhost:7", "--static-dir", dir]);
