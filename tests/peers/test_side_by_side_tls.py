@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
         make(name, "-CA", "authority.pem", "-CAkey", "authority.key", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
              "-addext", "basicConstraints=critical,CA:FALSE")
     (folder / "both.pem").write_bytes((folder / "server.pem").read_bytes() + (folder / "server.key").read_bytes())
-    (folder / "index.html").write_text("<p>index")
+    (folder / "pages").mkdir()
+    (folder / "pages/index.html").write_text("<p>index")
     return folder
 
 
@@ -52,9 +53,9 @@ def as_anna(folder):
 def in_place_of_websocketd(start, opened, wsrelay, folder, trusting):
     """in_place_of_websocketd(program, options, more of wsrelay's) -> both, one after the other."""
     def sides(program, theirs=(), ours=()):
-        options = ["--ssl", "--sslcert=server.pem", "--sslkey=server.key", "--staticdir=.", *theirs]
+        options = ["--ssl", "--sslcert=server.pem", "--sslkey=server.key", "--staticdir=pages", *theirs]
         yield websocketd(start, opened, options, program, tls=trusting, cwd=folder)
-        options = ["--tls-cert=server.pem", "--tls-key=server.key", "--static-dir=.", *ours]
+        options = ["--tls-cert=server.pem", "--tls-key=server.key", "--static-dir=pages", *ours]
         yield wsrelay_in_its_place(start, opened, wsrelay, options, program, cwd=folder)
     return sides
 
@@ -89,6 +90,18 @@ def test_a_page(in_place_of_websocketd, folder):
     for side in in_place_of_websocketd(["cat"]):
         status, _, body = side.curl("/", "--http1.1", "--cacert", str(folder / "authority.pem"), scheme="https")
         assert (status, body) == (200, "<p>index")
+
+
+def test_a_key_among_the_pages(start, opened, wsrelay, folder, trusting):
+    """websocketd shows it to everybody, wsrelay does not start."""
+    options = ["--ssl", "--sslcert=server.pem", "--sslkey=server.key", "--staticdir=."]
+    theirs = websocketd(start, opened, options, ["cat"], tls=trusting, cwd=folder)
+    authority = str(folder / "authority.pem")
+    status, _, body = theirs.curl("/server.key", "--http1.1", "--cacert", authority, scheme="https")
+    assert (status, "PRIVATE KEY" in body) == (200, True)
+    options = ["--listen=127.0.0.1:0", "--tls-cert=server.pem", "--tls-key=server.key", "--static-dir=.", "--", "cat"]
+    done = subprocess.run([wsrelay, *options], cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 1 and "--tls-key server.key lies in --static-dir ." in done.stderr
 
 
 def test_without_tls(in_place_of_websocketd):

@@ -271,7 +271,8 @@ DIFFERENT = [
 
 # And TLS, in test_side_by_side_tls.py, the recipe, in test_recipe.py, and exit statuses.
 DIFFERENT_TOO = [
-    "`--redirport`", "netcat, when the server closes", "netcat, without a server", "nothing to run", "a port that is taken",
+    "`--redirport`", "a key among the files of `--staticdir`", "netcat, when the server closes", "netcat, without a server",
+    "nothing to run", "a port that is taken",
 ]
 
 
