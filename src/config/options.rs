@@ -38,9 +38,6 @@ const WAYS: [&[&str]; 2] = [&["port", "listen"], &TARGETS];
 /// What says where the lines go.
 const TARGETS: [&str; 3] = ["to", "program", "program-dir"];
 
-/// What stands above the routes, or is typed, and is not for them too.
-const NOT_INHERITED: [&str; 4] = ["to", "program", "program-dir", "max-sessions"];
-
 /// What a route that speaks bytes has no use for.
 pub const ABOUT_LINES: [&str; 4] = ["eol", "newlines", "charset", "flush-after"];
 
@@ -205,9 +202,10 @@ fn is_way(one: &str, other: &str) -> bool {
     one == other || WAYS.iter().any(|ways| ways.contains(&one) && ways.contains(&other))
 }
 
-/// Whether what is said of all goes for a route too.
+/// Whether what is said of all goes for a route too. Each has a target of its own, and the sessions of
+/// all are counted together.
 fn is_inherited(key: &str) -> bool {
-    is_of_routes(key) && !NOT_INHERITED.contains(&key)
+    is_of_routes(key) && !TARGETS.contains(&key) && key != "max-sessions"
 }
 
 /// Whether what stands above the routes makes no sense beside what a route says itself.
