@@ -147,6 +147,14 @@ def wsrelay_in_its_place(start, opened, wsrelay, options, program=(), **popen):
     return Side("wsrelay", running, listening(running), opened, "stderr")
 
 
+def in_place_of_websocketd(start, opened, wsrelay, folder):
+    """sides(case) -> websocketd and wsrelay, each started in `folder` with the case's program and its own options."""
+    def sides(case):
+        yield websocketd(start, opened, case.their_options, case.program, cwd=folder)
+        yield wsrelay_in_its_place(start, opened, wsrelay, case.our_options, case.program, cwd=folder)
+    return sides
+
+
 def messages(client):
     """All that still comes, with the end: None where no Close frame came, else its code."""
     heard = []

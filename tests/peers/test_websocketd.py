@@ -10,7 +10,7 @@ import websockets.exceptions
 
 from conftest import DEADLINE, command, hears, listening
 from side_by_side import (
-    Case, Side, answers, is_alive, messages, on_a_free_port, wait_until, websocketd, wsrelay_in_its_place,
+    Case, Side, answers, in_place_of_websocketd, is_alive, messages, on_a_free_port, wait_until,
 )
 
 LONG = "x" * 60_000
@@ -285,10 +285,7 @@ def sides(start, opened, wsrelay, tmp_path):
                        ("sub/page.html", "")]:
         (pages / name).write_text(text)
 
-    def sides(case):
-        yield websocketd(start, opened, case.their_options, case.program, cwd=tmp_path)
-        yield wsrelay_in_its_place(start, opened, wsrelay, case.our_options, case.program, cwd=tmp_path)
-    return sides
+    return in_place_of_websocketd(start, opened, wsrelay, tmp_path)
 
 
 @pytest.mark.parametrize("case", SAME, ids=lambda case: case.name)

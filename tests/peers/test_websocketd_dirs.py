@@ -3,7 +3,7 @@ import pytest
 import websockets.exceptions
 
 from conftest import hears
-from side_by_side import Case, messages, websocketd, wsrelay_in_its_place
+from side_by_side import Case, in_place_of_websocketd, messages
 
 NAMES = "#!/bin/sh\necho \"$SCRIPT_NAME $PATH_INFO $QUERY_STRING $REQUEST_URI\"\n"
 FILES = {
@@ -99,10 +99,7 @@ def sides(start, opened, wsrelay, tmp_path):
     (tmp_path / "out").chmod(0o755)
     (tmp_path / "programs/out").symlink_to(tmp_path / "out")
 
-    def sides(case):
-        yield websocketd(start, opened, case.their_options, case.program, cwd=tmp_path)
-        yield wsrelay_in_its_place(start, opened, wsrelay, case.our_options, case.program, cwd=tmp_path)
-    return sides
+    return in_place_of_websocketd(start, opened, wsrelay, tmp_path)
 
 
 @pytest.mark.parametrize("case", SAME, ids=lambda case: case.name)
