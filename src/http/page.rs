@@ -42,7 +42,8 @@ async fn page(
     let is_read = method == Method::GET || method == Method::HEAD;
     // Other methods are answered by whether there is anything to read.
     let asked = if is_read { method } else { &Method::HEAD };
-    let is_relay_path = context.routes.has(arrival, uri.path());
+    // Most requests are for files, and need not know.
+    let is_relay_path = || context.routes.has(arrival, uri.path());
     let found = context.site.respond(asked, uri, request.headers(), is_relay_path).await;
     match found {
         Some(response) if is_read => Ok(response),
@@ -50,7 +51,7 @@ async fn page(
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
             Err(refusal.with(header::ALLOW, "GET, HEAD"))
         }
-        None if is_relay_path => Err(upgrade_required(request, arrival, context)),
+        None if is_relay_path() => Err(upgrade_required(request, arrival, context)),
         None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
     }
 }

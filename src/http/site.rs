@@ -56,7 +56,7 @@ impl Site {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
-        is_relay_path: bool,
+        is_relay_path: impl Fn() -> bool,
     ) -> Option<Response<Body>> {
         if let Some(files) = &self.files
             && let Some(response) = files.respond(method, uri.path(), uri.query(), headers).await
@@ -65,15 +65,15 @@ impl Site {
         }
         let mut pages = self.builtin.iter().copied().flatten();
         pages
-            .find(|page| page.is_for(uri.path(), headers, is_relay_path))
+            .find(|page| page.is_for(uri.path(), headers, &is_relay_path))
             .map(|page| page.respond(method))
     }
 }
 
 impl Page {
-    fn is_for(&self, path: &str, headers: &HeaderMap, is_relay_path: bool) -> bool {
+    fn is_for(&self, path: &str, headers: &HeaderMap, is_relay_path: impl Fn() -> bool) -> bool {
         match self.path.strip_suffix('*') {
-            Some("") => is_relay_path && accepts(headers, self.media_type),
+            Some("") => is_relay_path() && accepts(headers, self.media_type),
             Some(beginning) => path.starts_with(beginning),
             None => self.path == path,
         }
