@@ -18,6 +18,9 @@ import websockets.sync.client
 
 os.environ.update(no_proxy="127.0.0.1,localhost", NO_PROXY="127.0.0.1,localhost")  # selenium asks a proxy otherwise
 
+# A shell's background job has it ignored, and so would have all programs here, which can't even trap it then.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 10  # seconds; far more than anything here needs, so only a hang meets it
 

@@ -1,6 +1,7 @@
 """Two servers side by side: the one that wsrelay replaces, and wsrelay, with the same clients in front of both."""
 import dataclasses
 import functools
+import pathlib
 import re
 import socket
 import subprocess
@@ -64,6 +65,11 @@ class Side:
             while stream.readline().strip():
                 pass
             return stream.read(size)
+
+    @property
+    def folder(self):
+        """The directory it runs in."""
+        return pathlib.Path(f"/proc/{self.program.pid}/cwd")
 
     def stop(self, signum):
         """The exit status after this signal."""
