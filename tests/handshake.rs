@@ -107,6 +107,31 @@ fn malformed_handshakes() {
     assert!(!backend.is_called());
 }
 
+/// RFC 9112, section 3.2: what proxies could read in two ways is not served in one of them.
+#[test]
+fn requests_for_no_host_or_for_several() {
+    let backend = Backend::listen();
+    let mut relay = relay_to(backend.addr, &[]);
+    let host =
+        handshake("/", "").lines().find(|line| line.starts_with("Host: ")).unwrap().to_owned();
+    for (what, to) in [
+        ("none", String::new()),
+        ("two", format!("{host}\r\nHost: other\r\n")),
+        ("twice", format!("{host}\r\n{host}\r\n")),
+        ("list", format!("{host}, other\r\n")),
+        ("path", format!("{host}/x\r\n")),
+        ("user", "Host: user@test\r\n".into()),
+    ] {
+        let request = handshake(&format!("/{what}"), "").replacen(&format!("{host}\r\n"), &to, 1);
+        assert!(refused(&mut relay, &request, 400).text().contains("Host"), "{what}");
+        let plain = request.replace("Upgrade: websocket\r\n", "");
+        relay.seen.clear();
+        assert!(refused(&mut relay, &plain, 400).text().contains("Host"), "{what}");
+        relay.seen.clear();
+    }
+    assert!(!backend.is_called());
+}
+
 #[test]
 fn another_version_is_told_ours() {
     let backend = Backend::listen();

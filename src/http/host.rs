@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use http::uri::Authority;
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, Version};
 
 /// A host, and the port if one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,29 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// The host that a request is for (RFC 9112, section 3.2), if it is one to compare with.
+///
+/// # Errors
+/// Why it must be answered with 400: proxies on the way may have read another host in it.
+pub fn asked_for<B>(request: &Request<B>) -> Result<Option<HostPort>, &'static str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let said = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => {
+            return Err("an HTTP/1.1 request needs a Host header");
+        }
+        (_, Some(_)) => return Err("a request has one Host header, this one has more"),
+        (said, None) => said.filter(|said| !said.is_empty()).map(authority).transpose()?,
+    };
+    // That of an absolute URI counts more.
+    let meant = request.uri().authority().or(said.as_ref());
+    Ok(meant.and_then(|authority| HostPort::parse(authority.as_str())))
+}
+
+fn authority(host: &HeaderValue) -> Result<Authority, &'static str> {
+    let read = Authority::try_from(host.as_bytes().trim_ascii()).ok();
+    read.filter(|read| !read.as_str().contains('@')).ok_or("the Host header is no host")
+}
+
 /// The port of a scheme that has one.
 pub fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
@@ -83,6 +108,48 @@ mod tests {
                 prop_assert!(text.contains('[') || lower.starts_with(&read.host), "{}", shown);
             }
         }
+    }
+
+    /// What a request with these Host headers is for.
+    fn for_host(hosts: &[&str], uri: &str, version: Version) -> Result<Option<String>, ()> {
+        let mut request = Request::get(uri).version(version);
+        for host in hosts {
+            request =
+                request.header(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        }
+        let asked = asked_for(&request.body(()).unwrap());
+        asked.map(|host| host.map(|host| host.to_string())).map_err(|_| ())
+    }
+
+    #[test]
+    fn the_host_of_a_request() {
+        for (hosts, uri, want) in [
+            (&["a.example"][..], "/", Ok(Some("a.example"))),
+            (&["A.example.:80"], "/", Ok(Some("a.example:80"))),
+            (&["[::1]:80"], "*", Ok(Some("[::1]:80"))),
+            (&["a.example"], "http://b.example:80/x", Ok(Some("b.example:80"))),
+            (&[""], "/", Ok(None)),
+            (&[""], "http://b.example/", Ok(Some("b.example"))),
+            (&["a.example:"], "/", Ok(None)),
+            (&["a%20b"], "/", Err(())),
+            (&["a.example"], "http://user@b.example/", Ok(None)),
+            (&[], "/", Err(())),
+            (&[], "http://b.example/", Err(())),
+            (&["a.example", "a.example"], "/", Err(())),
+            (&["a.example", "b.example"], "http://a.example/", Err(())),
+            (&["a.example,b.example"], "/", Ok(None)),
+            (&["a b"], "/", Err(())),
+            (&["a.example/x"], "/", Err(())),
+            (&["http://a.example"], "/", Err(())),
+            (&["user@a.example"], "/", Err(())),
+            (&["b\u{fc}cher.example"], "/", Err(())),
+        ] {
+            let got = for_host(hosts, uri, Version::HTTP_11);
+            assert_eq!(got, want.map(|host| host.map(str::to_owned)), "{hosts:?} {uri}");
+        }
+        assert_eq!(for_host(&[], "/", Version::HTTP_10), Ok(None));
+        assert_eq!(for_host(&["a.example"], "/", Version::HTTP_10), Ok(Some("a.example".into())));
+        assert!(for_host(&["a.example", "a.example"], "/", Version::HTTP_10).is_err());
     }
 
     #[test]

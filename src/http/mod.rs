@@ -62,18 +62,20 @@ async fn answer(
     let path = shown(&request);
     let peer = asker.subject.client;
     let secure = asker.tls.is_some();
-    let arrival = context.config.trusted.arrival(request.headers(), peer, secure);
+    let host = host::asked_for(&request);
+    let said = host.as_ref().ok().cloned().flatten();
+    let arrival = context.config.trusted.arrival(request.headers(), said, peer, secure);
     asker.subject.forwarded_for = arrival.forwarded_for(peer);
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let answered = match preliminary(&request, context) {
+    let answered = match preliminary(&request, context).and(host.map_err(Refusal::bad_host)) {
         Err(refusal) => Err(refusal),
-        Ok(()) if is_upgrade => {
+        Ok(_) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
             let answered = upgrade(&request, &arrival, context, &asker, slot).await;
             answered.map_err(Refusal::close)
         }
-        Ok(()) => plain(request, &arrival, context, &asker, &path).await,
+        Ok(_) => plain(request, &arrival, context, &asker, &path).await,
     };
     let mut response = answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);

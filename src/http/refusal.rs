@@ -58,6 +58,11 @@ impl Refusal {
         self
     }
 
+    /// There is no telling which host the request is for.
+    pub fn bad_host(why: &str) -> Self {
+        Refusal::new(StatusCode::BAD_REQUEST, why).close()
+    }
+
     fn temporary(status: StatusCode, why: impl Into<String>) -> Self {
         Refusal { temporary: true, ..Refusal::new(status, why) }
     }
