@@ -55,8 +55,10 @@ fn check(args: &Args, check: &CheckArgs, typed: &[String]) -> Result<(), StartEr
         )));
     }
     let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
-    say(&Options::load(with_file, &[])?.to_toml()?);
-    Ok(())
+    let options = Options::load(with_file, &[])?;
+    say(&options.to_toml()?);
+    let _guard = log::start(options.log_config()?);
+    Server::check(options.config()?)
 }
 
 fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::{join, join_all, select};
 
 use crate::clock::{Deadline, timeout};
-use crate::config::Config;
+use crate::config::{CertSource, Config};
 use crate::error::{StartError, reason};
 use crate::http::{self, Context, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
@@ -136,6 +136,17 @@ impl Server {
         let current =
             Arc::new(Current { context: Mutex::new(context), reloading: Mutex::default() });
         Ok(Server { listeners, redirect, current, registry })
+    }
+
+    /// Opens what the configuration names as [`bind`](Server::bind) does, and closes it again: nothing is
+    /// bound, started, asked or written.
+    ///
+    /// # Errors
+    /// [`StartError::Environment`]: what can't be used here and now, and what to do about it.
+    pub fn check(mut config: Config) -> Result<(), StartError> {
+        // To open it is to make an account's key, as whoever checks, who may be another than who serves.
+        config.tls.take_if(|tls| matches!(tls.source, CertSource::Acme(_)));
+        Context::new(config, Registry::new(1), None).map(drop)
     }
 
     /// The addresses bound, with the ports that the kernel chose.

@@ -105,6 +105,7 @@ fn check_prints_what_can_not_be_shown_as_toml_has_it() {
     let text = "port = 1\nprogram = [\"printf\", \"\\u001b[2J\\u0000\", \"\\u200d'\\t\\\"\\\\é\"]\n\
                 static-dir = \"a\\u0007b\"\nheader = [\"X: \\u00a0\"]\n";
     let dir = dir_with(text);
+    fs::create_dir(dir.path().join("a\u{7}b")).unwrap();
     let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
     assert_eq!((status, &*stderr), (Some(0), ""));
     for line in [
@@ -115,8 +116,39 @@ fn check_prints_what_can_not_be_shown_as_toml_has_it() {
         assert!(said.lines().any(|said| said == line), "{line} is not in:\n{said}");
     }
     // What it says is read the same.
-    let again = dir_with(&said);
-    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+    fs::write(dir.path().join("wsrelay.toml"), &said).unwrap();
+    assert_eq!(run_in(dir.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+}
+
+#[test]
+fn check_looks_for_what_is_named() {
+    let above = "listen = [\"127.0.0.1:0\"]\n";
+    let below = "[[route]]\npath = \"/x\"\nto = \"a:1\"\n";
+    for (text, why) in [
+        ("program = [\"./nothing\"]\n", "can't start ./nothing: no such file or directory"),
+        ("program = [\"./wsrelay.toml\"]\n", "type chmod +x ./wsrelay.toml"),
+        ("program-dir = \"p\"\n", "p"),
+        ("to = \"a:1\"\ncgi-dir = \"c\"\n", "c"),
+        ("to = \"a:1\"\nstatic-dir = \"pages\"\n", "pages"),
+        ("to = \"a:1\"\nauth-file = \"users\"\n", "users"),
+        ("to = \"a:1\"\ntoken-file = \"tokens\"\n", "tokens"),
+        ("to = \"tls://a:1\"\nbackend-ca = \"ca.pem\"\n", "ca.pem"),
+        ("to = \"a:1\"\ntls-cert = \"wsrelay.toml\"\n", "wsrelay.toml"),
+        ("to = \"a:1\"\ntls-cert = \"cert.pem\"\ntls-key = \"key.pem\"\n", "cert.pem"),
+        ("[[route]]\nprogram = [\"./gone\"]\n", "./gone"),
+        ("[[route]]\npath = \"/y\"\nto = \"a:1\"\nauth-file = \"users\"\n", "users"),
+    ] {
+        let text = [above, text, below].concat();
+        let dir = dir_with(&text);
+        let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
+        assert_eq!((status, stderr.lines().count()), (Some(1), 1), "{text}{stderr}");
+        assert!(stderr.contains(why), "{text}{stderr}");
+        assert!(said.contains("\n[[route]]\n"), "it shows what it read: {said}");
+        // As a start does.
+        let start = run_in(dir.path(), &["--config", "wsrelay.toml"]);
+        assert_eq!(start, (Some(1), String::new(), stderr), "{text}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{text}");
+    }
 }
 
 #[test]
@@ -155,6 +187,7 @@ fn check_prints_routes_with_what_is_their_own() {
                 [[route]]\nhost = \"Example.org\"\nprogram = [\"cat\"]\nbinary = true\nmax-sessions = 7\n\
                 [[route]]\nsubprotocol = [\"irc\"]\nto = \"unix:/c\"\nslow-client = \"wait\"\n";
     let dir = dir_with(text);
+    fs::write(dir.path().join("users"), "me:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n").unwrap();
     let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
     assert_eq!((status, &*stderr), (Some(0), ""));
     let routes = said.split_once("[[route]]").expect("routes").1;
@@ -166,8 +199,8 @@ fn check_prints_routes_with_what_is_their_own() {
          kill-grace = \"1s\"\nmax-sessions = 7\nbinary = true\n\
          \n[[route]]\nto = \"unix:/c\"\nslow-client = \"wait\"\nsubprotocol = \"irc\"\nqueue = false\n"
     );
-    let again = dir_with(&said);
-    assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
+    fs::write(dir.path().join("wsrelay.toml"), &said).unwrap();
+    assert_eq!(run_in(dir.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
 }
 
 #[test]
@@ -184,6 +217,8 @@ fn a_program_can_stand_in_the_file() {
     let again = dir_with(&said);
     assert_eq!(run_in(again.path(), &["check", "wsrelay.toml"]), (Some(0), said, String::new()));
     let programs = dir_with("port = 0\nprogram-dir = \"p\"\ncgi-dir = \"c\"\n");
+    fs::create_dir(programs.path().join("p")).unwrap();
+    fs::create_dir(programs.path().join("c")).unwrap();
     let (status, said, stderr) = run_in(programs.path(), &["check", "wsrelay.toml"]);
     assert_eq!((status, &*stderr), (Some(0), ""));
     let all = "program-dir = \"p\"\npass-env = \"PATH\"\nkill-grace = \"1s\"\n\
@@ -236,10 +271,11 @@ fn example() -> [String; 3] {
 fn the_example_is_right_and_names_every_option() {
     let [text, all, route] = example();
     let acme = text.replace("# acme-", "acme-");
-    for text in [&text, &all, &route, &acme] {
+    // All names files that are not there.
+    for (text, want) in [(&text, 0), (&all, 1), (&route, 0), (&acme, 0)] {
         let dir = dir_with(text);
         let (status, said, stderr) = run_in(dir.path(), &["check", "wsrelay.toml"]);
-        assert_eq!(status, Some(0), "{stderr}");
+        assert_eq!(status, Some(want), "{stderr}");
         let routes = said.matches("[[route]]").count();
         assert_eq!(
             routes,
