@@ -24,6 +24,7 @@ use crate::console;
 use crate::error::StartError;
 use crate::http::extra::ExtraHeaders;
 use crate::http::forwarded::TrustedProxies;
+use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
 
@@ -243,8 +244,7 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError
     if let Some(most) = route::max_sessions(args)? {
         return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
     }
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let usable = files.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+    let usable = limits::open_files().unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
     let each = routes.iter().map(|route| route.backend.descriptors());
     // A request of --cgi-dir takes a place, too.
     let each = each.chain(args.cgi_dir.iter().map(|_| PROGRAM_DESCRIPTORS)).max().unwrap_or(1);

@@ -11,7 +11,7 @@
 //! Where things are:
 //! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
-//! - [`clock`] is what every limit of time waits for.
+//! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open.
 //! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
 //! - `path` is what a URI may name below a directory.
 //! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
@@ -30,6 +30,7 @@ pub mod demo;
 pub mod error;
 pub mod framing;
 pub mod http;
+pub mod limits;
 pub mod log;
 pub mod net;
 mod path;

@@ -12,6 +12,7 @@ use wsrelay::cli::{self, Args, CheckArgs, Command, Typed};
 use wsrelay::config::{Config, Options};
 use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
+use wsrelay::limits;
 use wsrelay::log::{self, LogConfig};
 use wsrelay::server::Server;
 
@@ -30,7 +31,7 @@ fn start() -> Result<(), StartError> {
         std::env::args_os().skip(1).map(|arg| arg.into_string()).collect();
     let typed = typed.map_err(|arg| StartError::Usage(format!("{arg:?} is not valid UTF-8")))?;
     // First, as what it allows is the default of --max-sessions.
-    raise_file_limit();
+    limits::raise();
     match cli::parse(&typed).map_err(StartError::Usage)? {
         Typed::Print(text) => {
             // Whoever closed our stdout does not want to read it.
@@ -155,13 +156,4 @@ fn serve(
 fn say(lines: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Every session takes two descriptors or more; the soft limit is often 1,024, and ours to raise.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // To raise it up to the hard limit is always allowed.
-    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -57,6 +57,24 @@ fn a_program_inherits_nothing_of_the_relay() {
 }
 
 #[test]
+fn a_program_may_open_as_many_files_as_if_it_ran_alone() {
+    let script = "ulimit -Sn 100; exec \"$0\" --listen 127.0.0.1:0 -- sh -c 'read line; ulimit -Sn; ulimit -Hn'";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_wsrelay")]);
+    let relay = start(command);
+    let hard = Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap().stdout;
+    let hard = String::from_utf8(hard).unwrap();
+    let mut client = relay.connect("/");
+    client.send("now");
+    assert_eq!([client.recv(), client.recv()], ["100", hard.trim()]);
+    client.expect_close(1000, "program exited");
+    // The relay itself takes what it can get.
+    let mut many: Vec<Client> = (0..60).map(|_| relay.connect("/")).collect();
+    many[59].send("now");
+    assert_eq!(many[59].recv(), "100");
+}
+
+#[test]
 fn stdin_can_be_opened_by_its_name() {
     let relay = relay_sh("exec cat /dev/stdin >/dev/stdout", &[]);
     let mut client = relay.connect("/");

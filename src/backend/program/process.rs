@@ -19,6 +19,7 @@ use rustix::process::{
 use super::census;
 use crate::clock::{Deadline, timeout};
 use crate::error::ProgramEnd;
+use crate::limits;
 use crate::net::readiness::Source;
 use crate::sync::lock;
 
@@ -77,6 +78,8 @@ impl Process {
     pub fn start(mut command: Command, told: Sender<ProgramEnd>) -> io::Result<Self> {
         let mut child = command.process_group(0).spawn()?;
         let pid = Pid::from_child(&child);
+        // Just after it was loaded, as nothing in between is safe. It may have gone already.
+        let _ = limits::pass_on(pid);
         let mut groups = lock(&GROUPS);
         let watched = watch(pid);
         if groups.ended || watched.is_err() {
