@@ -20,11 +20,19 @@ pub enum Typed {
 /// One sentence that says what is wrong and what to type.
 pub fn parse(args: &[String]) -> Result<Typed, String> {
     let mut parts = args.splitn(2, |arg| arg == "--");
-    let (ours, program) = (normalise(parts.next().unwrap_or_default())?, parts.next());
+    let (typed, program) = (parts.next().unwrap_or_default(), parts.next());
+    let ours = normalise(typed)?;
     if ours.iter().any(|arg| arg == "--version") {
         return Ok(Typed::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    let [typed, ours] =
+        [typed, &ours].map(|words| words.iter().map(String::as_str).collect::<Vec<_>>());
+    // Before argh, which would look for options behind it, too: those of somebody's program.
+    if let Some(at) = first_word(&typed)
+        && !matches!(typed[at], "demo" | "check" | "help")
+    {
+        return Err(unexpected(&typed[..at], &typed[at..]));
+    }
     let mut args = match Args::from_args(&["wsrelay"], &ours) {
         Ok(args) => args,
         Err(exit) if exit.status.is_ok() => return Ok(Typed::Print(with_usage(&exit.output))),
@@ -35,16 +43,13 @@ pub fn parse(args: &[String]) -> Result<Typed, String> {
             );
         }
     };
-    match (&args.program[..], program) {
-        ([_, ..], _) => Err(unexpected(&args.program)),
-        ([], Some([])) => {
-            Err("-- stands before a program: type wsrelay --port 8080 -- cat, or drop it".into())
-        }
-        ([], program) => {
-            args.program = program.unwrap_or_default().to_vec();
-            Ok(Typed::Run(Box::new(args)))
-        }
+    if program == Some(&[]) {
+        return Err(
+            "-- stands before a program: type wsrelay --port 8080 -- cat, or drop it".into()
+        );
     }
+    args.program = program.unwrap_or_default().to_vec();
+    Ok(Typed::Run(Box::new(args)))
 }
 
 /// What an option takes.
@@ -87,7 +92,13 @@ pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
             long if long.starts_with("--") && long.contains('=') => {
                 let (name, value) = long.split_once('=').expect("it was looked for");
                 if kind_of(name) == Ok(Kind::Switch) {
-                    return Err(format!("{name} takes no value: leave out ={value}"));
+                    return Err(match value.to_ascii_lowercase().as_str() {
+                        // All are off by themselves, and without the value it would be on.
+                        "false" | "f" | "0" | "no" | "off" => {
+                            format!("leave out {long}: it is off")
+                        }
+                        _ => format!("{name} takes no value: leave out ={value}"),
+                    });
                 }
                 out.extend([name.to_owned(), value.to_owned()]);
             }
@@ -97,24 +108,45 @@ pub fn normalise(args: &[String]) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
-/// argh's help with a usage that can be taken in at a glance: its own first line names every
-/// option in a row.
+/// argh's help for a terminal of 80 columns, with a usage that can be taken in at a glance: its own
+/// first line names every option in a row.
 fn with_usage(help: &str) -> String {
     const USAGE: &str = "\
-Usage: wsrelay [options] --to ADDR      relay to a backend
-       wsrelay [options] -- CMD ARG…    relay to a program, one process a session
+Usage: wsrelay [options] --to ADDR     relay to a backend
+       wsrelay [options] -- CMD ARG…   relay to a program, one process a session
        wsrelay [options] --program-dir DIR
-                                        the same, to the program that the path names
-       wsrelay --config FILE            the same, from a TOML file
-       wsrelay check FILE               check such a file
-       wsrelay demo                     the built-in chat: a line server, a page, the relay between
+                                       the same, to the program the path names
+       wsrelay --config FILE           the same, from a TOML file
+       wsrelay check FILE              check such a file
+       wsrelay demo                    the built-in chat: a line server, a page,
+                                       the relay between them
 ";
     match help.split_once('\n') {
         Some((first, rest)) if first.starts_with("Usage: wsrelay [--config") => {
-            format!("{USAGE}{rest}")
+            format!("{USAGE}{}", folded(rest))
         }
-        _ => help.to_owned(),
+        _ => folded(help),
     }
+}
+
+/// The same, with the paragraphs that argh leaves in one line broken.
+fn folded(help: &str) -> String {
+    const COLUMNS: usize = 80;
+    let mut out = String::new();
+    for line in help.lines() {
+        let mut column = 0;
+        for word in line.split_inclusive(' ') {
+            if column > 0 && column + word.trim_end().chars().count() > COLUMNS {
+                out.truncate(out.trim_end().len());
+                out.push('\n');
+                column = 0;
+            }
+            out.push_str(word);
+            column += word.chars().count();
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// argh's message as one sentence that says what to type.
@@ -151,46 +183,64 @@ fn explain_of(command: &str, output: &str) -> String {
     }
 }
 
-/// The command among these words, if there is one; an option may have its name as a value.
+/// The command among these words, if there is one.
 fn command_of<'w>(words: &[&'w str]) -> Option<&'w str> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match *word {
-            "demo" | "check" => return Some(word),
-            option
-                if option.starts_with('-') && kind_of(option).is_ok_and(|k| k != Kind::Switch) =>
-            {
-                words.next();
-            }
-            _ => {}
-        }
-    }
-    None
+    first_word(words).map(|at| words[at]).filter(|word| matches!(*word, "demo" | "check"))
 }
 
-/// What to type in place of words that belong to no option. Users of websocketd name a program
-/// there, often netcat, those of websockify a port or an address.
-fn unexpected(words: &[String]) -> String {
-    if let [netcat, host, port] = words
-        && matches!(netcat.as_str(), "nc" | "ncat" | "netcat")
+/// Where the first word stands that is neither an option nor its value. Nowhere, if an option that
+/// there is none of comes first: whether it takes a value is not known.
+fn first_word(words: &[&str]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let (name, value) = match words.get(at)?.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (words[at], None),
+        };
+        if !name.starts_with('-') {
+            return Some(at);
+        }
+        at += if kind_of(name).ok()? == Kind::Switch || value.is_some() { 1 } else { 2 };
+    }
+}
+
+/// What to type in place of `words` that belong to no option, behind `options`. Users of websocketd
+/// name a program there, often netcat, those of websockify a port or an address.
+fn unexpected(options: &[&str], words: &[&str]) -> String {
+    if let [netcat @ ("nc" | "ncat" | "netcat"), host, port] = words
+        && !host.starts_with('-')
     {
-        let to = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let to = if host.contains(':') { format!("[{host}]") } else { (*host).to_owned() };
         return format!(
             "type --to {to}:{port} in place of {netcat} {host} {port}: no netcat is needed"
         );
     }
-    let word = &words[0];
+    let word = words[0];
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+".contains(&b);
     if word.bytes().all(plain) && word.bytes().any(|b| b.is_ascii_alphabetic()) {
         return format!(
-            "don't know what to do with {word:?}: a program stands behind --, as in \
-             wsrelay --port 8082 -- {word}; wsrelay --help has the rest"
+            "don't know what to do with {word:?}: a program stands behind --: type {}",
+            with_dashes(options, words)
         );
     }
     format!(
         "don't know what to do with {word:?}: try wsrelay --port 8082 --to localhost:7777, \
          wsrelay --port 8082 -- PROGRAM, or wsrelay --help"
     )
+}
+
+/// The command line with `--` before the program, as far as it can be shown without quotes.
+fn with_dashes(options: &[&str], words: &[&str]) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+:,=@%".contains(&b);
+    let shown = |words: &[&str], otherwise: &str| match words.iter().all(|w| w.bytes().all(plain)) {
+        true => words.join(" "),
+        false => otherwise.to_owned(),
+    };
+    // Where the options come last, they are no program's.
+    let ours = |word: &&str| options.is_empty() && word.starts_with("--") && kind_of(word).is_ok();
+    let program = words.split(ours).next().unwrap_or_default();
+    let options = if options.is_empty() { &["--port", "8082"] } else { options };
+    format!("wsrelay {} -- {}", shown(options, "[options]"), shown(program, "PROGRAM"))
 }
 
 #[cfg(test)]
@@ -232,6 +282,14 @@ mod tests {
     }
 
     #[test]
+    fn help_fits_a_terminal() {
+        for line in ["--help", "demo --help", "check --help"] {
+            let Ok(Typed::Print(text)) = typed(line) else { panic!("{line}") };
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
+
+    #[test]
     fn a_program_and_all_that_is_its_own() {
         let args = args("--port 1 -- demo --help --to=b:1 -- -h");
         assert_eq!(args.program, ["demo", "--help", "--to=b:1", "--", "-h"]);
@@ -250,10 +308,22 @@ mod tests {
                 "with \"localhost:7777\": try wsrelay --port 8082 --to localhost:7777",
             ),
             ("6080 localhost:5900", "with \"6080\": try wsrelay --port 8082 --to localhost:7777"),
-            ("--port=80 ./count.sh 10", "behind --, as in wsrelay --port 8082 -- ./count.sh;"),
+            ("--port=80 ./count.sh 10", "behind --: type wsrelay --port=80 -- ./count.sh 10"),
+            (
+                "--port=80 python3 -u a.py --to b",
+                "type wsrelay --port=80 -- python3 -u a.py --to b",
+            ),
+            ("--port=80 --binary ./a -h", "type wsrelay --port=80 --binary -- ./a -h"),
+            ("cat -n --port 80", "type wsrelay --port 8082 -- cat -n"),
+            ("--port 80 --header a;b sh -c x", "type wsrelay [options] -- sh -c x"),
+            ("--port 80 sh -c a;b", "type wsrelay --port 80 -- PROGRAM"),
+            ("-port 80 ./count.sh", "there is no option -port: did you mean --port?"),
+            ("-help", "there is no option -help: did you mean --help?"),
+            ("-version", "there is no option -version: did you mean --version?"),
             ("--port", "--port needs a value"),
             ("--binary=yes", "--binary takes no value"),
             ("--dev-console=yes", "--dev-console takes no value"),
+            ("--binary=false --port 1", "leave out --binary=false: it is off"),
             ("--devconsole", "did you mean --dev-console?"),
             ("--to a:1 --to b:1", "--to is given twice"),
             ("--port 1 --", "wsrelay --port 8080 -- cat"),
@@ -266,7 +336,7 @@ mod tests {
                 "type --to localhost:7777 in place of nc localhost 7777",
             ),
             ("--port 80 nc ::1 7777", "type --to [::1]:7777 in place of nc ::1 7777"),
-            ("--port 80 nc -l", "there is no option -l"),
+            ("--port 80 nc -l 7777", "type wsrelay --port 80 -- nc -l 7777"),
             ("--port 80 nc", "a program stands behind --"),
             ("check", "a file is missing: wsrelay check --help says what it takes"),
             ("check a.toml b.toml", "with \"b.toml\": wsrelay check --help says what it takes"),

@@ -105,8 +105,10 @@ fn plain(name: &str) -> String {
 fn nearest(wanted: &str) -> Option<String> {
     // argh keeps its list of options to itself, but for the help.
     let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
-    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split([' ', ',']).next());
+    // Which is not in it, as argh knows it not.
     known
+        .chain(["--version"])
         .filter(|name| name.starts_with("--"))
         .map(|name| (strsim::damerau_levenshtein(&plain(name), wanted), name.to_owned()))
         // Of a name of one or two letters two mistakes leave nothing.
