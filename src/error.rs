@@ -47,7 +47,14 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Usage(text) | StartError::Environment(text) => f.write_str(text),
+            StartError::Usage(text) | StartError::Environment(text) => {
+                // What it quotes may be anything, and it is one line.
+                for part in text.split_inclusive(char::is_control) {
+                    let end = part.trim_end_matches(char::is_control);
+                    write!(f, "{end}{}", part[end.len()..].escape_debug())?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -232,6 +239,12 @@ mod tests {
         assert_eq!(reason(&refused), "connection refused");
         assert_eq!(reason(&io::Error::other("TLS says no")), "TLS says no");
         assert_eq!(reason(&io::Error::other("")), "");
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_it_quotes() {
+        let error = StartError::Usage("--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n".into());
+        assert_eq!(error.to_string(), r"--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n");
     }
 
     #[test]

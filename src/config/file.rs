@@ -84,6 +84,9 @@ const OF_ROUTES: [&str; 31] = [
     "trace",
 ];
 
+/// Options whose one value is a list, with commas.
+const LISTS: [&str; 3] = ["pass-env", "subprotocol", "trust-proxy"];
+
 /// Whether a key may stand in a route.
 pub fn is_of_routes(key: &str) -> bool {
     OF_ROUTES.contains(&key)
@@ -211,6 +214,7 @@ impl File {
         let key = key.get_ref().to_string();
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
         let kind = match cli::kind_of(&format!("--{key}")) {
+            Err(_) if key.starts_with('-') => return wrong("leave out its dashes"),
             Err(why) => return wrong(&why.replace("--", "")),
             Ok(_) if matches!(&*key, "" | "config" | "help" | "version") => {
                 return wrong("it has no place in a file");
@@ -226,8 +230,12 @@ impl File {
             Ok(_) if matches!(value.get_ref(), DeValue::Boolean(false)) => return Ok(Vec::new()),
             Ok(kind) => kind,
         };
-        let Some(values) = words(value.get_ref()) else {
-            return wrong("write a string, a number, or a list of strings");
+        let is_list = matches!(value.get_ref(), DeValue::Array(_));
+        let takes_list = kind == cli::Kind::Repeatable || LISTS.contains(&&*key);
+        let values = match words(value.get_ref()) {
+            Some(values) if takes_list || !is_list => values,
+            _ if takes_list => return wrong("write a string, a number, or a list of strings"),
+            _ => return wrong("write a string or a number"),
         };
         // These would be read as options, wherever they stand.
         let is_option = |value: &String| value.starts_with("--") || value == "-h" || value == "-V";
@@ -348,7 +356,10 @@ program = [\"cat\", \"-n\"]
                 "wsrelay.toml, line 2: prot: there is no option prot: did you mean port?",
             ),
             ("binary = \"yes\"", "line 1: binary: it is on or off: write true or false"),
-            ("port = 80.5", "line 1: port: write a string, a number"),
+            ("port = 80.5", "line 1: port: write a string or a number"),
+            ("listen = 80.5", "line 1: listen: write a string, a number, or a list of strings"),
+            ("to = [\"a:1\", \"b:1\"]", "line 1: to: write a string or a number"),
+            ("--eol = \"lf\"", "line 1: --eol: leave out its dashes"),
             ("\nto = { host = 1 }", "line 2: to: write a string"),
             ("port = ", "line 1: not TOML"),
             ("port = 1\nport = 2", "line 2: not TOML: duplicate key"),

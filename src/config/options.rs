@@ -17,6 +17,8 @@ pub struct Options {
     pub args: Args,
     /// What they were made of, as far as that is known.
     settings: Vec<Setting>,
+    /// The options that were typed.
+    typed: Vec<String>,
     /// The routes of the file.
     routes: Vec<FileRoute>,
     file: Option<File>,
@@ -61,10 +63,11 @@ impl Options {
         let program = if counts("program") { file.top.program_words() } else { Vec::new() };
         let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
         let args = parse(&[words, typed.to_vec(), program].concat())?;
+        let all_typed = known.iter().map(Setting::option).collect();
         known.retain(|typed| is_inherited(&typed.key));
         let route = |table| FileRoute::load(&file, table, &known, &args);
         let routes = file.routes.iter().map(route).collect::<Result<_, _>>()?;
-        Ok(Options { args, settings, routes, file: Some(file) })
+        Ok(Options { args, settings, typed: all_typed, routes, file: Some(file) })
     }
 
     /// What they come to.
@@ -122,11 +125,16 @@ impl Options {
             || !file.top.program.is_empty() && self.args.program == file.top.program
     }
 
-    /// Says where in the file it stands, if `error` is about something that stands there.
+    /// Says where in the file it stands, if `error` is about something that stands there, or should.
     fn blame(&self, error: StartError) -> StartError {
-        match line_of(&error, &self.settings) {
-            Some(line) => self.wrong(line, &error.to_string()),
-            None => error,
+        let is_typed =
+            |text: &str| text.split([' ', ':']).any(|word| self.typed.iter().any(|t| t == word));
+        match (line_of(&error, &self.settings), &self.file, &error) {
+            (Some(line), ..) => self.wrong(line, &error.to_string()),
+            (None, Some(file), StartError::Usage(text)) if !is_typed(text) => {
+                StartError::Environment(format!("{}: {text}", file.name))
+            }
+            _ => error,
         }
     }
 

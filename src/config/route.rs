@@ -227,8 +227,8 @@ pub fn max_sessions(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
     let Some(text) = &args.max_sessions else { return Ok(None) };
     match text.parse() {
         Ok(n) => Ok(Some(n)),
-        Err(_) => {
-            usage(format!("--max-sessions {text}: not a number above 0; type --max-sessions 1000"))
-        }
+        Err(_) => usage(format!(
+            "--max-sessions {text}: not a number above 0; type --max-sessions 1000, or leave it out"
+        )),
     }
 }

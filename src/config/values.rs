@@ -51,7 +51,7 @@ pub fn bounded(
 ) -> Result<Duration, StartError> {
     match given_duration(name, given, default_secs, "")? {
         Duration::ZERO => {
-            usage(format!("{name} can't be off: type {name} {default_secs}s, or longer"))
+            usage(format!("{name} can't be off: type {name} {default_secs}s, or another time"))
         }
         value => Ok(value),
     }

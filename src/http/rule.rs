@@ -9,7 +9,8 @@ use super::host::HostPort;
 use super::origin::Hosts;
 
 /// What a path is shown without: all that would not be read as it stands.
-const NOT_SHOWN: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'/').add(b'?').add(b'#').add(b'"');
+const NOT_SHOWN: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'%').add(b'*').add(b'/').add(b'?').add(b'#').add(b'"');
 
 /// Which requests a route is for. What is not said fits all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,10 @@ impl Prefix {
             return Ok(Prefix::default());
         }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+        // Elsewhere it stands for all below, and who thinks so here would never see a client.
+        if rest.split('/').any(|one| one == "*") {
+            return Err("all below a path is meant anyway: leave out /* (or write %2A)".into());
+        }
         let segments: Vec<Vec<u8>> =
             rest.split('/').map(|one| percent_decode_str(one).collect()).collect();
         match segments.iter().find(|one| matches!(&one[..], b"" | b"." | b"..")) {
@@ -237,6 +242,7 @@ mod tests {
             ("//", "an empty segment"),
             ("/a/../b", "of dots alone"),
             ("/%2e", "of dots alone"),
+            ("/a/*", "all below a path is meant anyway"),
         ] {
             let got = Prefix::parse(text).map_err(|why| why.to_string());
             match got {
@@ -244,6 +250,7 @@ mod tests {
                 Ok(read) => panic!("{text}: {read}"),
             }
         }
+        assert_eq!(Prefix::parse("/%2a").map(|read| read.to_string()), Ok("/%2A".into()));
     }
 
     proptest! {
