@@ -47,6 +47,15 @@ struct Current {
     context: Mutex<Arc<Context>>,
     /// One reload after the other, so that the last one asked for is the one that counts.
     reloading: Mutex<()>,
+    /// What no reload changes.
+    bound: Bound,
+}
+
+/// Where is listened, and whether with TLS: then, perhaps, from which port plain HTTP is sent on.
+type Bound = (Vec<ListenAddr>, Option<Option<u16>>);
+
+fn bound_by(config: &Config) -> Bound {
+    (config.listen.clone(), config.tls.as_ref().map(|tls| tls.redirect_port))
 }
 
 impl Current {
@@ -72,10 +81,7 @@ impl Reloader {
         let new = load().and_then(|config| Context::new(config, self.registry.clone(), Some(&old)));
         let current = match new {
             Ok(new) => {
-                let bound = |config: &Config| {
-                    (config.listen.clone(), config.tls.as_ref().map(|tls| tls.redirect_port))
-                };
-                if bound(new.config()) != bound(old.config()) {
+                if bound_by(new.config()) != self.current.bound {
                     tracing::warn!(
                         "port and listen (and redirect-port, and whether TLS is spoken) can't change \
                          while wsrelay runs: restart it"
@@ -127,14 +133,18 @@ impl Server {
                 let mut addrs = listeners.iter().map(Listener::local_addr);
                 let to = addrs.find(|addr| addr.connectable().is_some()).cloned();
                 let to = to.expect("checked with the options: TLS is spoken at a port");
-                Some(Redirect { listener: bind(&ListenAddr::Everywhere(port))?, to })
+                let listener = bind(&ListenAddr::Everywhere(port)).map_err(|error| {
+                    // The advice is about the usual option.
+                    StartError::Environment(error.to_string().replace("--port", "--redirect-port"))
+                })?;
+                Some(Redirect { listener, to })
             }
             None => None,
         };
         let registry = Registry::new(config.max_sessions);
-        let context = Arc::new(Context::new(config, registry.clone(), None)?);
-        let current =
-            Arc::new(Current { context: Mutex::new(context), reloading: Mutex::default() });
+        let bound = bound_by(&config);
+        let context = Mutex::new(Arc::new(Context::new(config, registry.clone(), None)?));
+        let current = Arc::new(Current { context, reloading: Mutex::default(), bound });
         Ok(Server { listeners, redirect, current, registry })
     }
 

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use support::tls::{Ca, tcp_to};
 use support::{HttpResponse, Relay, echo, handshake};
@@ -26,6 +26,20 @@ fn ask(addr: SocketAddr, request: &str) -> HttpResponse {
     tcp.read_to_end(&mut rest).expect("a FIN");
     assert_eq!(rest, b"");
     response
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_by_its_own_option() {
+    let ca = Ca::new();
+    let taken = TcpListener::bind("[::]:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let base = ["--listen", "127.0.0.1:0", "--to", "a:1", "--redirect-port", &port];
+    let options = ca.options();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let done = support::run(&[&base[..], &options].concat());
+    let text = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text.contains("(--redirect-port 0 picks a free one)"), "{text}");
 }
 
 #[test]

@@ -116,6 +116,10 @@ fn what_can_not_change_is_said() {
     relay.relay.signal("HUP");
     relay.relay.wait_log(&["WARN", "port and listen", "restart"]);
     assert_eq!(relay.status("/"), 101);
+    relay.relay.wait_log(&["INFO", "reloaded"]);
+    relay.reload(&text, &["INFO", "reloaded"]);
+    let warned = relay.relay.seen.iter().any(|line| line.contains("WARN"));
+    assert!(!warned, "it is again as it was at the start: {:?}", relay.relay.seen);
 }
 
 #[test]
