@@ -274,6 +274,19 @@ fn refused(relay: &Relay, config: Arc<ClientConfig>) -> String {
 }
 
 #[test]
+fn an_expired_certificate_is_told() {
+    let ca = Ca::new();
+    let late = ca.issue_expired(&["localhost"], "Late");
+    let cert = ca.write("late.pem", &(late.cert + &late.key));
+    let mut relay = support::relay(&["--to", "localhost:1", "--tls-cert", &cert]);
+    relay.wait_log(&[
+        "WARN the certificate has expired",
+        "late.pem",
+        "since=\"Jan  1 00:00:00 2020",
+    ]);
+}
+
+#[test]
 fn clients_are_asked_for_certificates() {
     let (ca, other) = (Ca::new(), Ca::new());
     let mut relay = asking(&ca, "cat", &[]);

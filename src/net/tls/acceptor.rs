@@ -20,6 +20,8 @@ use futures_rustls::rustls::server::{
 };
 use futures_rustls::rustls::{self, ConfigBuilder, RootCertStore, ServerConfig};
 use rustls_acme::acme::ACME_TLS_ALPN_NAME;
+use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 use super::acme::{Acme, Certificates};
 use super::facts::Facts;
@@ -96,6 +98,7 @@ impl Acceptor {
         };
         let seen = Content::read(config);
         let current = seen.rules(acme.as_ref()).map_err(StartError::Environment)?;
+        seen.warn_of_dates();
         let (current, seen) = (Mutex::new(current), Mutex::new(seen));
         Ok(Acceptor { config: config.clone(), acme, current, seen })
     }
@@ -142,6 +145,7 @@ impl Acceptor {
                 *lock(&self.current) = new;
                 let file = content.files().next().map_or("", PemFile::name);
                 tracing::info!(file, "certificate reloaded");
+                content.warn_of_dates();
             }
             Err(why) => tracing::warn!(why, "certificate not reloaded: the old one is kept"),
         }
@@ -246,6 +250,28 @@ impl Content {
 
     fn files(&self) -> impl Iterator<Item = &PemFile> {
         self.cert.iter().chain(&self.key).chain(&self.client_ca)
+    }
+
+    /// Tells of a certificate that clients will refuse, which is none of a start's business: the
+    /// clock may be wrong, or theirs.
+    fn warn_of_dates(&self) {
+        let Some(cert) = &self.cert else { return };
+        let Ok(chain) = cert.certificates() else { return };
+        let Ok((_, parsed)) = parse_x509_certificate(&chain[0]) else { return };
+        let (file, now, dates) = (cert.name(), ASN1Time::now(), parsed.validity());
+        if dates.not_after < now {
+            tracing::warn!(
+                file,
+                since = dates.not_after.to_string(),
+                "the certificate has expired: renew it"
+            );
+        } else if now < dates.not_before {
+            tracing::warn!(
+                file,
+                until = dates.not_before.to_string(),
+                "the certificate is not valid yet"
+            );
+        }
     }
 
     /// What connections are made with.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::reason;
@@ -78,8 +78,14 @@ impl PemFile {
         Ok(content)
     }
 
-    fn broken(&self, error: &dyn std::fmt::Display) -> String {
-        format!("{} is not whole: {error}", self.name)
+    fn broken(&self, error: &pem::Error) -> String {
+        let why = match error {
+            pem::Error::MissingSectionEnd { end_marker } => {
+                format!("-----END {}----- is missing", String::from_utf8_lossy(end_marker))
+            }
+            other => other.to_string(),
+        };
+        format!("{} is not whole: {why}", self.name)
     }
 }
 
@@ -133,7 +139,7 @@ mod tests {
                 "is encrypted: decrypt it with openssl pkey -in a.pem -out key.pem",
             ),
             (old.as_bytes(), "is encrypted"),
-            (b"-----BEGIN PRIVATE KEY-----\nMAA=", "is not whole"),
+            (b"-----BEGIN PRIVATE KEY-----\nMAA=", "whole: -----END PRIVATE KEY----- is missing"),
         ] {
             let got = file(text).key().unwrap_err();
             assert!(got.contains(want), "{got}");

@@ -30,6 +30,9 @@ pub fn of_client(error: &io::Error) -> String {
             | AlertDescription::CertificateUnknown => {
                 format!("the client does not trust our certificate ({alert:?})")
             }
+            AlertDescription::CertificateExpired => {
+                format!("to the client our certificate has expired ({alert:?})")
+            }
             alert => format!("the client gave up ({alert:?})"),
         },
         Some(error) => error.to_string(),
@@ -125,6 +128,21 @@ mod tests {
         let unknown = failed(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         let text = of_backend(&unknown, "db.example", true);
         assert_eq!(text, "its certificate is of no issuer in the file of --backend-ca");
+    }
+
+    #[test]
+    fn what_the_client_has_against_us_is_said() {
+        for (alert, want) in [
+            (AlertDescription::UnknownCA, "the client does not trust our certificate (UnknownCA)"),
+            (
+                AlertDescription::CertificateExpired,
+                "to the client our certificate has expired (CertificateExpired)",
+            ),
+            (AlertDescription::UserCanceled, "the client gave up (UserCanceled)"),
+        ] {
+            let text = of_client(&failed(Error::AlertReceived(alert)));
+            assert_eq!(text, format!("TLS handshake failed: {want}"));
+        }
     }
 
     #[test]
