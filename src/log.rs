@@ -1,5 +1,6 @@
 //! Log: one line per event, to stderr.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -70,6 +71,27 @@ where
     fn try_init_text(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(tracing::dispatcher::set_global_default(self.into())?)
     }
+}
+
+/// Text that anybody may have written, to be recorded as a value. Both formats escape what ASCII has of
+/// commands to a terminal; JSON leaves the others as they are: C1 controls, and marks that turn the
+/// direction of text.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let harms = |c: char| {
+        !c.is_ascii() && c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(harms) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match harms(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    out.into()
 }
 
 /// Who and what a connection's log lines are about. Strings that a client chose are recorded as
@@ -180,4 +202,21 @@ impl Subject {
 /// Seconds, to the millisecond.
 fn rounded(lasted: Duration) -> f64 {
     (lasted.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_commands_a_terminal_is_spelled_out() {
+        for (text, want) in [
+            ("Žluťoučký 🐈 न्", "Žluťoučký 🐈 न्"),
+            ("\"\\\t\x1b", "\"\\\t\x1b"),
+            ("a\u{9b}31m", "a\\u{9b}31m"),
+            ("\u{202e}b\u{2069}", "\\u{202e}b\\u{2069}"),
+        ] {
+            assert_eq!(printable(text), want);
+        }
+    }
 }

@@ -72,6 +72,11 @@ fn trace_shows_messages_escaped() {
             let seen = log.iter().filter(|line| line.contains(word)).count();
             assert_eq!(seen, 1, "{word} in {log:#?}");
         }
+        if format == "json" {
+            let up = log.iter().find(|line| line.contains("payload-up-")).unwrap();
+            let up: Value = serde_json::from_str(up).unwrap();
+            assert_eq!(up["up"], UP.replace('\u{202e}', "\\u{202e}"));
+        }
         for line in log {
             assert!(!line.contains(char::is_control), "{}", line.escape_debug());
             assert!(!line.contains('\u{202e}'), "{}", line.escape_debug());

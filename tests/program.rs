@@ -277,6 +277,15 @@ fn stderr_is_logged_line_by_line_and_escaped() {
     }
 }
 
+#[test]
+fn json_has_what_stderr_says_as_it_is() {
+    let mut relay = relay_sh("echo '{\"a\": 1}' >&2", &["--log-format", "json"]);
+    relay.connect("/").expect_close(1000, "program exited");
+    let line = relay.wait_log(&["program says"]).to_owned();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(said["stderr"], "{\"a\": 1}", "{line}");
+}
+
 /// Writes so many bytes to stderr without an end of line, then one line to stdout.
 const LOUD: &str = "head -c 10485760 /dev/zero | tr '\\0' x >&2; echo done";
 

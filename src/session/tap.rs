@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::framing::Payload;
+use crate::log::printable;
 
 /// Which way something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +66,15 @@ impl Tap {
     fn show(&self, direction: Direction, payload: &Payload<'_>) {
         let id = self.id;
         match (direction, payload) {
-            (Direction::Up, Payload::Text(text)) => tracing::info!(id, up = ?text, "trace"),
+            (Direction::Up, Payload::Text(text)) => {
+                tracing::info!(id, up = &*printable(text), "trace");
+            }
             (Direction::Up, Payload::Binary(bytes)) => {
                 tracing::info!(id, up = %bytes.escape_ascii(), "trace");
             }
-            (Direction::Down, Payload::Text(text)) => tracing::info!(id, down = ?text, "trace"),
+            (Direction::Down, Payload::Text(text)) => {
+                tracing::info!(id, down = &*printable(text), "trace");
+            }
             (Direction::Down, Payload::Binary(bytes)) => {
                 tracing::info!(id, down = %bytes.escape_ascii(), "trace");
             }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use memchr::memchr;
 
+use crate::log::printable;
 use crate::net::pipes::PipeSource;
 use crate::net::scratch::{self, BATCHES};
 
@@ -39,10 +40,10 @@ fn poll_log(cx: &mut Context<'_>, pipe: &PipeSource, lines: &mut Lines, id: u64)
     Poll::Pending
 }
 
-/// As a value, which both formats escape.
 fn show(id: u64, line: &[u8]) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    tracing::info!(id, stderr = ?String::from_utf8_lossy(line), "program says");
+    let text = String::from_utf8_lossy(line);
+    tracing::info!(id, stderr = &*printable(&text), "program says");
 }
 
 /// Makes lines, or pieces of long ones, of what is read.
