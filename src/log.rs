@@ -185,12 +185,23 @@ impl Subject {
         if trouble.is_some() { line!(warn) } else { line!(info) }
     }
 
-    /// A request was refused.
+    /// A request was refused; by a 5xx, for want of what the operator should see to.
     pub fn refused(&self, path: &str, status: u16, why: &str) {
-        tracing::info!(
-            id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
-            path, status, why, "refused"
-        );
+        self.refused_for(path, status, why, status >= 500);
+    }
+
+    /// The same, where the status does not say whose fault it is.
+    pub fn refused_for(&self, path: &str, status: u16, why: &str, is_trouble: bool) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    path, status, why, "refused"
+                )
+            };
+        }
+        if is_trouble { line!(warn) } else { line!(info) }
     }
 
     /// A connection ended before it became anything.

@@ -40,6 +40,19 @@ fn the_name_is_shown_and_not_the_address() {
     assert_eq!(response.text(), format!("backend {to}: connection refused\n"));
 }
 
+#[test]
+fn a_backend_that_is_gone_is_told_as_a_warning() {
+    let to = Refusing::bind("127.0.0.1").addr.to_string();
+    let mut relay = relay(&["--to", &to, "--log-level", "warn"]);
+    relay.http(&handshake("/", "").replace(": 13", ": 8"));
+    relay.http(&handshake("/", ""));
+    let line = relay.wait_log(&["refused"]);
+    assert!(line.contains("WARN refused id=2") && line.contains("status=502"), "{line}");
+    let mut relay = support::relay(&["--to", &to, "--refuse", "close", "--log-level", "warn"]);
+    relay.connect("/").expect_close(1013, &format!("backend {to}: connection refused"));
+    relay.wait_log(&["WARN refused id=1", "status=101"]);
+}
+
 /// A listener at `path` that greets and echoes one connection.
 fn greet_one(path: &Path) -> std::thread::JoinHandle<Vec<u8>> {
     let listener = UnixListener::bind(path).unwrap();

@@ -63,7 +63,9 @@ pub async fn upgrade(
             }
         }
         Err(refusal) if refusal.temporary && route.handshake.refuse == Refuse::Close => {
-            asker.subject.refused(&path, 101, &format!("{} (closed with 1013)", refusal.why));
+            let (why, is_trouble) =
+                (format!("{} (closed with 1013)", refusal.why), refusal.status.is_server_error());
+            asker.subject.refused_for(&path, 101, &why, is_trouble);
             Joined::Refused(refusal.why, route)
         }
         Err(refusal) => return Err(refusal),
