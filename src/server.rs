@@ -14,7 +14,7 @@ use futures::future::{join, join_all, select};
 use crate::clock::{Deadline, timeout};
 use crate::config::{CertSource, Config};
 use crate::error::{StartError, reason};
-use crate::http::{self, Context, Ends};
+use crate::http::{self, Context, Current, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::readiness;
@@ -39,14 +39,14 @@ pub struct Server {
     redirect: Option<Redirect>,
     current: Arc<Current>,
     registry: Arc<Registry>,
+    reloading: Arc<Reloading>,
 }
 
-/// What holds for connections that come now. Those that came before keep what held then.
+/// What reloads have in common.
 #[derive(Debug)]
-struct Current {
-    context: Mutex<Arc<Context>>,
+struct Reloading {
     /// One reload after the other, so that the last one asked for is the one that counts.
-    reloading: Mutex<()>,
+    turn: Mutex<()>,
     /// What no reload changes.
     bound: Bound,
 }
@@ -58,17 +58,12 @@ fn bound_by(config: &Config) -> Bound {
     (config.listen.clone(), config.tls.as_ref().map(|tls| tls.redirect_port))
 }
 
-impl Current {
-    fn get(&self) -> Arc<Context> {
-        lock(&self.context).clone()
-    }
-}
-
 /// Reads again what may have changed, and logs how that went. It may take as long as the disk.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     current: Arc<Current>,
     registry: Arc<Registry>,
+    reloading: Arc<Reloading>,
 }
 
 impl Reloader {
@@ -76,12 +71,12 @@ impl Reloader {
     /// names what can't be used, changes nothing. Passwords, tokens and certificates are read again in any
     /// case.
     pub fn reload(&self, file: &str, load: impl FnOnce() -> Result<Config, StartError>) {
-        let _turn = lock(&self.current.reloading);
+        let _turn = lock(&self.reloading.turn);
         let old = self.current.get();
         let new = load().and_then(|config| Context::new(config, self.registry.clone(), Some(&old)));
         let current = match new {
             Ok(new) => {
-                if bound_by(new.config()) != self.current.bound {
+                if bound_by(new.config()) != self.reloading.bound {
                     tracing::warn!(
                         "port and listen (and redirect-port, and whether TLS is spoken) can't change \
                          while wsrelay runs: restart it"
@@ -89,7 +84,7 @@ impl Reloader {
                 }
                 new.take_over();
                 let new = Arc::new(new);
-                *lock(&self.current.context) = new.clone();
+                self.current.set(new.clone());
                 tracing::info!(file, "reloaded");
                 new
             }
@@ -104,7 +99,7 @@ impl Reloader {
 
     /// Reads passwords, tokens and certificates again, where there is no configuration file.
     pub fn reload_files(&self) {
-        let _turn = lock(&self.current.reloading);
+        let _turn = lock(&self.reloading.turn);
         if !self.current.get().reload_files() {
             tracing::info!("SIGHUP: there is nothing to reload");
         }
@@ -142,10 +137,10 @@ impl Server {
             None => None,
         };
         let registry = Registry::new(config.max_sessions);
-        let bound = bound_by(&config);
-        let context = Mutex::new(Arc::new(Context::new(config, registry.clone(), None)?));
-        let current = Arc::new(Current { context, reloading: Mutex::default(), bound });
-        Ok(Server { listeners, redirect, current, registry })
+        let reloading = Arc::new(Reloading { turn: Mutex::default(), bound: bound_by(&config) });
+        let context = Arc::new(Context::new(config, registry.clone(), None)?);
+        let current = Arc::new(Current::new(context));
+        Ok(Server { listeners, redirect, current, registry, reloading })
     }
 
     /// Opens what the configuration names as [`bind`](Server::bind) does, and closes it again: nothing is
@@ -188,7 +183,8 @@ impl Server {
 
     /// What reads again what may have changed.
     pub fn reloader(&self) -> Reloader {
-        Reloader { current: self.current.clone(), registry: self.registry.clone() }
+        let (current, registry) = (self.current.clone(), self.registry.clone());
+        Reloader { current, registry, reloading: self.reloading.clone() }
     }
 
     /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
@@ -206,8 +202,8 @@ impl Server {
             .collect();
         if let Some(Redirect { listener, to }) = self.redirect {
             let port = to.connectable().map_or(443, |addr| addr.port());
-            let serve = move |io, ends, context, registration| {
-                http::redirect::serve(io, ends, port, context, registration)
+            let serve = move |io, ends, current: Arc<Current>, registration| {
+                http::redirect::serve(io, ends, port, current.get(), registration)
             };
             let (current, registry) = (self.current.clone(), self.registry.clone());
             accepting.push(task::spawn(accept(listener, current, registry, serve)));
@@ -247,14 +243,14 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
     mut listener: Listener,
     current: Arc<Current>,
     registry: Arc<Registry>,
-    serve: impl Fn(ByteStream, Ends, Arc<Context>, Registration) -> F,
+    serve: impl Fn(ByteStream, Ends, Arc<Current>, Registration) -> F,
 ) {
     let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
         let registration = registry.register();
         let id = registration.id;
-        let served = serve(io, (peer, local), current.get(), registration);
+        let served = serve(io, (peer, local), current.clone(), registration);
         task::spawn(contain(id, peer, served));
     }
 }

@@ -3,11 +3,12 @@
 mod support;
 
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use support::program::wait_until;
-use support::{Backend, Relay, echo, handshake, start};
+use support::{Backend, HttpResponse, Relay, echo, handshake, start};
 use tempfile::TempDir;
 
 /// A relay with a configuration file that can be written anew.
@@ -67,6 +68,31 @@ fn new_sessions_get_the_new_settings_and_old_ones_keep_theirs() {
     first.accept();
     old.close();
     relay.relay.wait_log(&["session closed", &format!("backend={}", first.addr)]);
+}
+
+/// A client can keep a connection open for as long as it likes, by asking for a page now and then.
+#[test]
+fn a_connection_that_was_there_before_is_no_way_round_the_new_settings() {
+    let text = format!("to = \"{}\"\n", echo());
+    let mut relay = Configured::start(&text, &[]);
+    fs::write(relay.dir.path().join("tokens"), "a-token\n").unwrap();
+    let page = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".to_owned();
+    let mut kept: Vec<_> = (0..3).map(|_| relay.relay.tcp()).collect();
+    let ask = |tcp: &mut std::net::TcpStream, request: &str| {
+        tcp.write_all(request.as_bytes()).unwrap();
+        HttpResponse::read(tcp).status
+    };
+    for tcp in &mut kept {
+        assert_eq!(ask(tcp, &page), 426);
+    }
+    relay.reload(&format!("{text}token-file = \"tokens\"\n"), &["INFO", "reloaded"]);
+    assert_eq!(relay.status("/"), 401);
+    assert_eq!(ask(&mut kept[0], &handshake("/", "")), 401);
+    assert_eq!(ask(&mut kept[1], &page), 426);
+    assert_eq!(ask(&mut kept[1], &handshake("/?token=a-token", "")), 101);
+    let moved = "[[route]]\npath = \"/elsewhere\"\nto = \"localhost:1\"\n";
+    relay.reload(moved, &["INFO", "reloaded"]);
+    assert_eq!(ask(&mut kept[2], &handshake("/", "")), 404);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::patient::Patient;
 use super::routes::Route;
 use super::secure::{Opened, secure};
 use super::timer::Timer;
-use super::{Body, Context, answer, handshake};
+use super::{Body, Context, Current, answer, handshake};
 use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
 use crate::error::CloseReason;
@@ -70,10 +70,10 @@ pub type Slot = Arc<Mutex<Option<Joined>>>;
 pub fn serve(
     io: ByteStream,
     ends: Ends,
-    context: Arc<Context>,
+    current: Arc<Current>,
     registration: Registration,
 ) -> impl Future<Output = ()> + Send {
-    let opening = Box::pin(open(io, ends, context, registration));
+    let opening = Box::pin(open(io, ends, current, registration));
     async move {
         if let Some((session, books)) = opening.await {
             let (reason, counts) = session.run().await;
@@ -107,10 +107,11 @@ impl Books {
 async fn open(
     io: ByteStream,
     (client, local): Ends,
-    context: Arc<Context>,
+    current: Arc<Current>,
     registration: Registration,
 ) -> Option<(Box<Session>, Box<Books>)> {
     let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
+    let context = current.get();
     let limit = context.config.handshake_timeout;
     let Opened { io, tls, left } = match &context.tls {
         None => Opened { io, tls: None, left: limit },
@@ -120,9 +121,9 @@ async fn open(
     let slot = Slot::default();
     let answer = {
         let asker = Asker { subject: subject.clone(), local, tls };
-        let (context, slot) = (context.clone(), slot.clone());
+        let slot = slot.clone();
         move |request| {
-            let (context, asker, slot) = (context.clone(), asker.clone(), slot.clone());
+            let (context, asker, slot) = (current.get(), asker.clone(), slot.clone());
             Box::pin(async move { Ok(answer(request, &context, asker, &slot).await) }) as Answering
         }
     };

@@ -1,6 +1,6 @@
 //! Context: what a configuration came to, open and ready for connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::auth::Auth;
 use super::cgi::Cgi;
@@ -12,8 +12,31 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;
+use crate::sync::lock;
 
-/// What all connections share that came under the same configuration.
+/// What holds for requests that come now, on whatever connection: one that was opened before a reload must be
+/// no way round what the reload forbids, and a client can keep it open for as long as it likes.
+#[derive(Debug)]
+pub struct Current(Mutex<Arc<Context>>);
+
+impl Current {
+    /// This holds at first.
+    pub fn new(context: Arc<Context>) -> Self {
+        Current(Mutex::new(context))
+    }
+
+    /// What holds now.
+    pub fn get(&self) -> Arc<Context> {
+        lock(&self.0).clone()
+    }
+
+    /// From now on this holds.
+    pub fn set(&self, context: Arc<Context>) {
+        *lock(&self.0) = context;
+    }
+}
+
+/// What all requests share that come under the same configuration.
 #[derive(Debug)]
 pub struct Context {
     pub(super) config: Config,

@@ -43,7 +43,7 @@ use self::upgrade::upgrade;
 
 pub use self::asker::Ends;
 pub use self::connection::serve;
-pub use self::context::Context;
+pub use self::context::{Context, Current};
 pub use self::site::Page;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.
