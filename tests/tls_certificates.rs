@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use futures_rustls::rustls::ClientConfig;
 use rcgen::DnType;
 use support::program::relay_sh;
 use support::tls::{Ca, Pair, Tls, connect, openssl, tls};
-use support::{Client, Relay, echo, run};
+use support::{Client, HttpResponse, Relay, echo, handshake, run};
 use wsrelay::net::tls::LOOK;
 
 /// Arguments of a relay that is not going to start.
@@ -313,6 +314,56 @@ fn clients_are_asked_for_certificates() {
         }
     }
     relay.wait_log(&["session opened", "user=\"Ada\""]);
+}
+
+/// A connection on which a page has been asked for already, as whoever means to keep it would do.
+fn kept(relay: &Relay, config: Arc<ClientConfig>) -> Tls {
+    let mut tls = tls(relay.tcp(), config).expect("a handshake");
+    assert_eq!(ask(&mut tls, "GET / HTTP/1.1\r\nHost: test\r\n\r\n").status, 426);
+    tls
+}
+
+fn ask(tls: &mut Tls, request: &str) -> HttpResponse {
+    tls.write_all(request.as_bytes()).unwrap();
+    HttpResponse::read(tls)
+}
+
+#[test]
+fn a_connection_is_worth_what_its_certificate_is_worth_now() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let mut relay = asking(&ca, "cat", &[]);
+    let ada = ca.issue(&[], "Ada");
+    let (mut one, mut two) =
+        (kept(&relay, ca.client(Some(&ada))), kept(&relay, ca.client(Some(&ada))));
+    // Another certificate of the relay's own changes nothing for clients.
+    let pair = ca.issue(&["localhost"], "second");
+    ca.write("key.pem", &pair.key);
+    ca.write("cert.pem", &pair.cert);
+    relay.wait_log(&["certificate reloaded"]);
+    assert_eq!(ask(&mut one, &handshake("/", "")).status, 101);
+    relay.seen.clear();
+    ca.write("ca.pem", &other.pem);
+    relay.wait_log(&["certificate reloaded"]);
+    let response = ask(&mut two, &handshake("/", ""));
+    assert_eq!((response.status, response.header("connection")), (421, Some("close")));
+    assert!(response.text().contains("connect again"), "{}", response.text());
+}
+
+#[test]
+fn who_came_before_certificates_were_asked_for_is_asked_too() {
+    let ca = Ca::new();
+    let pair = ca.issue(&["localhost"], "relay");
+    let both = ca.write("both.pem", &(pair.cert + &pair.key));
+    let text = format!("listen = \"127.0.0.1:0\"\nto = \"{}\"\ntls-cert = \"{both}\"\n", echo());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--config", &ca.write("wsrelay.toml", &text)]);
+    let mut relay = support::start(command);
+    let mut anyone = kept(&relay, ca.client(None));
+    let authorities = ca.path("ca.pem");
+    ca.write("wsrelay.toml", &format!("{text}tls-client-ca = \"{}\"\n", authorities.display()));
+    relay.signal("HUP");
+    relay.wait_log(&["certificate reloaded"]);
+    assert_eq!(ask(&mut anyone, &handshake("/", "")).status, 421);
 }
 
 /// The variables that a program gets of a client with this certificate.

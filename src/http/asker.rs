@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::Request;
+use hyper::{Request, StatusCode};
 
+use super::Context;
 use super::auth::{Proof, User};
 use super::forwarded::Arrival;
+use super::refusal::Refusal;
 use crate::backend::ClientInfo;
 use crate::log::Subject;
 use crate::net::address::PeerAddr;
@@ -27,6 +29,21 @@ pub struct Asker {
 }
 
 impl Asker {
+    /// Whether its certificate is of those whose certificates are asked for now, which may be others than when
+    /// it connected.
+    ///
+    /// # Errors
+    /// 421, upon which a client may ask again on another connection (RFC 9110, section 15.5.20).
+    pub fn vouched_for(&self, context: &Context) -> Result<(), Refusal> {
+        match (&self.tls, &context.tls) {
+            (Some(facts), Some(now)) if !now.still_vouches(facts) => {
+                let why = "other client certificates are asked for since this connection began: connect again";
+                Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, why).close())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What it has proved: where a password or token had no name, that of its certificate.
     pub fn identify(&self, proof: Option<Proof>) -> Proof {
         let Proof { user, scheme } = proof.unwrap_or_default();

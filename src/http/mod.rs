@@ -68,14 +68,15 @@ async fn answer(
     asker.subject.forwarded_for = arrival.forwarded_for(peer);
     let subject = &asker.subject;
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let answered = match preliminary(&request, context).and(host.map_err(Refusal::bad_host)) {
+    let readable = preliminary(&request, context).and(host.map_err(Refusal::bad_host));
+    let answered = match readable.and_then(|_| asker.vouched_for(context)) {
         Err(refusal) => Err(refusal),
-        Ok(_) if is_upgrade => {
+        Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
             let answered = upgrade(&request, &arrival, context, &asker, slot).await;
             answered.map_err(Refusal::close)
         }
-        Ok(_) => plain(request, &arrival, context, &asker, &path).await,
+        Ok(()) => plain(request, &arrival, context, &asker, &path).await,
     };
     let mut response = answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);

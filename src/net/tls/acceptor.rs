@@ -74,6 +74,8 @@ struct Rules {
     /// As long as the authority may connect: it has no certificate of its own to show, if clients must
     /// have one.
     proving: Option<Arc<ServerConfig>>,
+    /// Of whom clients must have certificates, if they must.
+    authorities: Option<Arc<PemFile>>,
 }
 
 /// What is in the files.
@@ -187,12 +189,13 @@ impl Acceptor {
             Ok(_) => {}
             Err(_) => return Err((Failure::Silent, io)),
         }
-        let accepting = TlsAcceptor::from(self.rules())
+        let (rules, authorities) = self.rules();
+        let accepting = TlsAcceptor::from(rules)
             .accept_with(Counted::new(io), |tls| tls.set_buffer_limit(Some(BUFFER)));
         match accepting.into_fallible().await {
             Ok(stream) => {
                 let tls = stream.get_ref().1;
-                let facts = Facts::of(tls);
+                let facts = Facts::of(tls, authorities);
                 let failure = self.objection(tls);
                 let io = ByteStream::tls(Tls::from(stream));
                 match failure {
@@ -204,13 +207,22 @@ impl Acceptor {
         }
     }
 
-    /// What the next handshake goes by.
-    fn rules(&self) -> Arc<ServerConfig> {
+    /// Whether a client would have to show now what it has shown then. If not, its connection must not be the
+    /// way in of somebody whom the authorities of now would not know.
+    pub fn still_vouches(&self, facts: &Facts) -> bool {
+        // Where nobody is asked for a certificate there is nothing to compare.
+        self.config.client_ca.is_none() && facts.authorities.is_none()
+            || lock(&self.current).authorities == facts.authorities
+    }
+
+    /// What the next handshake goes by, and of whom the client's certificate has to be.
+    fn rules(&self) -> (Arc<ServerConfig>, Option<Arc<PemFile>>) {
         let rules = lock(&self.current);
-        match (&rules.proving, &self.acme) {
+        let config = match (&rules.proving, &self.acme) {
             (Some(proving), Some(acme)) if acme.certificates().is_proving() => proving.clone(),
             _ => rules.usual.clone(),
-        }
+        };
+        (config, rules.authorities.clone())
     }
 
     /// What is wrong with a connection whose handshake went well.
@@ -281,7 +293,8 @@ impl Content {
             (Some(_), Some(_)) => Some(Arc::new(self.build(certificates, true)?)),
             _ => None,
         };
-        Ok(Rules { usual: Arc::new(self.build(certificates, false)?), proving })
+        let authorities = self.client_ca.clone().map(Arc::new);
+        Ok(Rules { usual: Arc::new(self.build(certificates, false)?), proving, authorities })
     }
 
     /// The same, as rustls wants it; `optional`: clients may be without certificates.

@@ -1,7 +1,10 @@
 //! Facts: what is known of an encrypted connection and of who is at its other end.
 
+use std::sync::Arc;
+
 use futures_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
+use super::files::PemFile;
 use super::names::Subject;
 
 /// What a client's handshake came to. Nothing of it is the client's to choose, but for the name that
@@ -16,17 +19,20 @@ pub struct Facts {
     pub server_name: Option<String>,
     /// Whose certificate the client has, if it was asked for one; verified.
     pub client: Option<Subject>,
+    /// Of whom that certificate had to be, if it had to be there.
+    pub(super) authorities: Option<Arc<PemFile>>,
 }
 
 impl Facts {
-    /// After the handshake.
-    pub fn of(tls: &ServerConnection) -> Self {
+    /// After the handshake, in which the client's certificate had to be of these authorities.
+    pub fn of(tls: &ServerConnection, authorities: Option<Arc<PemFile>>) -> Self {
         let certificate = tls.peer_certificates().and_then(|chain| chain.first());
         Facts {
             protocol: protocol(tls.protocol_version()),
             cipher: tls.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite())),
             server_name: tls.server_name().map(str::to_owned),
             client: certificate.and_then(|der| Subject::of(der)),
+            authorities,
         }
     }
 }
