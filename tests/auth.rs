@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 
 use data_encoding::BASE64;
@@ -191,6 +192,28 @@ fn whoever_guesses_at_pages_has_to_wait() {
     assert!(refused.header("retry-after").is_some() && refused.text().contains("127.0.0.1"));
     // Handshakes have a rate of their own.
     assert_eq!(relay.http(&handshake("/", &header("anna", "correct horse"))).status, 101);
+}
+
+/// All at once none has been wrong yet when the others come.
+#[test]
+fn whoever_guesses_many_times_at_once_has_to_wait_too() {
+    let files = Files::new();
+    let site = TempDir::new().unwrap();
+    let options =
+        ["--static-dir", site.path().to_str().unwrap(), "--auth-static", "--connect-rate", "1/m"];
+    let slow = SHA512.replace("$6$", "$6$rounds=20000$");
+    files.write("users", &format!("anna:{slow}\n"));
+    let relay = files.relay(echo(), &["users"], &options);
+    let mut asked: Vec<_> = (0..12).map(|_| relay.tcp()).collect();
+    for (n, tcp) in asked.iter_mut().enumerate() {
+        let guess = header("anna", &format!("guess {n}"));
+        let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{guess}\r\n");
+        tcp.write_all(request.as_bytes()).unwrap();
+    }
+    let answers = asked.iter_mut().map(|tcp| HttpResponse::read(tcp).status);
+    let mut answers: Vec<_> = answers.collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [[401; 5].as_slice(), &[429; 7]].concat());
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use async_lock::Semaphore;
+use async_lock::{Mutex as AsyncMutex, Semaphore};
 use data_encoding::BASE64;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
 use self::htpasswd::Users;
 use self::tokens::Tokens;
+use super::fairness::{Household, Pace};
 use super::refusal::Refusal;
 use crate::error::{StartError, reason};
 use crate::sync::lock;
@@ -50,6 +51,15 @@ pub struct Auth {
     queue: Queue,
 }
 
+/// The wrong credentials of a household, where those are what is paced.
+#[derive(Clone, Copy, Debug)]
+pub struct Guesses<'a> {
+    /// How often it may be wrong.
+    pub pace: &'a Pace,
+    /// Whose they are.
+    pub household: Household,
+}
+
 /// A file that is read again when asked to.
 #[derive(Debug)]
 struct Source<T> {
@@ -65,10 +75,27 @@ struct Source<T> {
 struct Queue {
     length: Arc<AtomicUsize>,
     slots: Arc<Semaphore>,
+    /// Held by whoever checks one that counts if it is wrong.
+    turn: AsyncMutex<()>,
 }
 
 /// A place in the queue, given up when dropped: by then somebody may have hung up.
 struct Waiting(Arc<AtomicUsize>);
+
+impl Guesses<'_> {
+    /// Whether there may be one more.
+    ///
+    /// # Errors
+    /// 429, for whoever was wrong too often.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let waits = self.pace.check(self.household, Instant::now());
+        waits.map_err(|wait| Refusal::too_often(self.household, wait))
+    }
+
+    fn count(&self) {
+        let _ = self.pace.ask(self.household, Instant::now());
+    }
+}
 
 impl<T> Source<T> {
     fn open(
@@ -105,7 +132,8 @@ impl<T> Source<T> {
 impl Queue {
     fn new() -> Self {
         let slots = available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
-        Queue { length: Arc::default(), slots: Arc::new(Semaphore::new(slots)) }
+        let slots = Arc::new(Semaphore::new(slots));
+        Queue { length: Arc::default(), slots, turn: AsyncMutex::new(()) }
     }
 
     fn enter(&self) -> Result<Waiting, Refusal> {
@@ -154,11 +182,16 @@ impl Auth {
         self.tokens.is_some() && token() || self.users.is_some() && basic(headers).is_some()
     }
 
-    /// Who a request with these headers and this query is from.
+    /// Who a request with these headers and this query is from; wrong credentials count as one of `guesses`.
     ///
     /// # Errors
-    /// 401, or 503 while too many passwords are being checked.
-    pub async fn check(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Proof, Refusal> {
+    /// 401, 429 after too many guesses, or 503 while too many passwords are being checked.
+    pub async fn check(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        guesses: Option<Guesses<'_>>,
+    ) -> Result<Proof, Refusal> {
         let mut presented = false;
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.current();
@@ -173,9 +206,11 @@ impl Auth {
             && let Some((name, password)) = basic(headers)
         {
             presented = true;
-            if self.verify(users.current(), &name, password).await? {
+            if self.verify(users.current(), &name, password, guesses).await? {
                 return Ok(Proof { user: Some(name.into()), scheme: Some("Basic") });
             }
+        } else if presented {
+            guesses.iter().for_each(Guesses::count);
         }
         Err(self.unauthorized(presented))
     }
@@ -187,8 +222,10 @@ impl Auth {
         users: Arc<Users>,
         name: &str,
         password: Vec<u8>,
+        guesses: Option<Guesses<'_>>,
     ) -> Result<bool, Refusal> {
         if password.len() > LONGEST_PASSWORD {
+            guesses.iter().for_each(Guesses::count);
             return Ok(false);
         }
         let tag = users.verified.tag(name, &password);
@@ -196,11 +233,17 @@ impl Auth {
             return Ok(true);
         }
         let waiting = self.queue.enter()?;
+        // One after the other: of those checked at the same time none would have been wrong yet.
+        let _turn = match guesses {
+            Some(_) => Some(self.queue.turn.lock().await),
+            None => None,
+        };
         let slot = self.queue.slots.acquire_arc().await;
         // The requests of one page come together: one of them may have been checked meanwhile.
         if users.verified.contains(&tag, Instant::now()) {
             return Ok(true);
         }
+        guesses.as_ref().map_or(Ok(()), Guesses::check)?;
         let (hash, exists) = users.hash(name);
         let right = blocking::unblock(move || {
             // Held here: it goes on if whoever asked hangs up.
@@ -208,8 +251,9 @@ impl Auth {
             hash.verify(&password)
         });
         let right = right.await & exists;
-        if right {
-            users.verified.insert(tag, Instant::now());
+        match right {
+            true => users.verified.insert(tag, Instant::now()),
+            false => guesses.iter().for_each(Guesses::count),
         }
         Ok(right)
     }

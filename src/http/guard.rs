@@ -6,7 +6,7 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
-use super::auth::{Auth, Proof};
+use super::auth::{Auth, Guesses, Proof};
 use super::fairness::{Household, Pace, Place, Shares};
 use super::forwarded::Arrival;
 use super::refusal::Refusal;
@@ -84,7 +84,7 @@ impl Guard {
             asked.map_err(|wait| Refusal::too_often(household, wait))?;
         }
         let proof = match &self.auth {
-            Some(auth) => Some(auth.check(headers, query).await?),
+            Some(auth) => Some(auth.check(headers, query, None).await?),
             None => None,
         };
         self.admit(proof, household)
@@ -123,18 +123,12 @@ impl Guard {
         query: Option<&str>,
         household: Option<Household>,
     ) -> Result<Proof, Refusal> {
-        let Some((pace, household)) =
-            self.guesses.as_ref().zip(household).filter(|_| auth.is_tried(headers, query))
-        else {
-            return auth.check(headers, query).await;
-        };
-        let waits = pace.check(household, Instant::now());
-        waits.map_err(|wait| Refusal::too_often(household, wait))?;
-        let checked = auth.check(headers, query).await;
-        if checked.as_ref().is_err_and(|refusal| refusal.status == StatusCode::UNAUTHORIZED) {
-            let _ = pace.ask(household, Instant::now());
-        }
-        checked
+        let paced =
+            self.guesses.as_deref().zip(household).filter(|_| auth.is_tried(headers, query));
+        let guesses = paced.map(|(pace, household)| Guesses { pace, household });
+        // Before anything is looked at: whoever waits in vain should not wait long.
+        guesses.as_ref().map_or(Ok(()), Guesses::check)?;
+        auth.check(headers, query, guesses).await
     }
 
     /// A place in the household's share.
