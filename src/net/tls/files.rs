@@ -79,14 +79,30 @@ impl PemFile {
     }
 
     fn broken(&self, error: &pem::Error) -> String {
-        let why = match error {
-            pem::Error::MissingSectionEnd { end_marker } => {
-                format!("-----END {}----- is missing", String::from_utf8_lossy(end_marker))
-            }
-            other => other.to_string(),
-        };
-        format!("{} is not whole: {why}", self.name)
+        format!("{} is not whole: {}", self.name, defect(error))
     }
+}
+
+/// What is wrong with PEM, in words of our own: those of the library repeat lines of the file, which may be all of
+/// a key.
+pub fn defect(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } if is_label(end_marker) => {
+            format!("-----END {}----- is missing", String::from_utf8_lossy(end_marker))
+        }
+        pem::Error::MissingSectionEnd { .. } | pem::Error::IllegalSectionStart { .. } => {
+            "a line -----BEGIN …----- goes on behind that, as if line ends were missing".into()
+        }
+        pem::Error::Base64Decode(_) => "what is between BEGIN and END is no base64".into(),
+        pem::Error::NoItemsFound => "it is not there".into(),
+        _ => "it can't be read".into(),
+    }
+}
+
+/// Whether this says what kind of thing it is, and nothing of the thing itself.
+fn is_label(text: &[u8]) -> bool {
+    text.len() <= "ENCRYPTED PRIVATE KEY".len()
+        && text.iter().all(|b| b.is_ascii_uppercase() || *b == b' ')
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
@@ -155,6 +171,19 @@ mod tests {
         ] {
             let got = file(text).certificates().unwrap_err();
             assert!(got.contains(want), "{got}");
+        }
+        // As of keys that came by way of a variable: all of it is one line.
+        for text in [
+            "-----BEGIN PRIVATE KEY----- Secret -----END PRIVATE KEY----- ",
+            "-----BEGIN PRIVATE KEY Secret\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nSecret!\n-----END PRIVATE KEY-----\n",
+        ] {
+            let file = file(text.as_bytes());
+            for got in [file.key().unwrap_err(), file.certificates().unwrap_err()] {
+                assert!(got.starts_with("--tls-cert a.pem is not whole"), "{got}");
+                // As text, or as a list of bytes.
+                assert!(!got.contains("Secret") && !got.contains("83, 101"), "{got}");
+            }
         }
         let missing = PemFile::read("--tls-key", Path::new("/nonexistent")).key().unwrap_err();
         assert_eq!(missing, "can't read --tls-key /nonexistent: no such file or directory");

@@ -11,6 +11,7 @@ use futures_rustls::rustls::sign::CertifiedKey;
 use rustls_acme::is_tls_alpn_challenge;
 use x509_parser::parse_x509_certificate;
 
+use crate::net::tls::files::defect;
 use crate::sync::lock;
 
 /// How often it is told at most that there is no certificate yet.
@@ -130,10 +131,11 @@ impl Certificate {
     /// # Errors
     /// What is wrong with them.
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("no key: {e}"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("no key: {}", defect(&e)))?;
         let key = any_supported_type(&key).map_err(|e| format!("no usable key: {e}"))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let chain = chain.map_err(|e| format!("no certificate: {e}"))?;
+        let chain = chain.map_err(|e| format!("no certificate: {}", defect(&e)))?;
         let first = chain.first().ok_or("no certificate")?;
         let (_, parsed) = parse_x509_certificate(first).map_err(|e| format!("not X.509: {e}"))?;
         let [not_before, not_after] = [parsed.validity().not_before, parsed.validity().not_after]
@@ -194,6 +196,7 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (pem, want) in [
             (String::new(), "no key"),
+            (pem(&key, &key).replace('\n', " "), "line ends were missing"),
             (key.serialize_pem(), "no certificate"),
             (key.serialize_pem() + broken, "not X.509"),
             (pem(&other, &key), "another certificate's"),
