@@ -5,6 +5,9 @@ use std::io;
 use percent_encoding::percent_decode_str;
 use rustix::io::Errno;
 
+/// The one name beginning with a dot that is meant to be seen, at the top (RFC 8615).
+pub const WELL_KNOWN: &str = ".well-known";
+
 /// The file's name that a segment stands for, as bytes: on Unix it need not be UTF-8. None if no file
 /// that we show can have it: a slash that was encoded is part of a name, and no file's name has one;
 /// a backslash is none either, but some take it for one.

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::backend::Backend;
 use crate::config::{CertSource, Config};
 use crate::error::StartError;
+use crate::path::{WELL_KNOWN, is_hidden};
 
 /// Makes sure that no secret lies in `--static-dir`, and warns of programs that do, as who asks for one
 /// by its whole path is shown its source.
@@ -60,11 +61,15 @@ fn secrets(config: &Config) -> Vec<(&'static str, &PathBuf)> {
     secrets
 }
 
-/// Whether a path lies in a directory whose files are served; those with a dot in front are not.
+/// Whether a path lies in a directory whose files are served; those with a dot in front are not, but for
+/// those that are meant to be seen.
 fn is_served(dir: &Path, path: &Path) -> bool {
     let (Some(dir), Some(path)) = (resolve(dir), resolve(path)) else { return false };
-    let hidden = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
-    path.strip_prefix(&dir).is_ok_and(|below| !below.components().any(hidden))
+    let hidden = |part: Component<'_>| is_hidden(part.as_os_str().as_encoded_bytes());
+    path.strip_prefix(&dir).is_ok_and(|below| {
+        let below = below.strip_prefix(WELL_KNOWN).unwrap_or(below);
+        !below.components().any(hidden)
+    })
 }
 
 /// Where a path leads, also if it is to be made yet.
@@ -85,10 +90,18 @@ mod tests {
     fn what_is_served() {
         let tmp = TempDir::new().unwrap();
         let at = |name: &str| tmp.path().join(name);
-        for name in ["www/sub", "www/.git", "www2"] {
+        for name in ["www/sub", "www/.git", "www/.well-known", "www2"] {
             fs::create_dir_all(at(name)).unwrap();
         }
-        for name in ["www/key", "www/sub/key", "www/.key", "www/.git/key", "www2/key", "key"] {
+        for name in [
+            "www/key",
+            "www/sub/key",
+            "www/.key",
+            "www/.git/key",
+            "www/.well-known/key",
+            "www2/key",
+            "key",
+        ] {
             fs::write(at(name), "").unwrap();
         }
         symlink(at("www/key"), at("link")).unwrap();
@@ -103,6 +116,10 @@ mod tests {
             ("linked/key", true),
             ("www/.key", false),
             ("www/.git/key", false),
+            ("www/.well-known/key", true),
+            ("www/.well-known/.key", false),
+            ("www/sub/.well-known/key", false),
+            ("www/.well-knownkey", false),
             ("www2/key", false),
             ("key", false),
             ("www/nothing", true),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
-use crate::path;
+use crate::path::{self, WELL_KNOWN};
 
 /// All that RFC 3986, 3.3 does not let a path hold as it is; `/` separates.
 const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,9 +32,6 @@ const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// What a header's value must not hold as it is.
 const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ');
 
-/// The one name beginning with a dot that is meant to be seen (RFC 8615).
-const WELL_KNOWN: &[u8] = b".well-known";
-
 /// A path below the root, safe to look up there: relative, with no `.`, `..`, NUL or backslash in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -52,7 +49,7 @@ impl Target {
         // Empty segments are skipped, as nginx does: `//a` is `/a`, and never the absolute path it looks like.
         for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
             let name = path::name(segment)?;
-            if path::is_hidden(&name) && !(whole.is_empty() && name == WELL_KNOWN) {
+            if path::is_hidden(&name) && !(whole.is_empty() && name == WELL_KNOWN.as_bytes()) {
                 return None;
             }
             if !whole.is_empty() {
