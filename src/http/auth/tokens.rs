@@ -10,6 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::{User, authorization, secret};
 
+/// Tokens that are looked at of all cookies of a request, and of its query: browsers send a cookie of each path. A
+/// head has room for a thousand, and whoever guesses should not be paced by the request.
+const MOST: usize = 4;
+
 /// The tokens that are known, by their hashes under a key of this process: how long a look-up takes
 /// tells nothing of a token, as nobody outside can choose or compare the hashes.
 pub struct Tokens {
@@ -85,14 +89,18 @@ pub fn presented(headers: &HeaderMap, query: Option<&str>) -> Vec<Vec<u8>> {
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(|cookie| cookie.trim().strip_prefix("token="))
-        .map(|token| token.trim_matches('"').as_bytes().to_vec());
+        .map(|token| token.trim_matches('"').as_bytes().to_vec())
+        .filter(|token| !token.is_empty())
+        .take(MOST);
     let queries = query
         .into_iter()
         .flat_map(|query| query.split('&'))
         .filter_map(|pair| pair.strip_prefix("token="))
-        .map(|token| percent_decode_str(token).collect());
-    let all = bearer.into_iter().chain(cookies).chain(queries);
-    all.filter(|token: &Vec<u8>| !token.is_empty()).collect()
+        .map(|token| percent_decode_str(token).collect())
+        .filter(|token: &Vec<u8>| !token.is_empty())
+        .take(MOST);
+    let bearer = bearer.into_iter().filter(|token| !token.is_empty());
+    bearer.chain(cookies).chain(queries).collect()
 }
 
 #[cfg(test)]
@@ -152,6 +160,13 @@ mod tests {
             (&[], Some("room=1&token=a%2Bb%3d+c"), &["a+b=+c"]),
             (&[], Some("xtoken=abc&Token=abc&token&token="), &[]),
             (&[], Some("token=%"), &["%"]),
+            // No more of a kind than people have.
+            (&[], Some("token=a&token=b&token=&token=c&token=d&token=e"), &["a", "b", "c", "d"]),
+            (
+                &[("cookie", "token=a;token=b;token=c"), ("cookie", "token=d;token=e")],
+                Some("token=f"),
+                &["a", "b", "c", "d", "f"],
+            ),
             (
                 &[("authorization", "Bearer a"), ("cookie", "token=b")],
                 Some("token=c"),
