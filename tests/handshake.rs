@@ -121,6 +121,7 @@ fn requests_for_no_host_or_for_several() {
         ("list", format!("{host}, other\r\n")),
         ("path", format!("{host}/x\r\n")),
         ("user", "Host: user@test\r\n".into()),
+        ("port", "Host: test:x\r\n".into()),
     ] {
         let request = handshake(&format!("/{what}"), "").replacen(&format!("{host}\r\n"), &to, 1);
         assert!(refused(&mut relay, &request, 400).text().contains("Host"), "{what}");

@@ -49,7 +49,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// The host that a request is for (RFC 9112, section 3.2), if it is one to compare with.
+/// The host that a request is for (RFC 9112, section 3.2), if it says so.
 ///
 /// # Errors
 /// Why it must be answered with 400: proxies on the way may have read another host in it.
@@ -60,16 +60,19 @@ pub fn asked_for<B>(request: &Request<B>) -> Result<Option<HostPort>, &'static s
             return Err("an HTTP/1.1 request needs a Host header");
         }
         (_, Some(_)) => return Err("a request has one Host header, this one has more"),
-        (said, None) => said.filter(|said| !said.is_empty()).map(authority).transpose()?,
+        (said, None) => said.map(HeaderValue::as_bytes).filter(|said| !said.is_empty()),
     };
-    // That of an absolute URI counts more.
-    let meant = request.uri().authority().or(said.as_ref());
-    Ok(meant.and_then(|authority| HostPort::parse(authority.as_str())))
+    // Each must be one; that of an absolute URI counts more.
+    let meant = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let said = said.map(read).transpose()?;
+    Ok(meant.map(read).transpose()?.or(said))
 }
 
-fn authority(host: &HeaderValue) -> Result<Authority, &'static str> {
-    let read = Authority::try_from(host.as_bytes().trim_ascii()).ok();
-    read.filter(|read| !read.as_str().contains('@')).ok_or("the Host header is no host")
+fn read(host: &[u8]) -> Result<HostPort, &'static str> {
+    let text = str::from_utf8(host.trim_ascii()).ok();
+    // A port may be empty (RFC 3986, section 3.2.3), and is the usual one then.
+    let read = text.and_then(|text| HostPort::parse(text.strip_suffix(':').unwrap_or(text)));
+    read.ok_or("the Host header is no host")
 }
 
 /// The port of a scheme that has one.
@@ -130,19 +133,26 @@ mod tests {
             (&["a.example"], "http://b.example:80/x", Ok(Some("b.example:80"))),
             (&[""], "/", Ok(None)),
             (&[""], "http://b.example/", Ok(Some("b.example"))),
-            (&["a.example:"], "/", Ok(None)),
-            (&["a%20b"], "/", Err(())),
-            (&["a.example"], "http://user@b.example/", Ok(None)),
+            (&["a.example:"], "/", Ok(Some("a.example"))),
+            (&["[::1]:"], "/", Ok(Some("[::1]"))),
+            (&[" a.example"], "/", Ok(Some("a.example"))),
             (&[], "/", Err(())),
             (&[], "http://b.example/", Err(())),
             (&["a.example", "a.example"], "/", Err(())),
             (&["a.example", "b.example"], "http://a.example/", Err(())),
-            (&["a.example,b.example"], "/", Ok(None)),
+            (&["a.example,b.example"], "/", Err(())),
+            (&["a.example::"], "/", Err(())),
+            (&["a.example:0"], "/", Err(())),
+            (&["a.example.."], "/", Err(())),
             (&["a b"], "/", Err(())),
+            (&["a%20b"], "/", Err(())),
+            (&[":"], "/", Err(())),
             (&["a.example/x"], "/", Err(())),
             (&["http://a.example"], "/", Err(())),
             (&["user@a.example"], "/", Err(())),
             (&["b\u{fc}cher.example"], "/", Err(())),
+            (&["a.example"], "http://user@b.example/", Err(())),
+            (&["a b"], "http://b.example/", Err(())),
         ] {
             let got = for_host(hosts, uri, Version::HTTP_11);
             assert_eq!(got, want.map(|host| host.map(str::to_owned)), "{hosts:?} {uri}");
