@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::time::Instant;
 
+use support::program::wait_until;
 use support::{Backend, Refusing, echo, handshake, relay};
 use tempfile::TempDir;
 
@@ -69,11 +69,7 @@ fn greet_one(path: &Path) -> std::thread::JoinHandle<Vec<u8>> {
 /// Waits until nobody listens at `path`. A process that another test is just starting holds all
 /// that is open here, this listener too, until it becomes its program.
 fn wait_refused(path: &Path) {
-    let end = Instant::now() + support::DEADLINE;
-    while UnixStream::connect(path).is_ok() {
-        assert!(Instant::now() < end, "somebody still listens");
-        std::thread::yield_now();
-    }
+    wait_until("nobody listens any more", || UnixStream::connect(path).is_err());
 }
 
 #[test]

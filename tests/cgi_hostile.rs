@@ -295,8 +295,6 @@ fn output_that_nobody_reads_waits_in_the_program() {
     for tcp in &mut stalled {
         first_line_of(tcp);
     }
-    let pids: Vec<u32> = children(served.relay.pid()).into_keys().collect();
-    assert!(pids.len() <= 10);
     let end = Instant::now() + DEADLINE;
     let mut most = 0;
     while !children(served.relay.pid()).is_empty() {

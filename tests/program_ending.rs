@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use support::faults::reset;
-use support::program::{children, find, relay_sh, wait_childless, wait_dead};
+use support::program::{children, find, relay_sh, wait_childless, wait_dead, wait_until};
 use support::{Client, relay};
 
 /// So short that a test can wait for every step, so long that steps are told apart.
@@ -86,9 +86,7 @@ fn a_place_is_free_only_when_the_process_is_gone() {
     let mut client = relay.connect("/");
     let pid = client.recv_pid();
     client.close();
-    while relay.http(&support::handshake("/", "")).status == 503 {
-        std::thread::yield_now();
-    }
+    wait_until("the place is free", || relay.http(&support::handshake("/", "")).status != 503);
     assert_eq!(find(pid), None);
     relay.wait_log(&["session closed", "by=\"client\""]);
     // What has just taken the place would outlive a relay that is killed.

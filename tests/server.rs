@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::program::wait_until;
 use support::{Backend, Client, HttpResponse, Mute, Relay, echo, handshake, relay_to, start};
 
 const WSRELAY: &str = env!("CARGO_BIN_EXE_wsrelay");
@@ -18,11 +19,7 @@ fn echoes(client: &mut Client, text: &str) {
 
 /// Waits until no more descriptors are open than `most`.
 fn wait_descriptors(relay: &Relay, most: usize) {
-    let end = Instant::now() + support::DEADLINE;
-    while relay.descriptors() > most {
-        assert!(Instant::now() < end, "{} descriptors instead of {most}", relay.descriptors());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(&format!("no more than {most} descriptors"), || relay.descriptors() <= most);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use support::program::wait_until;
 use support::{Relay, echo, relay_to, retry, run};
 use tempfile::TempDir;
 
@@ -286,9 +287,7 @@ fn a_client_that_asks_and_never_reads_is_cut_off() {
     }
     assert!(got < LEN, "{got}");
     drop(tcp);
-    while relay.descriptors() > before {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the file is closed", || relay.descriptors() <= before);
     assert_eq!(relay.get("/app.js", &[]).status, 200);
 }
 
