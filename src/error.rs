@@ -246,13 +246,4 @@ mod tests {
         let error = StartError::Usage("--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n".into());
         assert_eq!(error.to_string(), r"--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n");
     }
-
-    #[test]
-    fn close_reasons_fit_a_control_frame() {
-        // RFC 6455, section 5.5: 125 bytes, two of them the code.
-        let long = "x".repeat(500);
-        for reason in [CloseReason::BackendFailed(long.clone()), CloseReason::Protocol(long)] {
-            assert!(reason.text().len() > 123, "the sender has to cut it");
-        }
-    }
 }

@@ -247,3 +247,14 @@ fn cut_at_every_byte() {
     }
     assert_eq!(ours(b"", cut(&bytes, &[1])), want);
 }
+
+/// A control frame has 125 bytes at most (RFC 6455, section 5.5), two of them the code.
+#[test]
+fn a_long_reason_is_cut_between_characters() {
+    for (why, fits) in [("x".repeat(123), 123), ("x".repeat(124), 123), ("é".repeat(100), 122)] {
+        let mut client = Client::new(Pieces(VecDeque::new()), b"", MAX);
+        client.close_with(CloseCode::Again, &why);
+        let want = [&[0x88, fits as u8 + 2, 0x03, 0xf5][..], &why.as_bytes()[..fits]].concat();
+        assert_eq!(client.wire().waiting(), want, "{why}");
+    }
+}
