@@ -48,6 +48,7 @@ pub struct Args {
     /// that fits counts, and --to for the rest (without it, 404)
     #[argh(option, arg_name = "path=addr")]
     pub route: Vec<String>,
+
     /// encrypt: the certificate of this PEM file, and those that vouch for it; it is read again when it
     /// changes, and at SIGHUP
     #[argh(option, arg_name = "file")]

@@ -53,22 +53,22 @@ pub fn start(config: LogConfig) -> WorkerGuard {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     let _ = match config.format {
-        LogFormat::Text => lines.try_init_text(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init_text(),
+        LogFormat::Text => lines.set_global(),
+        LogFormat::Json => lines.json().flatten_event(true).set_global(),
     };
     guard
 }
 
 /// Both formats end in the same call, of different types.
 trait TryInit {
-    fn try_init_text(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn set_global(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
 impl<N, E, W> TryInit for tracing_subscriber::fmt::SubscriberBuilder<N, E, LevelFilter, W>
 where
     Self: Into<tracing::Dispatch>,
 {
-    fn try_init_text(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    fn set_global(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(tracing::dispatcher::set_global_default(self.into())?)
     }
 }

@@ -10,9 +10,10 @@ const KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
 const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
 const VERSION: HeaderName = header::SEC_WEBSOCKET_VERSION;
 
-/// Limits of a request's head (SPEC: 431 beyond them).
+/// Headers of a request, at most: 431 beyond them.
 pub const MAX_HEADERS: usize = 100;
-/// Bytes of request line and headers together.
+
+/// Bytes of request line and headers together, at most: 431 beyond them.
 pub const MAX_HEAD: usize = 16 * 1024;
 
 /// A correct handshake request.

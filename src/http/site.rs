@@ -17,9 +17,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A file built into the program.
 #[derive(Debug)]
 pub struct Page {
-    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every
-    /// path where a WebSocket could be opened, but only for those who name the media type in `Accept`, as browsers do on the way to a page:
-    /// everybody else should learn that there is nothing.
+    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every path where a
+    /// WebSocket could be opened, but only for those who name the media type in `Accept`, as browsers do
+    /// on the way to a page: everybody else should learn that there is nothing.
     pub path: &'static str,
     /// Its media type.
     pub media_type: &'static str,

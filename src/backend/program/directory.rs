@@ -95,8 +95,8 @@ impl Programs {
         found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }
 
-    /// Starts it for the client, and holds `held` until it is gone; in its own directory, if it is to be `at_home`, and then told its
-    /// file's name, which RFC 3875 does not know but PHP asks for.
+    /// Starts it for the client, and holds `held` until it is gone; in its own directory, if it is to be
+    /// `at_home`, and then told its file's name, which RFC 3875 does not know but PHP asks for.
     ///
     /// # Errors
     /// [`OpenError`], which names it.
