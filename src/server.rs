@@ -176,11 +176,6 @@ impl Server {
         listening.chain(redirecting).collect()
     }
 
-    /// The live connections and the counters.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
     /// What reads again what may have changed.
     pub fn reloader(&self) -> Reloader {
         let (current, registry) = (self.current.clone(), self.registry.clone());

@@ -216,6 +216,24 @@ fn whoever_guesses_many_times_at_once_has_to_wait_too() {
     assert_eq!(answers, [[401; 5].as_slice(), &[429; 7]].concat());
 }
 
+/// The rate comes before the credentials, so that it slows down those who guess them.
+#[test]
+fn whoever_guesses_at_handshakes_has_to_wait() {
+    let (files, backend) = (Files::new(), Backend::listen());
+    let relay = files.relay(backend.addr, &["users", "tokens"], &["--connect-rate", "1/m"]);
+    let status = |path: &str, extra: &str| relay.http(&handshake(path, extra)).status;
+    for guess in ["a", "b"] {
+        assert_eq!(status("/", &header("anna", guess)), 401);
+    }
+    for path in ["/?token=a", "/?token=b", "/"] {
+        assert_eq!(status(path, ""), 401);
+    }
+    assert_eq!(status("/?token=c", ""), 429);
+    // They are told nothing any more.
+    assert_eq!(status("/", &header("anna", "correct horse")), 429);
+    assert!(!backend.is_called());
+}
+
 #[test]
 fn a_password_lets_no_strangers_page_in() {
     let files = Files::new();
