@@ -370,3 +370,7 @@ pub fn roots(file: &PemFile) -> Result<RootCertStore, String> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+#[path = "acceptor_tests.rs"]
+mod tests;
