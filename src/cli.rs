@@ -276,6 +276,13 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
+impl Args {
+    /// Whether it is said where the lines go that no route takes.
+    pub fn has_target(&self) -> bool {
+        self.to.is_some() || self.program_dir.is_some() || !self.program.is_empty()
+    }
+}
+
 /// The subcommands.
 #[derive(FromArgs, Clone, Debug)]
 #[argh(subcommand)]

@@ -67,8 +67,7 @@ pub struct RouteOptions {
 impl RouteOptions {
     /// Those of `--to` or a program: the default route, if there is one.
     pub fn default_of(args: &Args) -> Option<Self> {
-        let has_target =
-            args.to.is_some() || args.program_dir.is_some() || !args.program.is_empty();
+        let has_target = args.has_target();
         let args = Args { route: Vec::new(), max_sessions: None, ..args.clone() };
         has_target.then(|| RouteOptions { args, ..RouteOptions::default() })
     }

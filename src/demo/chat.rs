@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
@@ -17,6 +17,7 @@ use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use super::line::{self, Leave};
 use super::room::{Chat, ClientId, MAX_MEMBERS};
 use crate::clock::timeout;
+use crate::sync::lock;
 
 /// A client for whom so many lines wait is too slow and has to go. Twice as many as a room has members: when a
 /// whole room comes back at once, each says a line before the writers get their turn.
@@ -108,9 +109,9 @@ impl Hub {
         Member { id, hub: self.clone() }
     }
 
-    /// Nothing awaits while this is held. A panic in one client's task is that client's end only.
+    /// Nothing awaits while this is held.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

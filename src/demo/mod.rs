@@ -32,9 +32,7 @@ impl Demo {
     /// # Errors
     /// [`StartError`]: options that don't go together, or a port that is taken.
     pub fn bind(args: &Args, demo: &DemoArgs) -> Result<Self, StartError> {
-        let has_target =
-            args.to.is_some() || args.program_dir.is_some() || !args.program.is_empty();
-        if has_target || args.static_dir.is_some() {
+        if args.has_target() || args.static_dir.is_some() {
             return Err(Demo::is_whole());
         }
         if args.port.is_some() || !args.listen.is_empty() {
