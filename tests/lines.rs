@@ -6,16 +6,7 @@ use std::io::Write;
 
 use async_tungstenite::tungstenite::Message;
 use support::faults::{NoNewline, Slice};
-use support::{Backend, Client, Peer, Relay, echo, frame, relay_to};
-
-/// A relay with these options, a client, and the backend's side of the session.
-fn session(options: &[&str]) -> (Relay, Client, Peer) {
-    let backend = Backend::listen();
-    let relay = relay_to(backend.addr, options);
-    let client = relay.connect("/");
-    let peer = backend.accept();
-    (relay, client, peer)
-}
+use support::{Client, echo, frame, relay_to, session};
 
 /// What a backend gets of these messages.
 fn up(options: &[&str], messages: &[&str]) -> String {

@@ -8,17 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::Message;
 use support::faults::{Slice, upgrade};
-use support::{Backend, Client, Peer, Relay, frame, relay_to};
+use support::{Backend, Peer, Relay, frame, relay_to, session};
 
-fn session(options: &[&str]) -> (Relay, Client, Peer) {
-    let backend = Backend::listen();
-    let relay = relay_to(backend.addr, options);
-    let client = relay.connect("/");
-    let peer = backend.accept();
-    (relay, client, peer)
-}
-
-/// The same with a bare socket, that answers nothing by itself.
+/// A session whose client is a bare socket, that answers nothing by itself.
 fn bare_session(options: &[&str]) -> (Relay, TcpStream, Peer) {
     let backend = Backend::listen();
     let relay = relay_to(backend.addr, options);

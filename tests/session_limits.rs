@@ -6,17 +6,9 @@ use std::io::Write;
 
 use async_tungstenite::tungstenite::Message;
 use support::faults::Slice;
-use support::{Backend, Client, Peer, Relay, echo, frame, relay_to};
+use support::{Backend, echo, frame, relay_to, session};
 
 const KIB: usize = 1024;
-
-fn session(options: &[&str]) -> (Relay, Client, Peer) {
-    let backend = Backend::listen();
-    let relay = relay_to(backend.addr, options);
-    let client = relay.connect("/");
-    let peer = backend.accept();
-    (relay, client, peer)
-}
 
 #[test]
 fn a_message_of_the_limit_goes_up_whatever_ends_it() {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub use backend::{Backend, Mute, Peer, Refusing, echo};
 pub use client::Client;
 pub use http::{HttpResponse, frame, handshake};
-pub use relay::{Relay, relay, relay_to, run, start};
+pub use relay::{Relay, relay, relay_to, run, session, start};
 
 /// Nothing that a test waits for takes longer, on a machine however busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);

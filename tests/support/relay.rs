@@ -10,6 +10,7 @@ use async_tungstenite::tungstenite;
 use async_tungstenite::tungstenite::client::{IntoClientRequest, client_with_config};
 use async_tungstenite::tungstenite::handshake::client::Response;
 
+use super::backend::{Backend, Peer};
 use super::client::Client;
 use super::http::HttpResponse;
 use super::{DEADLINE, Steady, timed};
@@ -40,6 +41,15 @@ pub fn relay_to(backend: SocketAddr, options: &[&str]) -> Relay {
     let mut all = vec!["--to", &to];
     all.extend_from_slice(options);
     relay(&all)
+}
+
+/// A relay with these options, a client, and the backend's side of the session.
+pub fn session(options: &[&str]) -> (Relay, Client, Peer) {
+    let backend = Backend::listen();
+    let relay = relay_to(backend.addr, options);
+    let client = relay.connect("/");
+    let peer = backend.accept();
+    (relay, client, peer)
 }
 
 /// Starts a prepared command and waits until it listens.
