@@ -276,6 +276,33 @@ fn a_thousand_lines_and_an_immediate_end_reach_a_slow_reader() {
     relay.wait_log(&["session closed", "by=\"backend\"", "code=1000", "lines_down=1000"]);
 }
 
+/// What waits when the backend has ended is given as long as at any other time.
+#[test]
+fn a_client_that_pauses_after_the_end_gets_it_all() {
+    let drop_and_idle = ["--slow-client", "drop", "--queue", "64MiB", "--idle-timeout", "600ms"];
+    let backend = Backend::listen();
+    let mut relay =
+        relay_to(backend.addr, &[&drop_and_idle[..], &["--close-timeout", "100ms"]].concat());
+    let client = SlowReader::connect(&relay);
+    let mut peer = backend.accept();
+    let line = "x".repeat(64 * KIB);
+    for _ in 0..256 {
+        peer.write(format!("{line}\n"));
+    }
+    drop(peer);
+    // The pause, several times as long as that timeout: another session has to become idle meanwhile.
+    let mut other = relay.connect("/");
+    let _other_peer = backend.accept();
+    other.expect_close(1000, "idle");
+    let mut client = client.hurry();
+    for _ in 0..256 {
+        assert_eq!(client.recv(), line);
+    }
+    client.expect_close(1000, "backend closed");
+    drop(client);
+    relay.wait_log(&["session closed", "by=\"backend\"", "code=1000", "lines_down=256"]);
+}
+
 #[test]
 fn an_echo_with_much_in_flight_both_ways_does_not_lock_up() {
     let relay = relay_to(echo(), &[]);

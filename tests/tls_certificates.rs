@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_rustls::rustls::ClientConfig;
+use futures_rustls::rustls::{ClientConfig, HandshakeKind, version};
 use rcgen::DnType;
 use support::program::relay_sh;
 use support::tls::{Ca, Pair, Tls, connect, openssl, tls};
@@ -358,6 +358,30 @@ fn who_came_before_certificates_were_asked_for_is_asked_too() {
     relay.signal("HUP");
     relay.wait_log(&["certificate reloaded"]);
     assert_eq!(ask(&mut anyone, &handshake("/", "")).status, 421);
+}
+
+/// A TLS session that is taken up again shows no certificate, and the one that it began with may have expired.
+#[test]
+fn who_has_to_show_a_certificate_shows_it_each_time() {
+    let ca = Ca::new();
+    let ada = ca.issue(&[], "Ada");
+    let (open, asking) = (ca.relay_to(echo(), &[]), asking(&ca, "cat", &[]));
+    let twice = |relay: &Relay, config: Arc<ClientConfig>| {
+        [(); 2].map(|()| {
+            let mut client = connect(relay, "/", config.clone());
+            // By then it has what it takes to come back, if anything.
+            assert_echoes(&mut client);
+            let kind = client.0.get_ref().conn.handshake_kind();
+            client.close();
+            kind.unwrap()
+        })
+    };
+    for version in [&version::TLS12, &version::TLS13] {
+        let kinds = twice(&open, ca.client_of(None, &[version]));
+        assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed], "{version:?}");
+        let kinds = twice(&asking, ca.client_of(Some(&ada), &[version]));
+        assert_eq!(kinds, [HandshakeKind::Full; 2], "{version:?}");
+    }
 }
 
 /// The variables that a program gets of a client with this certificate.

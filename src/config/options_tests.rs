@@ -119,6 +119,8 @@ fn what_is_typed_counts_more_than_routes_too() {
     assert_eq!(config.max_sessions, 9);
     assert_eq!(config.routes[3].max_sessions.unwrap().get(), 7);
     assert_eq!(eol(&config.routes[0]), Some(Eol::Lf));
+    let vnc = &self::config(ROUTES, "--slow-client drop").routes[2];
+    assert!(matches!(vnc.session.slow_client, crate::config::SlowClient::Drop { .. }));
 }
 
 #[test]
