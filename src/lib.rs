@@ -13,7 +13,7 @@
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
 //! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open.
 //! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
-//! - `path` is what a URI may name below a directory.
+//! - `path` is what a URI may name below a directory, `sync` how a lock is taken.
 //! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
 //!   [`http::guard`] who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.

@@ -18,7 +18,7 @@ use futures_rustls::rustls::crypto::ring::Ticketer;
 use futures_rustls::rustls::server::{
     NoServerSessionStorage, ServerConnection, WantsServerCert, WebPkiClientVerifier,
 };
-use futures_rustls::rustls::{self, ConfigBuilder, RootCertStore, ServerConfig};
+use futures_rustls::rustls::{self, ConfigBuilder, ServerConfig};
 use rustls_acme::acme::ACME_TLS_ALPN_NAME;
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
@@ -309,7 +309,7 @@ impl Content {
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(file) => {
-                let roots = Arc::new(roots(file)?);
+                let roots = Arc::new(file.roots()?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
                 let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
                 let verifier = verifier.build().map_err(|e| format!("{}: {e}", file.name()))?;
@@ -360,15 +360,6 @@ impl Content {
             other => format!("{cert} can't be used: {other}"),
         })
     }
-}
-
-/// The certificates of a file, as those whose word is taken.
-pub fn roots(file: &PemFile) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for cert in file.certificates()? {
-        roots.add(cert).map_err(|e| format!("{}: {e}", file.name()))?;
-    }
-    Ok(roots)
 }
 
 #[cfg(test)]

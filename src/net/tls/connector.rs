@@ -16,7 +16,6 @@ use futures_rustls::rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::acceptor::roots;
 use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
@@ -71,7 +70,7 @@ impl Connector {
 pub fn client_config(option: &str, ca: Option<&Path>) -> Result<ClientConfig, String> {
     let (roots, pinned) = match ca.map(|path| PemFile::read(option, path)) {
         None => (system_roots(option)?, Vec::new()),
-        Some(file) => (roots(&file)?, file.certificates()?),
+        Some(file) => (file.roots()?, file.certificates()?),
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
     let verifier = verifier.build().map_err(|e| e.to_string())?;

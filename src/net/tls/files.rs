@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::RootCertStore;
 
 use crate::error::reason;
 
@@ -43,6 +44,18 @@ impl PemFile {
             true => Err(format!("{} has no certificate (-----BEGIN CERTIFICATE-----)", self.name)),
             false => Ok(all),
         }
+    }
+
+    /// The same as those whose word is taken.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        for cert in self.certificates()? {
+            roots.add(cert).map_err(|e| format!("{}: {e}", self.name))?;
+        }
+        Ok(roots)
     }
 
     /// The private key: PKCS #8, PKCS #1 or SEC 1. `None` if there is none.
