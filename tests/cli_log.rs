@@ -48,6 +48,17 @@ fn busy_relay(options: &[&str]) -> Relay {
     relay
 }
 
+/// No client fills a disk by one request.
+#[test]
+fn a_long_path_is_cut() {
+    let mut relay = relay_to(echo(), &[]);
+    relay.connect(&format!("/{}", "é".repeat(2000))).close();
+    for event in ["session opened", "session closed"] {
+        let line = relay.wait_log(&[event]);
+        assert!(line.len() < 500 && line.contains("…\""), "{line}");
+    }
+}
+
 #[test]
 fn payloads_are_never_logged_unasked() {
     for format in ["text", "json"] {

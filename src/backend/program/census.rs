@@ -68,7 +68,10 @@ mod tests {
     use super::*;
     use async_std::task::{block_on, yield_now};
     use futures::future::join_all;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     use std::cell::Cell;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
 
     #[test]
     fn who_asks_at_once_shares_a_look_that_is_not_old() {
@@ -93,5 +96,15 @@ mod tests {
         let ours = rustix::process::getpgrp().as_raw_nonzero().get();
         assert!(block_on(is_alive(ours)));
         assert!(!block_on(is_alive(i32::MAX)));
+    }
+
+    /// Nothing is left to be done about them, whether or not somebody reaps them.
+    #[test]
+    fn zombies_do_not_live() {
+        let mut child = Command::new("true").process_group(0).spawn().unwrap();
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), ended).unwrap();
+        assert!(!block_on(is_alive(child.id() as i32)));
+        child.wait().unwrap();
     }
 }
