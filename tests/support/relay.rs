@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_tungstenite::tungstenite;
 use async_tungstenite::tungstenite::client::{IntoClientRequest, client_with_config};
 use async_tungstenite::tungstenite::handshake::client::Response;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::backend::{Backend, Peer};
 use super::client::Client;
@@ -179,10 +180,29 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// Ends it at once, by two signals, so that it takes its programs along; by SIGKILL if it does not.
+    fn end(&mut self) {
+        let pid = Pid::from_child(&self.child);
+        for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            let _ = kill_process(pid, signal);
+            if signal == Signal::INT {
+                let end = Instant::now() + Duration::from_secs(2);
+                while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Relay {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
         if std::thread::panicking() {
             self.seen.extend(self.log.try_iter());
             eprintln!("the relay's log:\n{}", self.seen.join("\n"));
