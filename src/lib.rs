@@ -11,7 +11,8 @@
 //! Where things are:
 //! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
-//! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open.
+//! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open; `threads` are
+//!   those on which others wait.
 //! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
 //! - `path` is what a URI may name below a directory, `sync` how a lock is taken.
 //! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
@@ -38,3 +39,4 @@ pub mod registry;
 pub mod server;
 pub mod session;
 mod sync;
+mod threads;

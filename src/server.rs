@@ -22,6 +22,7 @@ use crate::net::stream::ByteStream;
 use crate::net::tls::{self, Acceptor};
 use crate::registry::{Registration, Registry};
 use crate::sync::lock;
+use crate::threads;
 
 /// A bound relay.
 ///
@@ -119,6 +120,11 @@ impl Server {
     /// # Errors
     /// [`StartError::Environment`]: what can't be bound or opened, and what to do about it.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        threads::start().map_err(|e| {
+            let why = reason(&e);
+            let advice = "there are too many processes, raise the limit with ulimit -u";
+            StartError::Environment(format!("can't start threads: {why}: {advice}"))
+        })?;
         readiness::start()
             .map_err(|e| StartError::Environment(format!("can't watch sockets: {}", reason(&e))))?;
         let bind = |addr: &ListenAddr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e));

@@ -476,3 +476,26 @@ fn too_many_descriptors_are_a_refusal() {
     relay.signal("TERM");
     assert_eq!(relay.wait_exit().code(), Some(0));
 }
+
+/// The threads of a relay that programs start on.
+fn starters(relay: &support::Relay) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", relay.pid())).unwrap().flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("blocking-")).count()
+}
+
+#[test]
+fn programs_start_on_threads_that_are_there_from_the_start() {
+    // Where there are as many processes as there may be, none could be started for them.
+    let relay = relay(&["--", "cat"]);
+    let before = starters(&relay);
+    assert!(before > 0);
+    let mut begun: Vec<_> = (0..100).map(|_| relay.tcp()).collect();
+    for tcp in &mut begun {
+        tcp.write_all(handshake("/", "").as_bytes()).unwrap();
+    }
+    for mut tcp in begun {
+        assert_eq!(support::HttpResponse::read(&mut tcp).status, 101);
+    }
+    assert_eq!(starters(&relay), before);
+}
