@@ -9,11 +9,15 @@ use memchr::memchr;
 
 use crate::log::printable;
 use crate::net::pipes::PipeSource;
-use crate::net::scratch::{self, BATCHES};
+use crate::net::scratch;
 
 /// Bytes that become one line of the log. A longer line is logged in pieces, as somebody who never
 /// ends his would have us keep all of it.
 const LONGEST: usize = 4096;
+
+/// Bytes that are read before sessions have their turn. They may be as many lines to log, which cost some µs
+/// each; as a rule they are three or four, beside which the read does not count.
+const TURN: usize = 256;
 
 /// Logs all that comes through the pipe, up to its end. It reads on whatever becomes of the log, so
 /// that no program ever has to wait for it.
@@ -23,19 +27,16 @@ pub async fn log(pipe: PipeSource, id: u64) {
 }
 
 fn poll_log(cx: &mut Context<'_>, pipe: &PipeSource, lines: &mut Lines, id: u64) -> Poll<()> {
-    for _ in 0..BATCHES {
-        let is_open = scratch::with(|chunk| {
-            // A failure is an end, too: there is nobody to tell it to.
-            let n = ready!(pipe.poll_read(cx, chunk)).unwrap_or(0);
-            lines.push(&chunk[..n], |line| show(id, line));
-            Poll::Ready(n > 0)
-        });
-        if !ready!(is_open) {
-            lines.finish(|line| show(id, line));
-            return Poll::Ready(());
-        }
+    let is_open = scratch::with(|chunk| {
+        // A failure is an end, too: there is nobody to tell it to.
+        let n = ready!(pipe.poll_read(cx, &mut chunk[..TURN])).unwrap_or(0);
+        lines.push(&chunk[..n], |line| show(id, line));
+        Poll::Ready(n > 0)
+    });
+    if !ready!(is_open) {
+        lines.finish(|line| show(id, line));
+        return Poll::Ready(());
     }
-    // More is there, but sessions want their turn.
     cx.waker().wake_by_ref();
     Poll::Pending
 }
@@ -95,6 +96,22 @@ fn whole_characters(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_std::task::block_on;
+    use std::io::{self, Write};
+
+    #[test]
+    fn sessions_have_their_turn_between_a_flood() {
+        const FLOOD: usize = 60_000;
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(&[b'\n'; FLOOD]).unwrap();
+        drop(writer);
+        let (pipe, mut lines, mut turns) = (PipeSource::new(reader).unwrap(), Lines::default(), 0);
+        block_on(poll_fn(|cx| {
+            turns += 1;
+            poll_log(cx, &pipe, &mut lines, 0)
+        }));
+        assert!(turns > FLOOD / TURN, "{turns} turns for {FLOOD} lines");
+    }
 
     /// What is said of `text` when it comes in pieces of `size` bytes.
     fn said(text: &[u8], size: usize) -> Vec<String> {
