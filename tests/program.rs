@@ -436,7 +436,13 @@ fn a_program_that_cannot_be_started_is_a_refusal() {
     refused("permission denied: make it executable with chmod +x");
     fs::remove_file(&path).unwrap();
     refused(
-        "no such file or directory: it, or the interpreter that its first line names, was removed",
+        "no such file or directory: it, or the interpreter that its first line names, is not there",
+    );
+    // The interpreter that a script of another system asks for has never been there.
+    let write = "printf '#!/bin/sh\\r\\necho lost' >\"$0\" && chmod +x \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&path).status().unwrap().success());
+    refused(
+        "no such file or directory: it, or the interpreter that its first line names, is not there",
     );
     relay.wait_log(&["refused", "status=502", "exec format error"]);
     // It is looked for at every session, so it may come back.

@@ -88,7 +88,7 @@ impl Program {
 /// Why a program of this name could not be started, and what to do about it.
 fn explain(name: &str, error: &io::Error) -> String {
     let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOENT) => ": it, or the interpreter that its first line names, was removed",
+        Some(Errno::NOENT) => ": it, or the interpreter that its first line names, is not there",
         Some(Errno::ACCESS) => ": make it executable with chmod +x",
         Some(Errno::NOEXEC) => ": a script has to begin with a line such as #!/bin/sh",
         Some(Errno::AGAIN) => ": too many processes, raise the limit with ulimit -u",
