@@ -26,19 +26,22 @@ impl StartError {
         }
     }
 
-    /// The error of binding `what`, with advice for the common reasons.
-    pub fn cannot_listen(what: &dyn fmt::Display, error: &io::Error) -> Self {
+    /// The error of binding `what`, with advice for the common reasons; `option` is the one that gives a
+    /// port.
+    pub fn cannot_listen(what: &dyn fmt::Display, option: &str, error: &io::Error) -> Self {
         let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "; another program listens there: stop it, or give another port (--port 0 picks a free one)"
-            }
+            io::ErrorKind::AddrInUse => format!(
+                "; another program listens there: stop it, or give another port ({option} 0 picks a free one)"
+            ),
             io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need root or CAP_NET_BIND_SERVICE: try --port 8082"
+                format!("; ports below 1024 need root or CAP_NET_BIND_SERVICE: try {option} 8082")
             }
             io::ErrorKind::AddrNotAvailable => {
-                "; this machine has no such address: try --port, which takes every interface"
+                format!(
+                    "; this machine has no such address: try {option}, which takes every interface"
+                )
             }
-            _ => "",
+            _ => String::new(),
         };
         StartError::Environment(format!("can't listen on {what}: {}{advice}", reason(error)))
     }

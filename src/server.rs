@@ -1,7 +1,6 @@
 //! Server: binds, accepts, gives each connection a task of its own, and stops in good order.
 
 use std::future::Future;
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -127,17 +126,14 @@ impl Server {
         })?;
         readiness::start()
             .map_err(|e| StartError::Environment(format!("can't watch sockets: {}", reason(&e))))?;
-        let bind = |addr: &ListenAddr| Listener::bind(addr).map_err(|e| cannot_listen(addr, &e));
-        let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let listeners = config.listen.iter().map(|addr| bind(addr, "--port"));
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
         let redirect = match config.tls.as_ref().and_then(|tls| tls.redirect_port) {
             Some(port) => {
                 let mut addrs = listeners.iter().map(Listener::local_addr);
                 let to = addrs.find(|addr| addr.connectable().is_some()).cloned();
                 let to = to.expect("checked with the options: TLS is spoken at a port");
-                let listener = bind(&ListenAddr::Everywhere(port)).map_err(|error| {
-                    // The advice is about the usual option.
-                    StartError::Environment(error.to_string().replace("--port", "--redirect-port"))
-                })?;
+                let listener = bind(&ListenAddr::Everywhere(port), "--redirect-port")?;
                 Some(Redirect { listener, to })
             }
             None => None,
@@ -229,14 +225,15 @@ impl Server {
     }
 }
 
-fn cannot_listen(addr: &ListenAddr, error: &io::Error) -> StartError {
-    match addr {
+/// Binds an address; `option` is the one that gives a port.
+fn bind(addr: &ListenAddr, option: &str) -> Result<Listener, StartError> {
+    Listener::bind(addr).map_err(|error| match addr {
         // The usual advice is about ports.
         ListenAddr::Unix(_) => {
-            StartError::Environment(format!("can't listen on {addr}: {}", reason(error)))
+            StartError::Environment(format!("can't listen on {addr}: {}", reason(&error)))
         }
-        _ => StartError::cannot_listen(addr, error),
-    }
+        _ => StartError::cannot_listen(addr, option, &error),
+    })
 }
 
 /// Does nothing but accept and spawn, so that no client ever waits for another.

@@ -42,7 +42,7 @@ impl Demo {
         }
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let chat = ChatServer::bind(any)
-            .map_err(|e| StartError::cannot_listen(&"a port for the chat server", &e))?;
+            .map_err(|e| StartError::cannot_listen(&"a port for the chat server", "--port", &e))?;
         let relay = Args {
             to: Some(chat.local_addr().to_string()),
             listen: vec![any.to_string()],
