@@ -39,4 +39,5 @@ pub mod registry;
 pub mod server;
 pub mod session;
 mod sync;
+pub mod text;
 mod threads;

@@ -12,7 +12,7 @@ use futures::future::{join, join_all, select};
 
 use crate::clock::{Deadline, timeout};
 use crate::config::{CertSource, Config};
-use crate::error::{StartError, reason};
+use crate::error::StartError;
 use crate::http::{self, Context, Current, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
@@ -21,6 +21,7 @@ use crate::net::stream::ByteStream;
 use crate::net::tls::{self, Acceptor};
 use crate::registry::{Registration, Registry};
 use crate::sync::lock;
+use crate::text::reason;
 use crate::threads;
 
 /// A bound relay.

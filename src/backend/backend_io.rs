@@ -3,9 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::time::Duration;
 
-use super::program::Running;
+use super::program::{ProgramEnd, Running};
 use crate::clock::timeout;
-use crate::error::CloseReason;
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 
@@ -56,20 +55,11 @@ impl BackendIo {
         BackendIo(Other::Process(Box::new(Process { running, name })))
     }
 
-    /// What a session's end is when the backend has had its say: a process tells how it ended, and
-    /// that takes a moment.
-    pub fn settle(&mut self, reason: CloseReason) -> impl Future<Output = CloseReason> + use<> {
-        let exit = match (&reason, &self.0) {
-            (CloseReason::BackendClosed, Other::Process(process)) => {
-                Some(process.running.keeping.exit())
-            }
-            _ => None,
-        };
-        async move {
-            match exit {
-                Some(exit) => CloseReason::ProgramEnded(exit.await),
-                None => reason,
-            }
+    /// How the process ends, awaited after the end of its output; `None` with a server.
+    pub fn exit(&self) -> Option<impl Future<Output = ProgramEnd> + use<>> {
+        match &self.0 {
+            Other::Server(_) => None,
+            Other::Process(process) => Some(process.running.keeping.exit()),
         }
     }
 

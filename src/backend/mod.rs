@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::program::{Program, ProgramDir};
-use crate::error::reason;
 use crate::net::address::{split_host_port, unix_path};
+use crate::text::reason;
 
 pub use self::backend_io::BackendIo;
 pub use self::client_info::ClientInfo;
 pub use self::connector::Connector;
 pub use self::open_error::OpenError;
+pub use self::program::ProgramEnd;
 
 /// Descriptors that a client and its program take: a socket, three pipes, and what tells of its exit.
 pub const PROGRAM_DESCRIPTORS: u64 = 5;

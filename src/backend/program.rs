@@ -9,6 +9,7 @@
 
 mod census;
 mod directory;
+mod end;
 mod environment;
 mod keeper;
 mod process;
@@ -28,11 +29,12 @@ use blocking::unblock;
 use rustix::io::Errno;
 
 use super::ClientInfo;
-use crate::error::reason;
 use crate::net::pipes::{PipeSource, Pipes};
 use crate::net::stream::ByteStream;
+use crate::text::reason;
 
 pub use self::directory::{Found, Lookup, ProgramDir, Programs};
+pub use self::end::ProgramEnd;
 pub use self::keeper::{Held, Keeping};
 pub use self::process::kill_all;
 

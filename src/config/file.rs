@@ -7,7 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::cli;
-use crate::error::{StartError, reason};
+use crate::error::StartError;
+use crate::text::reason;
 
 /// A configuration file as it stands.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::auth::{Proof, User};
 use super::forwarded::Arrival;
 use super::refusal::Refusal;
 use crate::backend::ClientInfo;
-use crate::log::Subject;
+use crate::http::subject::Subject;
 use crate::net::address::PeerAddr;
 use crate::net::tls::Facts;
 

@@ -20,8 +20,9 @@ use self::htpasswd::Users;
 use self::tokens::Tokens;
 use super::fairness::{Household, Pace};
 use super::refusal::Refusal;
-use crate::error::{StartError, reason};
+use crate::error::StartError;
 use crate::sync::lock;
+use crate::text::reason;
 
 /// Bytes of a password. crypt(3) takes no longer ones either, and hashing it takes time in
 /// proportion to them, or to their square.

@@ -38,7 +38,7 @@ use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
 use crate::config::CgiConfig;
 use crate::error::StartError;
-use crate::log::Subject;
+use crate::http::subject::Subject;
 
 /// The programs of `--cgi-dir`.
 #[derive(Debug)]

@@ -24,11 +24,11 @@ use super::timer::Timer;
 use super::{Body, Context, Current, answer, handshake};
 use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
-use crate::error::CloseReason;
-use crate::log::Subject;
+
+use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::registry::{Permit, Registration};
-use crate::session::{self, Counts, Session};
+use crate::session::{self, CloseReason, Counts, Session};
 use crate::sync::lock;
 
 /// How long a connection may go on speaking HTTP once we are told to stop.

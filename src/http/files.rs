@@ -28,8 +28,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Body;
-use crate::error::reason;
 use crate::path;
+use crate::text::reason;
 use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
 use range::Selection;

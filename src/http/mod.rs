@@ -23,6 +23,7 @@ mod routes;
 pub mod rule;
 mod secure;
 mod site;
+mod subject;
 mod timer;
 mod upgrade;
 

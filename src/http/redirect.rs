@@ -14,7 +14,7 @@ use super::connection::{linger, speak_http};
 use super::host::{HostPort, asked_for, default_port};
 use super::refusal::Refusal;
 use super::{Body, Context, extra, full, preliminary, shown};
-use crate::log::Subject;
+use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 

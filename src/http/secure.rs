@@ -10,7 +10,7 @@ use futures::AsyncWriteExt;
 
 use super::connection::{LINGER, linger};
 use crate::clock::{Deadline, timeout};
-use crate::log::Subject;
+use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::net::tls::{Acceptor, Facts, Failure};
 use crate::registry::Control;

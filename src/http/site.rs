@@ -7,7 +7,8 @@ use hyper::{Method, Response, Uri};
 use super::files::Files;
 use super::{Body, full};
 use crate::config::Pages;
-use crate::error::{StartError, reason};
+use crate::error::StartError;
+use crate::text::reason;
 
 /// Where the pages built in may load from. WebSockets are named too: not every browser takes them
 /// for a part of 'self'. Nobody may frame the pages, and so lend a visitor's clicks to them.

@@ -21,7 +21,7 @@ use super::routes::{Found, Route};
 use super::{Body, Context, full, shown};
 use crate::backend::BackendIo;
 use crate::config::Refuse;
-use crate::log::Subject;
+use crate::http::subject::Subject;
 use crate::registry::{Permit, Permits};
 use crate::sync::lock;
 

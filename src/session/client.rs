@@ -14,11 +14,12 @@ use futures::io::AsyncRead;
 use futures::{FutureExt, Sink, Stream};
 
 use super::frame::Run;
+use super::reason::CloseReason;
 use super::wire::{Frames, Wire};
-use crate::error::{CloseReason, reason};
 use crate::framing::{Batch, Payload};
 use crate::net::scratch::CHUNK;
 use crate::net::stream::{ByteStream, Outlet};
+use crate::text::reason;
 
 /// tungstenite's read buffer, and the most that it reads at once: it is allocated at once, and
 /// zeroed anew at every read. Pings and their like need no more; a frame larger than what one read
@@ -210,7 +211,7 @@ impl<S: AsyncRead + Outlet> Client<S> {
             return;
         }
         self.closing = true;
-        let code = match reason.code() {
+        let code = match reason.outcome().code {
             // Never sent on the wire (RFC 6455, section 7.4.1): a client that is gone.
             1005 | 1006 => CloseCode::Normal,
             code => CloseCode::from(code),

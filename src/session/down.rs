@@ -8,12 +8,13 @@ use std::time::Instant;
 use futures::io::AsyncRead;
 
 use super::client::Client;
+use super::reason::CloseReason;
 use super::{Direction, Tap};
 use crate::config::SlowClient;
-use crate::error::{CloseReason, reason};
 use crate::framing::{Decoder, FramingError, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
+use crate::text::reason;
 
 /// The pump's state: an unfinished line, if any.
 #[derive(Debug)]

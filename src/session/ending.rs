@@ -10,10 +10,10 @@ use futures::future::join;
 
 use super::Session;
 use super::client::Client;
+use super::reason::{CloseReason, EndedBy};
 use super::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::timeout;
-use crate::error::{CloseReason, EndedBy};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
@@ -21,15 +21,15 @@ use crate::net::stream::ByteStream;
 /// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
 /// client was told.
 pub async fn end(session: Box<Session>, reason: CloseReason) -> CloseReason {
-    let Session { mut client, mut backend, up, config, .. } = *session;
+    let Session { mut client, backend, up, config, .. } = *session;
     let has_failed = matches!(reason, CloseReason::BackendFailed(_));
-    let settled = backend.settle(reason);
+    let settled = settle(&backend, reason);
     let (reason, ()) = join(
         async {
             let reason = meanwhile(&mut client, settled).await;
             // A client that is reading gets all that the backend said before the end, however long
             // that takes; one that is being closed for not reading gets one more chance, and no more.
-            let patience = match (reason.ended_by(), config.limits.write_timeout) {
+            let patience = match (reason.outcome().by, config.limits.write_timeout) {
                 (EndedBy::Backend, Some(limit)) => limit,
                 _ => config.close_timeout,
             };
@@ -40,6 +40,21 @@ pub async fn end(session: Box<Session>, reason: CloseReason) -> CloseReason {
     )
     .await;
     reason
+}
+
+/// The reason once the backend's part is known: a program tells how it ended, which takes a moment after the
+/// end of its output.
+fn settle(backend: &BackendIo, reason: CloseReason) -> impl Future<Output = CloseReason> + use<> {
+    let exit = match reason {
+        CloseReason::BackendClosed => backend.exit(),
+        _ => None,
+    };
+    async move {
+        match exit {
+            Some(exit) => CloseReason::ProgramEnded(exit.await),
+            None => reason,
+        }
+    }
 }
 
 /// Awaits `work`, and sends meanwhile what waits for the client.
@@ -71,23 +86,7 @@ async fn end_client(
     close_timeout: Duration,
 ) {
     client.close(reason);
-    // Whether the client may still say something that can be understood: its Close.
-    let expects_close = match reason {
-        CloseReason::ClientClosed(_)
-        | CloseReason::ClientGone(_)
-        | CloseReason::Protocol(_)
-        | CloseReason::InvalidUtf8
-        | CloseReason::MessageTooLong(_) => false,
-        CloseReason::Framing(_)
-        | CloseReason::BackendClosed
-        | CloseReason::BackendFailed(_)
-        | CloseReason::ProgramEnded(_)
-        | CloseReason::ClientTooSlow
-        | CloseReason::PingTimeout
-        | CloseReason::Idle
-        | CloseReason::Shutdown => true,
-    };
-    finish_client(client, expects_close, patience, close_timeout).await;
+    finish_client(client, reason.outcome().expects_close, patience, close_timeout).await;
 }
 
 /// Delivers what waits, then awaits the client's Close and its FIN. `patience` is how long the

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::CloseReason;
+use super::reason::CloseReason;
 
 /// The limits of a session; `None` is off.
 #[derive(Clone, Copy, Debug, Default)]

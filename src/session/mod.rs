@@ -7,6 +7,7 @@ mod ending;
 mod frame;
 pub mod keepalive;
 mod outgoing;
+mod reason;
 mod tap;
 mod up;
 mod wire;
@@ -24,11 +25,12 @@ use self::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::Deadline;
 use crate::config::SessionConfig;
-use crate::error::CloseReason;
+
 use crate::net::stream::ByteStream;
 use crate::registry::Control;
 
 pub use self::ending::refuse;
+pub use self::reason::{CloseReason, EndedBy, Outcome};
 pub use self::tap::{Counts, Direction, Tap};
 
 /// One client joined to one backend connection.

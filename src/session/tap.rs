@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::framing::Payload;
-use crate::log::printable;
+use crate::text::printable;
 
 /// Which way something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

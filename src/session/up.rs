@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use super::client::{Client, Messages};
 use super::outgoing::Outgoing;
+use super::reason::CloseReason;
 use super::{Direction, Tap};
-use crate::error::{CloseReason, reason};
 use crate::framing::{Batch, Encoder, Payload};
 use crate::net::scratch::BATCHES;
 use crate::net::stream::ByteStream;
+use crate::text::reason;
 
 /// Bytes that may wait for the backend before we stop reading the client.
 const ENOUGH: usize = 64 * 1024;

@@ -19,8 +19,8 @@ use rustix::io::Errno;
 
 use super::{Held, Running, Starter, explain};
 use crate::backend::{ClientInfo, OpenError};
-use crate::error::reason;
 use crate::path;
+use crate::text::reason;
 
 /// A directory of programs, and what they are started with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use async_channel::{Receiver, Sender, bounded};
 use async_std::task;
 use futures::future::{join, select};
 
+use super::end::ProgramEnd;
 use super::process::Process;
 use super::stderr;
 use crate::clock::timeout;
-use crate::error::ProgramEnd;
 use crate::net::pipes::PipeSource;
 use crate::net::readiness::Cutter;
 

@@ -17,8 +17,8 @@ use rustix::process::{
 };
 
 use super::census;
+use super::end::ProgramEnd;
 use crate::clock::{Deadline, timeout};
-use crate::error::ProgramEnd;
 use crate::limits;
 use crate::net::readiness::Source;
 use crate::sync::lock;

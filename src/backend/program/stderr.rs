@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use memchr::memchr;
 
-use crate::log::printable;
 use crate::net::pipes::PipeSource;
 use crate::net::scratch;
+use crate::text::printable;
 
 /// Bytes that become one line of the log. A longer line is logged in pieces, as somebody who never
 /// ends his would have us keep all of it.

@@ -7,7 +7,7 @@ use async_std::task;
 use hyper::StatusCode;
 
 use crate::backend::program::Keeping;
-use crate::log::{Answer, Subject};
+use crate::http::subject::{Answer, Subject};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::Stay;

@@ -8,7 +8,7 @@ use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::RootCertStore;
 
-use crate::error::reason;
+use crate::text::reason;
 
 /// A file that an option names, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

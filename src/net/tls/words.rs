@@ -4,7 +4,7 @@ use std::io;
 
 use futures_rustls::rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use crate::error::reason;
+use crate::text::reason;
 
 /// What is told of a client that should have one.
 pub const NO_CERTIFICATE: &str = "TLS handshake failed: the client has no certificate";

@@ -9,7 +9,8 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::config::AcmeConfig;
-use crate::error::{StartError, reason};
+use crate::error::StartError;
+use crate::text::reason;
 
 /// The files of one certificate. Their names tell configurations apart: other names, another
 /// authority or another contact have files of their own.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls_acme::acme::{AcmeError, Problem};
 
-use crate::error::reason;
+use crate::text::reason;
 
 /// The first pause after a failure that may pass by itself; doubled at each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,132 @@
+//! Subject: the log lines about one connection, its requests and its session.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::ProgramEnd;
+use crate::net::address::PeerAddr;
+use crate::session::{CloseReason, Counts};
+
+/// Who and what a connection's log lines are about. Strings that a client chose are recorded as
+/// values, which both formats escape; query strings never get here.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The connection's number in this process.
+    pub id: u64,
+    /// Who connected.
+    pub client: PeerAddr,
+    /// Whom a trusted proxy speaks for.
+    pub forwarded_for: Option<IpAddr>,
+    /// The name that was proved by a password or token.
+    pub user: Option<Arc<str>>,
+}
+
+/// How a program has answered a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The request's path.
+    pub path: &'a str,
+    /// The program's name.
+    pub program: &'a str,
+    /// The status, if the program has begun to answer.
+    pub status: Option<u16>,
+    /// From the program's start to the end of the answer.
+    pub lasted: Duration,
+    /// Of the request's body, as far as the program took it.
+    pub bytes_up: u64,
+    /// Of the program's output.
+    pub bytes_down: u64,
+    /// How the program ended.
+    pub end: ProgramEnd,
+    /// What went wrong by the program's fault.
+    pub trouble: Option<&'a str>,
+    /// Why not all of the answer was sent, by somebody else's.
+    pub cut: Option<&'a str>,
+}
+
+impl Subject {
+    /// A session begins.
+    pub fn opened(&self, path: &str, backend: &dyn Display, subprotocol: Option<&str>) {
+        tracing::info!(
+            id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
+            user = self.user.as_deref(), path, backend = %backend, subprotocol, "session opened"
+        );
+    }
+
+    /// A session has ended.
+    pub fn closed(
+        &self,
+        path: &str,
+        backend: &dyn Display,
+        lasted: Duration,
+        counts: &Counts,
+        reason: &CloseReason,
+    ) {
+        let outcome = reason.outcome();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    user = self.user.as_deref(), path, backend = %backend,
+                    seconds = rounded(lasted),
+                    lines_up = counts.lines_up, bytes_up = counts.bytes_up,
+                    lines_down = counts.lines_down, bytes_down = counts.bytes_down,
+                    replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
+                    replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
+                    by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
+                    "session closed"
+                )
+            };
+        }
+        if outcome.is_warning { line!(warn) } else { line!(info) }
+    }
+
+    /// A request was answered by a program.
+    pub fn answered(&self, answer: &Answer<'_>) {
+        let Answer { path, program, status, lasted, bytes_up, bytes_down, end, trouble, cut } =
+            *answer;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
+                    bytes_up, bytes_down, end = &*end.to_string(), why = trouble.or(cut), "request ended"
+                )
+            };
+        }
+        if trouble.is_some() { line!(warn) } else { line!(info) }
+    }
+
+    /// A request was refused; by a 5xx, for want of what the operator should see to.
+    pub fn refused(&self, path: &str, status: u16, why: &str) {
+        self.refused_for(path, status, why, status >= 500);
+    }
+
+    /// The same, where the status does not say whose fault it is.
+    pub fn refused_for(&self, path: &str, status: u16, why: &str, is_trouble: bool) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = self.id, client = %self.client,
+                    forwarded_for = self.forwarded_for.map(tracing::field::display),
+                    path, status, why, "refused"
+                )
+            };
+        }
+        if is_trouble { line!(warn) } else { line!(info) }
+    }
+
+    /// A connection ended before it became anything.
+    pub fn dropped(&self, why: &str) {
+        tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
+    }
+}
+
+/// Seconds, to the millisecond.
+fn rounded(lasted: Duration) -> f64 {
+    (lasted.as_secs_f64() * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,69 @@
+//! Text: how errors and other people's words are written into sentences and log lines. Pure.
+
+use std::borrow::Cow;
+use std::io;
+
+/// An I/O error in plain words, without the `(os error 98)` that Rust appends.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    // As of `read_to_string`; its kind is that of what TLS has to complain of, too.
+    if text == "stream did not contain valid UTF-8" {
+        return "it is no UTF-8 text".into();
+    }
+    let plain = text.split(" (os error").next().unwrap_or(&text);
+    match plain.as_bytes().first() {
+        // "Connection refused" reads on inside a sentence; acronyms stay as they are.
+        Some(first) if first.is_ascii_uppercase() && plain[1..].starts_with(char::is_lowercase) => {
+            format!("{}{}", first.to_ascii_lowercase() as char, &plain[1..])
+        }
+        _ => plain.to_owned(),
+    }
+}
+
+/// Text that anybody may have written, to be recorded as a value. Both formats escape what ASCII has of
+/// commands to a terminal; JSON leaves the others as they are: C1 controls, and marks that turn the
+/// direction of text.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let harms = |c: char| {
+        !c.is_ascii() && c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(harms) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match harms(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_on_inside_a_sentence() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(reason(&refused), "connection refused");
+        assert_eq!(reason(&io::Error::other("TLS says no")), "TLS says no");
+        assert_eq!(reason(&io::Error::other("")), "");
+        let latin1 = io::read_to_string(&b"\xe9"[..]).unwrap_err();
+        assert_eq!(reason(&latin1), "it is no UTF-8 text");
+    }
+
+    #[test]
+    fn what_commands_a_terminal_is_spelled_out() {
+        for (text, want) in [
+            ("Žluťoučký 🐈 न्", "Žluťoučký 🐈 न्"),
+            ("\"\\\t\x1b", "\"\\\t\x1b"),
+            ("a\u{9b}31m", "a\\u{9b}31m"),
+            ("\u{202e}b\u{2069}", "\\u{202e}b\\u{2069}"),
+        ] {
+            assert_eq!(printable(text), want);
+        }
+    }
+}
