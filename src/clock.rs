@@ -131,7 +131,7 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, T
 fn clock() -> &'static Clock {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
     CLOCK.get_or_init(|| {
-        async_std::task::spawn(drive());
+        crate::task::spawn(drive());
         Clock {
             start: Instant::now(),
             passed: AtomicU64::new(0),
@@ -210,7 +210,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_std::task::block_on;
+    use crate::task::block_on;
     use futures::FutureExt;
     use futures::future::join_all;
     use std::sync::Arc;
@@ -290,7 +290,7 @@ mod tests {
         let deadline = Deadline::after(20 * MS);
         let mut deadline = Box::pin(deadline);
         assert!((&mut deadline).now_or_never().is_none());
-        block_on(async_std::task::spawn(deadline));
+        block_on(crate::task::spawn(deadline));
     }
 
     #[test]

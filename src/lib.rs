@@ -39,5 +39,6 @@ pub mod registry;
 pub mod server;
 pub mod session;
 mod sync;
+pub mod task;
 pub mod text;
 mod threads;

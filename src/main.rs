@@ -15,6 +15,7 @@ use wsrelay::error::StartError;
 use wsrelay::limits;
 use wsrelay::log::{self, LogConfig};
 use wsrelay::server::Server;
+use wsrelay::task;
 
 fn main() -> ExitCode {
     match start() {
@@ -113,11 +114,11 @@ fn serve(
     // Only now: whoever waits for it may signal at once.
     say(&greeting);
     let reload = Arc::new(reload);
-    async_std::task::block_on(async move {
+    task::block_on(async move {
         // Room for one who asks while another is served: who asks then is served with him, and a disk
         // that does not answer holds up one thread, not all of those that others need.
         let (again, asked) = async_channel::bounded::<()>(1);
-        async_std::task::spawn(async move {
+        task::spawn(async move {
             while asked.recv().await.is_ok() {
                 let reload = reload.clone();
                 // A bug in one must not be the end of all that come after it.
@@ -125,7 +126,7 @@ fn serve(
             }
         });
         let (stop, stopped) = async_channel::bounded::<()>(1);
-        async_std::task::spawn(async move {
+        task::spawn(async move {
             let mut stop = Some(stop);
             while let Some(signal) = signals.next().await {
                 match signal {

@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use async_std::task::{self, JoinHandle};
 use blocking::unblock;
 use futures::FutureExt;
 use futures::future::{join, join_all, select};
@@ -21,6 +20,7 @@ use crate::net::stream::ByteStream;
 use crate::net::tls::{self, Acceptor};
 use crate::registry::{Registration, Registry};
 use crate::sync::lock;
+use crate::task::{self, JoinHandle};
 use crate::text::reason;
 use crate::threads;
 
@@ -31,7 +31,7 @@ use crate::threads;
 /// # let args = cli::Args { port: Some("0".into()), to: Some("localhost:7777".into()), ..Default::default() };
 /// let server = Server::bind(Config::from_args(&args)?)?;
 /// println!("listening on {}", server.local_addrs()[0]);
-/// async_std::task::block_on(server.run(std::future::pending()));
+/// wsrelay::task::block_on(server.run(std::future::pending()));
 /// # Ok::<(), wsrelay::error::StartError>(())
 /// ```
 #[derive(Debug)]

@@ -186,7 +186,7 @@ mod tests {
         let ([refuses, swallows, answers], _kept) = addresses();
         let connect = |addrs: &[SocketAddr], limit| {
             let connect = connect_to_any(addrs, Instant::now() + Duration::from_millis(limit));
-            async_std::task::block_on(connect)
+            crate::task::block_on(connect)
         };
         for addrs in [
             &[answers][..],

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_std::net::ToSocketAddrs;
-use async_std::sync::Mutex;
+use async_lock::Mutex;
+
+use crate::task::ToSocketAddrs;
 
 /// How long an answer holds. Long enough that a thousand browsers that come back together make one
 /// query, on one thread of the blocking pool; short enough that nobody notices.
@@ -72,7 +73,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_std::task::block_on;
+    use crate::task::block_on;
     use futures::future::join_all;
     use std::cell::Cell;
 
@@ -87,7 +88,7 @@ mod tests {
         let ask = || {
             resolver.resolve_with(async {
                 asked.set(asked.get() + 1);
-                async_std::task::yield_now().await;
+                crate::task::yield_now().await;
                 Ok(answer(asked.get()))
             })
         };

@@ -9,15 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use async_std::net::{TcpListener, TcpStream};
-use async_std::task;
 use futures::future::{AbortHandle, Abortable, Either, select};
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::line::{self, Leave};
 use super::room::{Chat, ClientId, MAX_MEMBERS};
-use crate::clock::timeout;
+use crate::clock::{Deadline, timeout};
 use crate::sync::lock;
+use crate::task::{self, TcpListener, TcpStream};
 
 /// A client for whom so many lines wait is too slow and has to go. Twice as many as a room has members: when a
 /// whole room comes back at once, each says a line before the writers get their turn.
@@ -74,7 +73,7 @@ impl ChatServer {
                 Ok((stream, _)) => drop(task::spawn(serve(stream, hub.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "the demo's chat could not accept a client");
-                    task::sleep(ACCEPT_PAUSE).await;
+                    Deadline::after(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -238,7 +237,7 @@ async fn read_lines(stream: &TcpStream, member: &Member) -> io::Result<()> {
         task::yield_now().await;
         let pause = pace.spend(answers, Instant::now());
         if !pause.is_zero() {
-            task::sleep(pause).await;
+            Deadline::after(pause).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The demo's chat over real sockets: what clients of all manners get to read.
 
-use async_std::task::JoinHandle;
+use crate::task::JoinHandle;
 
 use super::*;
 

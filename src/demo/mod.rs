@@ -7,7 +7,7 @@ mod room;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use async_std::task;
+use crate::task;
 
 use self::chat::ChatServer;
 use crate::cli::{Args, DemoArgs};

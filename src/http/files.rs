@@ -27,13 +27,14 @@ use http_body_util::{BodyExt, Full};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::Body;
-use crate::path;
-use crate::text::reason;
 use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
 use range::Selection;
 use target::Target;
+
+use super::Body;
+use crate::path;
+use crate::text::reason;
 
 /// The file that answers for its directory.
 const INDEX: &str = "index.html";

@@ -190,7 +190,7 @@ mod tests {
         let mut listener = Listener::bind(&addr).unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().connectable().unwrap());
         let client = client.unwrap();
-        let (stream, peer) = async_std::task::block_on(listener.accept());
+        let (stream, peer) = crate::task::block_on(listener.accept());
         assert_eq!(peer, client.local_addr().unwrap().into());
         let socket = SockRef::from(stream.as_tcp());
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());

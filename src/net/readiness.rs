@@ -215,7 +215,7 @@ fn driver() -> io::Result<&'static Driver> {
     let driver = DRIVER.get_or_init(|| {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|e| e.kind())?;
         let epoll = Async::new(epoll).map_err(|e| e.kind())?;
-        async_std::task::spawn(drive());
+        crate::task::spawn(drive());
         Ok(Driver { epoll, table: Mutex::default() })
     });
     driver.as_ref().map_err(|kind| (*kind).into())

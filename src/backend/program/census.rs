@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use async_std::sync::Mutex;
+use async_lock::Mutex;
 use blocking::unblock;
 
 /// The one of this process.
@@ -66,7 +66,7 @@ fn look() -> Option<HashSet<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_std::task::{block_on, yield_now};
+    use crate::task::{block_on, yield_now};
     use futures::future::join_all;
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     use std::cell::Cell;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded};
-use async_std::task;
 use futures::future::{join, select};
 
 use super::end::ProgramEnd;
@@ -18,6 +17,7 @@ use super::stderr;
 use crate::clock::timeout;
 use crate::net::pipes::PipeSource;
 use crate::net::readiness::Cutter;
+use crate::task;
 
 /// What a program was started for, such as a place among the sessions: it is held until the program is
 /// gone, whoever else lets go of it before.

@@ -96,7 +96,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_std::task::block_on;
+    use crate::task::block_on;
     use std::io::{self, Write};
 
     #[test]

@@ -2,13 +2,13 @@ use std::fs;
 use std::path::Path;
 
 use async_lock::SemaphoreGuardArc;
-use async_std::task;
 use futures::FutureExt;
 use futures::future::join_all;
 use hyper::header::HeaderValue;
 use tempfile::TempDir;
 
 use super::*;
+use crate::task;
 
 /// "correct horse" at the least cost.
 const HASH: &str = "$2b$04$qKl51kldwDeT5CsCF.X40e0TdJsPdZ9oQ.aOgemw5AmkdHdTdFHa.";

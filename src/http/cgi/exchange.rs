@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use async_std::task::yield_now;
 use bytes::{Buf, Bytes};
 use futures::io::{AsyncRead, AsyncWrite};
 use http_body::Body;
@@ -17,6 +16,7 @@ use crate::backend::program::Running;
 use crate::clock::Deadline;
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
+use crate::task::yield_now;
 
 /// Why there is no answer, or no more of it.
 pub enum Failure {

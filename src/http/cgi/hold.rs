@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::time::Instant;
 
-use async_std::task;
 use hyper::StatusCode;
 
 use crate::backend::program::Keeping;
@@ -11,6 +10,7 @@ use crate::http::subject::{Answer, Subject};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 use crate::registry::Stay;
+use crate::task;
 
 /// What a request's end is told with, and what keeps a stop waiting for it.
 pub struct Bill {
