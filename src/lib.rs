@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Where things are:
-//! - [`cli`] is what was typed, [`config`] what is true; [`error`] why a start fails or a session ends.
+//! - [`options`] is what the command line and the file say; [`error`] why a start fails.
 //! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
 //! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open; `threads` are
 //!   those on which others wait.
@@ -23,9 +23,7 @@
 //! - [`demo`] is `wsrelay demo`, [`console`] the page of `--dev-console`.
 
 pub mod backend;
-pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod console;
 pub mod demo;
 pub mod error;
@@ -34,6 +32,7 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod net;
+pub mod options;
 mod path;
 pub mod registry;
 pub mod server;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use wsrelay::backend::program;
-use wsrelay::cli::{self, Args, CheckArgs, Command, Typed};
-use wsrelay::config::{Config, Options};
 use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
+use wsrelay::http::Config;
 use wsrelay::limits;
 use wsrelay::log::{self, LogConfig};
+use wsrelay::options::{self, Args, CheckArgs, Command, Options, Typed};
 use wsrelay::server::Server;
 use wsrelay::task;
 
@@ -33,7 +33,7 @@ fn start() -> Result<(), StartError> {
     let typed = typed.map_err(|arg| StartError::Usage(format!("{arg:?} is not valid UTF-8")))?;
     // First, as what it allows is the default of --max-sessions.
     limits::raise();
-    match cli::parse(&typed).map_err(StartError::Usage)? {
+    match options::parse(&typed).map_err(StartError::Usage)? {
         Typed::Print(text) => {
             // Whoever closed our stdout does not want to read it.
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -10,14 +10,13 @@ use futures::FutureExt;
 use futures::future::{join, join_all, select};
 
 use crate::clock::{Deadline, timeout};
-use crate::config::{CertSource, Config};
 use crate::error::StartError;
-use crate::http::{self, Context, Current, Ends};
+use crate::http::{self, Config, Context, Current, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::readiness;
 use crate::net::stream::ByteStream;
-use crate::net::tls::{self, Acceptor};
+use crate::net::tls::{self, Acceptor, CertSource};
 use crate::registry::{Registration, Registry};
 use crate::sync::lock;
 use crate::task::{self, JoinHandle};
@@ -27,9 +26,9 @@ use crate::threads;
 /// A bound relay.
 ///
 /// ```no_run
-/// # use wsrelay::{cli, config::Config, server::Server};
-/// # let args = cli::Args { port: Some("0".into()), to: Some("localhost:7777".into()), ..Default::default() };
-/// let server = Server::bind(Config::from_args(&args)?)?;
+/// # use wsrelay::{options, server::Server};
+/// # let args = options::Args { port: Some("0".into()), to: Some("localhost:7777".into()), ..Default::default() };
+/// let server = Server::bind(options::config(&args)?)?;
 /// println!("listening on {}", server.local_addrs()[0]);
 /// wsrelay::task::block_on(server.run(std::future::pending()));
 /// # Ok::<(), wsrelay::error::StartError>(())

@@ -10,10 +10,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::task;
 
 use self::chat::ChatServer;
-use crate::cli::{Args, DemoArgs};
-use crate::config::{Config, listen_addrs};
 use crate::error::StartError;
+use crate::http::Config;
 use crate::net::address::{ListenAddr, LocalAddr};
+use crate::options::{self, Args, DemoArgs, listen_addrs};
 use crate::server::Server;
 
 /// Where the demo listens unless told otherwise: the port of the README's examples.
@@ -51,7 +51,7 @@ impl Demo {
             command: None,
             ..args.clone()
         };
-        let mut config = Config::from_args(&relay)?;
+        let mut config = options::config(&relay)?;
         config.pages.builtin.insert(0, page::PAGE);
         let typed = listen_addrs(demo.port.as_deref(), &demo.listen)?;
         let server = if typed.is_empty() {

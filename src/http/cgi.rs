@@ -27,6 +27,7 @@ use self::hold::{Bill, Fate};
 use self::output::Output;
 use super::asker::Asker;
 use super::auth::Proof;
+use super::config::CgiConfig;
 use super::connection::Entry;
 use super::forwarded::Arrival;
 use super::guard::Guest;
@@ -36,7 +37,6 @@ use super::{Body, Context, full, shown};
 use crate::backend::OpenError;
 use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
-use crate::config::CgiConfig;
 use crate::error::StartError;
 use crate::http::subject::Subject;
 

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use super::auth::Auth;
 use super::cgi::Cgi;
+use super::config::Config;
 use super::exposed;
 use super::guard::Guard;
 use super::routes::Routes;
 use super::site::Site;
-use crate::config::Config;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;

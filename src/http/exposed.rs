@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::config::Config;
 use crate::backend::Backend;
-use crate::config::{CertSource, Config};
 use crate::error::StartError;
+use crate::net::tls::CertSource;
 use crate::path::{WELL_KNOWN, is_hidden};
 
 /// Makes sure that no secret lies in `--static-dir`, and warns of programs that do, as who asks for one

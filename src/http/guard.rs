@@ -1,5 +1,7 @@
 //! Guard: who is let in, decided before anything is dialled: origin, pace, credentials, share.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,11 +9,28 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
 use super::auth::{Auth, Guesses, Proof};
-use super::fairness::{Household, Pace, Place, Shares};
+use super::fairness::{Household, Pace, Place, Rate, Shares};
 use super::forwarded::Arrival;
+use super::origin::OriginRules;
 use super::refusal::Refusal;
-use crate::config::GuardConfig;
 use crate::error::StartError;
+
+/// Who is let in. The default is everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardConfig {
+    /// Which web pages may connect.
+    pub origins: OriginRules,
+    /// Users and passwords.
+    pub auth_file: Option<PathBuf>,
+    /// Tokens.
+    pub token_file: Option<PathBuf>,
+    /// Whether pages need credentials too.
+    pub auth_static: bool,
+    /// Sessions of one address at a time.
+    pub max_sessions_per_ip: Option<NonZeroU32>,
+    /// Handshakes of one address.
+    pub connect_rate: Option<Rate>,
+}
 
 /// The rules and what they need to remember.
 #[derive(Debug)]

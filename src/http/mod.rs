@@ -4,6 +4,7 @@
 mod asker;
 pub mod auth;
 mod cgi;
+mod config;
 mod connection;
 mod context;
 mod exposed;
@@ -43,8 +44,10 @@ use self::refusal::Refusal;
 use self::upgrade::upgrade;
 
 pub use self::asker::Ends;
+pub use self::config::{CgiConfig, Config, Pages};
 pub use self::connection::serve;
 pub use self::context::{Context, Current};
+pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};
 pub use self::site::Page;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.

@@ -2,17 +2,55 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
 use super::forwarded::Arrival;
-use super::guard::Guard;
+use super::guard::{Guard, GuardConfig};
 use super::refusal::Refusal;
 use super::rule::{Fit, Rule};
-use crate::backend::Connector;
-use crate::config::{HandshakeConfig, RouteConfig, SessionConfig};
+use crate::backend::{Backend, Connector};
 use crate::error::StartError;
 use crate::registry::Permits;
+use crate::session::SessionConfig;
+
+/// A backend, for whom it is, and what holds for its sessions.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Which requests it is for.
+    pub rule: Rule,
+    /// Where their sessions are relayed to.
+    pub backend: Backend,
+    /// Who is let in.
+    pub guard: GuardConfig,
+    /// What is settled before the 101.
+    pub handshake: HandshakeConfig,
+    /// What holds after it.
+    pub session: Arc<SessionConfig>,
+    /// Its sessions at a time, if they are counted apart from all others.
+    pub max_sessions: Option<NonZeroU32>,
+}
+
+/// The rules of the opening handshake.
+#[derive(Clone, Debug)]
+pub struct HandshakeConfig {
+    /// Ours, in order of preference; `None`: the client's first offer is echoed.
+    pub subprotocols: Option<Vec<String>>,
+    /// How clients are refused for want of a backend or capacity.
+    pub refuse: Refuse,
+    /// How long the backend may take to answer.
+    pub connect_timeout: Duration,
+}
+
+/// How clients are refused for want of a backend or capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuse {
+    /// By an HTTP status.
+    Http,
+    /// By a completed handshake and a Close 1013.
+    Close,
+}
 
 /// Where the sessions of a rule go, and what holds for them.
 #[derive(Debug)]

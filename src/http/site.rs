@@ -4,9 +4,9 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, Uri};
 
+use super::config::Pages;
 use super::files::Files;
 use super::{Body, full};
-use crate::config::Pages;
 use crate::error::StartError;
 use crate::text::reason;
 

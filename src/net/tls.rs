@@ -3,6 +3,7 @@
 
 mod acceptor;
 pub mod acme;
+mod config;
 mod connector;
 mod facts;
 mod files;
@@ -15,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 
 pub use self::acceptor::{Acceptor, Failure, LOOK};
+pub use self::config::{AcmeConfig, CertSource, LETS_ENCRYPT, TlsConfig};
 pub use self::connector::Connector;
 pub use self::facts::Facts;
 pub use self::names::Subject;

@@ -8,9 +8,9 @@ use std::time::Instant;
 use futures::io::AsyncRead;
 
 use super::client::Client;
+use super::config::SlowClient;
 use super::reason::CloseReason;
 use super::{Direction, Tap};
-use crate::config::SlowClient;
 use crate::framing::{Decoder, FramingError, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;

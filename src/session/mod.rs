@@ -2,6 +2,7 @@
 //! it ends and who is told.
 
 mod client;
+mod config;
 mod down;
 mod ending;
 mod frame;
@@ -24,11 +25,11 @@ use self::keepalive::{Due, Keepalive, Seen};
 use self::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::Deadline;
-use crate::config::SessionConfig;
 
 use crate::net::stream::ByteStream;
 use crate::registry::Control;
 
+pub use self::config::{SessionConfig, SlowClient};
 pub use self::ending::refuse;
 pub use self::reason::{CloseReason, EndedBy, Outcome};
 pub use self::tap::{Counts, Direction, Tap};

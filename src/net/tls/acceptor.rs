@@ -24,11 +24,11 @@ use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
 use super::acme::{Acme, Certificates};
+use super::config::{CertSource, TlsConfig};
 use super::facts::Facts;
 use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
-use crate::config::{CertSource, TlsConfig};
 use crate::error::StartError;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;

@@ -24,8 +24,8 @@ use self::order::Customer;
 use self::trouble::Trouble;
 use super::connector::client_config;
 use crate::clock::{Deadline, timeout};
-use crate::config::AcmeConfig;
 use crate::error::StartError;
+use crate::net::tls::AcmeConfig;
 
 /// How long an order may take, and what each name may add: they are proven one after the other.
 const LONGEST_ORDER: Duration = Duration::from_secs(240);

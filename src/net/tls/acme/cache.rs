@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::config::AcmeConfig;
 use crate::error::StartError;
+use crate::net::tls::AcmeConfig;
 use crate::text::reason;
 
 /// The files of one certificate. Their names tell configurations apart: other names, another

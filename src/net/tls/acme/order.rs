@@ -18,7 +18,7 @@ use rustls_acme::acme::{
 use super::certificates::{Certificates, Proof};
 use super::trouble::Trouble;
 use crate::clock::Deadline;
-use crate::config::AcmeConfig;
+use crate::net::tls::AcmeConfig;
 
 /// How often a request is made again whose nonce was stale.
 const TRIES: usize = 5;

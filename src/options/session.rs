@@ -1,61 +1,29 @@
-//! Session: what holds after the 101, checked.
+//! Session: the options that hold after the 101, checked.
 
-use std::time::Duration;
-
+use super::args::Args;
 use super::values::{bounded, choice, duration, size, usage};
-use crate::cli::Args;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::session::keepalive::Limits;
+use crate::session::{SessionConfig, SlowClient};
 
 /// Bytes: a smaller queue than this makes no sense.
 const MIN_QUEUE: usize = 1024;
 
-/// What holds for each session.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// How lines and messages become each other.
-    pub framing: Framing,
-    /// Longest line, in bytes, in both directions.
-    pub max_line: usize,
-    /// What becomes of a client that does not keep up.
-    pub slow_client: SlowClient,
-    /// Pings and timeouts.
-    pub limits: Limits,
-    /// How long either side may take to leave.
-    pub close_timeout: Duration,
-    /// Whether payloads are logged.
-    pub trace: bool,
-}
-
-/// What becomes of a client that does not take what the backend says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlowClient {
-    /// The backend is not read from until the client has taken what waits.
-    Wait,
-    /// The backend is read from, and the client dropped when more than `queue` bytes wait.
-    Drop {
-        /// Bytes.
-        queue: usize,
-    },
-}
-
-impl SessionConfig {
-    /// Checks what was typed.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn from_args(args: &Args) -> Result<Self, StartError> {
-        let max_line = size("--max-line", &args.max_line, 1 << 20)?;
-        Ok(SessionConfig {
-            framing: framing(args, max_line)?,
-            max_line,
-            slow_client: slow_client(args)?,
-            limits: limits(args)?,
-            close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
-            trace: args.trace,
-        })
-    }
+/// What holds for sessions, checked.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
+    let max_line = size("--max-line", &args.max_line, 1 << 20)?;
+    Ok(SessionConfig {
+        framing: framing(args, max_line)?,
+        max_line,
+        slow_client: slow_client(args)?,
+        limits: limits(args)?,
+        close_timeout: bounded("--close-timeout", &args.close_timeout, 5)?,
+        trace: args.trace,
+    })
 }
 
 fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {

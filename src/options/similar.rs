@@ -3,7 +3,7 @@
 
 use argh::FromArgs;
 
-use super::Args;
+use super::args::Args;
 
 /// Options of websocketd and websockify that have another name here; theirs without dashes.
 /// The README has them all.
@@ -119,7 +119,7 @@ fn nearest(wanted: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kind_of;
+    use super::super::parse::kind_of;
     use super::*;
 
     #[test]

@@ -1,11 +1,6 @@
 //! What was typed: the command line as argh reads it, before anything is checked.
 
-mod parse;
-mod similar;
-
 use argh::FromArgs;
-
-pub use self::parse::{Kind, Typed, kind_of, normalise, parse};
 
 /// WebSocket sessions in, lines to one ordinary TCP server out. Each client becomes a TCP
 /// connection to the backend; messages become lines, and lines messages.

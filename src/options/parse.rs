@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-use super::Args;
+use super::args::Args;
 use super::similar::no_option;
 
 /// What a command line asks for.

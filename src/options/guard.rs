@@ -1,59 +1,41 @@
-//! Who is let in: the options of [`crate::http::guard`], checked.
+//! Guard: the options that say who is let in, checked.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use super::args::Args;
 use super::values::usage;
-use crate::cli::Args;
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
 use crate::http::fairness::Rate;
 use crate::http::forwarded::TrustedProxies;
+use crate::http::guard::GuardConfig;
 use crate::http::origin::{Entry, OriginRules};
 
-/// Who is let in. The default is everybody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GuardConfig {
-    /// Which web pages may connect.
-    pub origins: OriginRules,
-    /// Users and passwords.
-    pub auth_file: Option<PathBuf>,
-    /// Tokens.
-    pub token_file: Option<PathBuf>,
-    /// Whether pages need credentials too.
-    pub auth_static: bool,
-    /// Sessions of one address at a time.
-    pub max_sessions_per_ip: Option<NonZeroU32>,
-    /// Handshakes of one address.
-    pub connect_rate: Option<Rate>,
-}
-
-impl GuardConfig {
-    /// Checks what was typed.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn from_args(args: &Args) -> Result<Self, StartError> {
-        let asks = args.auth_file.is_some() || args.token_file.is_some();
-        if args.auth_static && !asks {
-            return usage("--auth-static asks for a password: add --auth-file or --token-file");
-        }
-        let origins = OriginRules {
-            allowed: origins(&args.origin)?,
-            // A browser sends cookies, known passwords and certificates along whatever page asks it to connect.
-            same_origin: args.same_origin
-                || (asks || args.tls_client_ca.is_some()) && args.origin.is_empty(),
-            required: args.origin_required,
-        };
-        Ok(GuardConfig {
-            origins,
-            auth_file: args.auth_file.as_ref().map(PathBuf::from),
-            token_file: args.token_file.as_ref().map(PathBuf::from),
-            auth_static: args.auth_static,
-            max_sessions_per_ip: max_sessions_per_ip(args)?,
-            connect_rate: connect_rate(args)?,
-        })
+/// Who is let in, checked.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
+    let asks = args.auth_file.is_some() || args.token_file.is_some();
+    if args.auth_static && !asks {
+        return usage("--auth-static asks for a password: add --auth-file or --token-file");
     }
+    let origins = OriginRules {
+        allowed: origins(&args.origin)?,
+        // A browser sends cookies, known passwords and certificates along whatever page asks it to connect.
+        same_origin: args.same_origin
+            || (asks || args.tls_client_ca.is_some()) && args.origin.is_empty(),
+        required: args.origin_required,
+    };
+    Ok(GuardConfig {
+        origins,
+        auth_file: args.auth_file.as_ref().map(PathBuf::from),
+        token_file: args.token_file.as_ref().map(PathBuf::from),
+        auth_static: args.auth_static,
+        max_sessions_per_ip: max_sessions_per_ip(args)?,
+        connect_rate: connect_rate(args)?,
+    })
 }
 
 /// Whose word about a request is taken.
@@ -130,14 +112,14 @@ mod tests {
 
     fn typed(line: &str) -> Args {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        match crate::cli::parse(&words).unwrap() {
-            crate::cli::Typed::Run(args) => *args,
+        match crate::options::parse(&words).unwrap() {
+            crate::options::Typed::Run(args) => *args,
             other => panic!("{other:?}"),
         }
     }
 
     fn guard(line: &str) -> Result<GuardConfig, String> {
-        GuardConfig::from_args(&typed(line)).map_err(|e| e.to_string())
+        super::guard(&typed(line)).map_err(|e| e.to_string())
     }
 
     #[test]

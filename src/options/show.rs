@@ -4,17 +4,20 @@ use std::fmt::{Display, Write};
 use std::iter;
 use std::time::Duration;
 
-use super::options::ABOUT_LINES;
-use super::{
-    AcmeConfig, CertSource, CgiConfig, Config, GuardConfig, HandshakeConfig, Options, Refuse,
-    RouteOptions, SessionConfig, SlowClient,
-};
+use super::args::Args;
+use super::guard::guard;
+use super::load::{ABOUT_LINES, Options};
+use super::route::{RouteOptions, handshake};
+use super::session::session;
 use crate::backend::Backend;
-use crate::cli::Args;
 use crate::error::StartError;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
+use crate::http::guard::GuardConfig;
+use crate::http::{CgiConfig, Config, Refuse};
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
+use crate::net::tls::{AcmeConfig, CertSource};
+use crate::session::{SessionConfig, SlowClient};
 
 /// Lines of a TOML file.
 struct Toml(String);
@@ -214,9 +217,9 @@ fn show_cgi(config: &Config, default: Option<&RouteOptions>, toml: &mut Toml) {
 /// What holds for sessions, of one route or of all.
 fn of_sessions(args: &Args) -> Result<Toml, StartError> {
     let mut toml = Toml(String::new());
-    show_guard(args, &GuardConfig::from_args(args)?, &mut toml);
-    show_session(&SessionConfig::from_args(args)?, &mut toml);
-    let handshake = HandshakeConfig::from_args(args)?;
+    show_guard(args, &guard(args)?, &mut toml);
+    show_session(&session(args)?, &mut toml);
+    let handshake = handshake(args)?;
     if let Some(names) = &handshake.subprotocols {
         toml.text("subprotocol", names.join(","));
     }

@@ -1,80 +1,52 @@
-//! TLS: the options of [`crate::net::tls`], checked.
+//! TLS: the options of listeners that encrypt, checked.
 
 use std::path::PathBuf;
 
-use super::acme::AcmeConfig;
+use super::acme::acme;
+use super::args::Args;
 use super::values::usage;
-use crate::cli::Args;
 use crate::error::StartError;
 use crate::net::address::ListenAddr;
+use crate::net::tls::{CertSource, TlsConfig};
 
-/// TLS at every listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// Where our certificate comes from.
-    pub source: CertSource,
-    /// Whose certificates clients must have, if they must have any.
-    pub client_ca: Option<PathBuf>,
-    /// Where requests without TLS are sent on from, if anywhere.
-    pub redirect_port: Option<u16>,
-}
-
-/// Where a listener's certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertSource {
-    /// Files.
-    Files {
-        /// The certificate and those that vouch for it, as PEM.
-        cert: PathBuf,
-        /// Its key; `None`: in the same file.
-        key: Option<PathBuf>,
-    },
-    /// An authority, which is asked for it.
-    Acme(AcmeConfig),
-}
-
-impl TlsConfig {
-    /// Checks what was typed; `None` if nothing was.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn from_args(args: &Args, listen: &[ListenAddr]) -> Result<Option<Self>, StartError> {
-        let Some(source) = CertSource::from_args(args)? else {
-            for (option, given) in
-                [("--tls-client-ca", &args.tls_client_ca), ("--redirect-port", &args.redirect_port)]
-            {
-                if given.is_some() {
-                    return usage(format!(
-                        "{option} needs a certificate: add --tls-cert FILE, or --acme-domain NAME"
-                    ));
-                }
+/// TLS at the listeners, checked; `None` without.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn tls(args: &Args, listen: &[ListenAddr]) -> Result<Option<TlsConfig>, StartError> {
+    let Some(source) = source(args)? else {
+        for (option, given) in
+            [("--tls-client-ca", &args.tls_client_ca), ("--redirect-port", &args.redirect_port)]
+        {
+            if given.is_some() {
+                return usage(format!(
+                    "{option} needs a certificate: add --tls-cert FILE, or --acme-domain NAME"
+                ));
             }
-            return Ok(None);
-        };
-        Ok(Some(TlsConfig {
-            source,
-            client_ca: args.tls_client_ca.as_ref().map(PathBuf::from),
-            redirect_port: redirect_port(args, listen)?,
-        }))
-    }
-}
-
-impl CertSource {
-    fn from_args(args: &Args) -> Result<Option<Self>, StartError> {
-        let acme = AcmeConfig::from_args(args)?;
-        match (&args.tls_cert, acme) {
-            (Some(_), Some(_)) => usage(
-                "--tls-cert gives a certificate, and --acme-domain gets one: give one or the other",
-            ),
-            (None, _) if args.tls_key.is_some() => {
-                usage("--tls-key needs a certificate: add --tls-cert FILE")
-            }
-            (Some(cert), None) => Ok(Some(CertSource::Files {
-                cert: cert.into(),
-                key: args.tls_key.as_ref().map(PathBuf::from),
-            })),
-            (None, acme) => Ok(acme.map(CertSource::Acme)),
         }
+        return Ok(None);
+    };
+    Ok(Some(TlsConfig {
+        source,
+        client_ca: args.tls_client_ca.as_ref().map(PathBuf::from),
+        redirect_port: redirect_port(args, listen)?,
+    }))
+}
+
+fn source(args: &Args) -> Result<Option<CertSource>, StartError> {
+    let acme = acme(args)?;
+    match (&args.tls_cert, acme) {
+        (Some(_), Some(_)) => usage(
+            "--tls-cert gives a certificate, and --acme-domain gets one: give one or the other",
+        ),
+        (None, _) if args.tls_key.is_some() => {
+            usage("--tls-key needs a certificate: add --tls-cert FILE")
+        }
+        (Some(cert), None) => Ok(Some(CertSource::Files {
+            cert: cert.into(),
+            key: args.tls_key.as_ref().map(PathBuf::from),
+        })),
+        (None, acme) => Ok(acme.map(CertSource::Acme)),
     }
 }
 
@@ -97,13 +69,13 @@ fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, Star
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Typed, parse};
+    use crate::options::{Typed, parse};
 
     fn tls(line: &str) -> Result<Option<TlsConfig>, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let Typed::Run(args) = parse(&words)? else { panic!("{line}") };
-        let listen = crate::config::listen_addrs(args.port.as_deref(), &args.listen).unwrap();
-        TlsConfig::from_args(&args, &listen).map_err(|e| e.to_string())
+        let listen = crate::options::listen_addrs(args.port.as_deref(), &args.listen).unwrap();
+        super::tls(&args, &listen).map_err(|e| e.to_string())
     }
 
     #[test]

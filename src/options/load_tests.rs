@@ -11,7 +11,7 @@ fn load(text: &str, typed: &str) -> Result<(Options, Config), String> {
     let path = path.display().to_string();
     let typed = format!("--config {path} {typed}");
     let words: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
-    let Typed::Run(args) = cli::parse(&words).unwrap() else { panic!("{typed}") };
+    let Typed::Run(args) = parse::parse(&words).unwrap() else { panic!("{typed}") };
     let loaded = Options::load(*args, &words)
         .and_then(|options| options.config().map(|config| (options, config)));
     loaded.map_err(|error| error.to_string().replace(&path, "wsrelay.toml"))
@@ -97,7 +97,7 @@ fn a_routes_own_settings_count_more_than_those_above() {
     assert_eq!(vnc.max_sessions.unwrap().get(), 7);
     assert!(chat.max_sessions.is_none() && default.max_sessions.is_none());
     assert_eq!(config.max_sessions, 100);
-    assert_eq!(vnc.session.slow_client, crate::config::SlowClient::Wait);
+    assert_eq!(vnc.session.slow_client, crate::session::SlowClient::Wait);
     let crate::backend::Backend::Program(program) = &irc.backend else { panic!("{irc:?}") };
     assert_eq!(program.pass_env, ["A"]);
 }
@@ -120,7 +120,7 @@ fn what_is_typed_counts_more_than_routes_too() {
     assert_eq!(config.routes[3].max_sessions.unwrap().get(), 7);
     assert_eq!(eol(&config.routes[0]), Some(Eol::Lf));
     let vnc = &self::config(ROUTES, "--slow-client drop").routes[2];
-    assert!(matches!(vnc.session.slow_client, crate::config::SlowClient::Drop { .. }));
+    assert!(matches!(vnc.session.slow_client, crate::session::SlowClient::Drop { .. }));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn client_certificates_close_routes_to_other_pages_too() {
 fn a_route_does_without_what_it_calls_false() {
     let text = "port = 1\nslow-client = \"drop\"\nqueue = \"2KiB\"\n\
                 [[route]]\nto = \"a:1\"\nslow-client = false\n";
-    assert_eq!(config(text, "").routes[0].session.slow_client, crate::config::SlowClient::Wait);
+    assert_eq!(config(text, "").routes[0].session.slow_client, crate::session::SlowClient::Wait);
     let text = "port = 1\nbinary = true\n[[route]]\nto = \"a:1\"\neol = false\n";
     assert_eq!(eol(&config(text, "").routes[0]), None, "it is still about bytes");
     let text = "port = 1\nbackend-ca = \"ca\"\npass-env = \"A\"\n[[route]]\nto = \"tls://a:1\"\n\

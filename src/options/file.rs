@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli;
+use super::parse::{Kind, kind_of};
 use crate::error::StartError;
 use crate::text::reason;
 
@@ -178,7 +178,7 @@ impl File {
                 *place = Some(value.to_string());
                 continue;
             }
-            if !is_of_routes(name) && cli::kind_of(&format!("--{name}")).is_ok() {
+            if !is_of_routes(name) && kind_of(&format!("--{name}")).is_ok() {
                 let why = format!("{name}: it is not for one route alone, write it above them all");
                 return Err(self.wrong(at, &why));
             }
@@ -214,13 +214,13 @@ impl File {
         let line = line_of(text, key.span().start);
         let key = key.get_ref().to_string();
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
-        let kind = match cli::kind_of(&format!("--{key}")) {
+        let kind = match kind_of(&format!("--{key}")) {
             Err(_) if key.starts_with('-') => return wrong("leave out its dashes"),
             Err(why) => return wrong(&why.replace("--", "")),
             Ok(_) if matches!(&*key, "" | "config" | "help" | "version") => {
                 return wrong("it has no place in a file");
             }
-            Ok(cli::Kind::Switch) => {
+            Ok(Kind::Switch) => {
                 let DeValue::Boolean(on) = value.get_ref() else {
                     return wrong("it is on or off: write true or false");
                 };
@@ -232,7 +232,7 @@ impl File {
             Ok(kind) => kind,
         };
         let is_list = matches!(value.get_ref(), DeValue::Array(_));
-        let takes_list = kind == cli::Kind::Repeatable || LISTS.contains(&&*key);
+        let takes_list = kind == Kind::Repeatable || LISTS.contains(&&*key);
         let values = match words(value.get_ref()) {
             Some(values) if takes_list || !is_list => values,
             _ if takes_list => return wrong("write a string, a number, or a list of strings"),
@@ -248,7 +248,7 @@ impl File {
                 "an empty list names no page: name those that may connect, or write false for the default",
             );
         }
-        let values = if kind == cli::Kind::Repeatable { values } else { vec![values.join(",")] };
+        let values = if kind == Kind::Repeatable { values } else { vec![values.join(",")] };
         let setting = |value| Setting { key: key.clone(), value: Some(value), line };
         Ok(values.into_iter().map(setting).collect())
     }

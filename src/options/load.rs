@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::slice;
 
+use super::args::Args;
 use super::file::{File, Setting, Table, is_of_routes};
-use super::route::{RouteConfig, RouteOptions};
-use super::{Config, log_config, pointless};
-use crate::cli::{self, Args, Kind, Typed};
+use super::parse::{self, Kind, Typed};
+use super::route::RouteOptions;
+use super::server::{config_with, log_config, pointless};
 use crate::error::StartError;
+use crate::http::{Config, RouteConfig};
 use crate::log::LogConfig;
 
 /// The options that hold: those typed, and those of the file that `--config` names.
@@ -53,7 +55,7 @@ impl Options {
         let Some(path) = &args.config else { return Ok(Options { args, ..Options::default() }) };
         let file = File::read(Path::new(path))?;
         let ours = typed.split(|word| word == "--").next().unwrap_or_default();
-        let mut known = settings_of(&cli::normalise(ours).map_err(StartError::Usage)?);
+        let mut known = settings_of(&parse::normalise(ours).map_err(StartError::Usage)?);
         if !args.program.is_empty() {
             known.push(Setting { key: "program".into(), value: None, line: 0 });
         }
@@ -91,7 +93,7 @@ impl Options {
             }
             routes.push(config);
         }
-        Config::with_routes(&self.args, routes).map_err(|error| self.blame(error))
+        config_with(&self.args, routes).map_err(|error| self.blame(error))
     }
 
     /// The logging that was asked for.
@@ -238,7 +240,7 @@ fn settings_of(words: &[String]) -> Vec<Setting> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let Some(key) = word.strip_prefix("--") else { continue };
-        let value = match cli::kind_of(word) {
+        let value = match parse::kind_of(word) {
             Ok(Kind::Value | Kind::Repeatable) => words.next().cloned(),
             _ => None,
         };
@@ -248,7 +250,7 @@ fn settings_of(words: &[String]) -> Vec<Setting> {
 }
 
 fn parse(words: &[String]) -> Result<Args, StartError> {
-    match cli::parse(words).map_err(StartError::Usage)? {
+    match parse::parse(words).map_err(StartError::Usage)? {
         Typed::Run(args) => Ok(*args),
         Typed::Print(_) => unreachable!("a file has no --help"),
     }
@@ -263,5 +265,5 @@ fn line_of(error: &StartError, settings: &[Setting]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "options_tests.rs"]
+#[path = "load_tests.rs"]
 mod tests;

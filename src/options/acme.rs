@@ -1,4 +1,4 @@
-//! Certificates that come by themselves: the options of [`crate::net::tls::acme`], checked.
+//! ACME: the options of certificates that are ordered, checked.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -6,59 +6,40 @@ use std::path::PathBuf;
 use futures_rustls::pki_types::DnsName;
 use http::Uri;
 
+use super::args::Args;
 use super::values::usage;
-use crate::cli::Args;
 use crate::error::StartError;
+use crate::net::tls::{AcmeConfig, LETS_ENCRYPT};
 
-/// Let's Encrypt, whose certificates every browser accepts.
-pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-
-/// Which certificate to order, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcmeConfig {
-    /// The names that it is for; not empty, in lower case.
-    pub domains: Vec<String>,
-    /// Whom the authority may write to, as `mailto:` URLs (RFC 8555, section 7.3).
-    pub contact: Vec<String>,
-    /// Where the certificate, its key and the account's key are kept.
-    pub cache: PathBuf,
-    /// The URL of the authority's directory (RFC 8555, section 7.1.1).
-    pub directory: String,
-    /// The CAs that the directory's own certificate may be from; the system's if `None`.
-    pub ca: Option<PathBuf>,
-}
-
-impl AcmeConfig {
-    /// Checks what was typed; `None` if no certificate was asked for.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn from_args(args: &Args) -> Result<Option<Self>, StartError> {
-        if args.acme_domain.is_empty() {
-            return match lonely_option(args) {
-                None => Ok(None),
-                Some(name) => usage(format!(
-                    "{name} is about certificates that --acme-domain asks for: add --acme-domain \
-                     relay.example.org, or drop {name}"
-                )),
-            };
-        }
-        let domains = domains(&args.acme_domain)?;
-        let Some(cache) = &args.acme_cache else {
-            // Without one each restart would order anew, and authorities soon refuse that.
-            return usage(
-                "--acme-domain needs a directory where the certificate outlives a restart: add \
-                 --acme-cache /var/lib/wsrelay",
-            );
+/// The certificate to order, checked; `None` if none was asked for.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn acme(args: &Args) -> Result<Option<AcmeConfig>, StartError> {
+    if args.acme_domain.is_empty() {
+        return match lonely_option(args) {
+            None => Ok(None),
+            Some(name) => usage(format!(
+                "{name} is about certificates that --acme-domain asks for: add --acme-domain \
+                 relay.example.org, or drop {name}"
+            )),
         };
-        Ok(Some(AcmeConfig {
-            domains,
-            contact: args.acme_email.as_deref().map(contact).transpose()?.into_iter().collect(),
-            cache: PathBuf::from(cache),
-            directory: args.acme_directory.as_deref().map_or(Ok(LETS_ENCRYPT.into()), directory)?,
-            ca: args.acme_ca.as_ref().map(PathBuf::from),
-        }))
     }
+    let domains = domains(&args.acme_domain)?;
+    let Some(cache) = &args.acme_cache else {
+        // Without one each restart would order anew, and authorities soon refuse that.
+        return usage(
+            "--acme-domain needs a directory where the certificate outlives a restart: add \
+             --acme-cache /var/lib/wsrelay",
+        );
+    };
+    Ok(Some(AcmeConfig {
+        domains,
+        contact: args.acme_email.as_deref().map(contact).transpose()?.into_iter().collect(),
+        cache: PathBuf::from(cache),
+        directory: args.acme_directory.as_deref().map_or(Ok(LETS_ENCRYPT.into()), directory)?,
+        ca: args.acme_ca.as_ref().map(PathBuf::from),
+    }))
 }
 
 /// The first option that means nothing without `--acme-domain`.
@@ -149,14 +130,13 @@ mod tests {
 
     #[test]
     fn names_are_gathered() {
-        let config =
-            AcmeConfig::from_args(&args(&["A.example.org, b.example.org", "a.example.org"]));
+        let config = super::acme(&args(&["A.example.org, b.example.org", "a.example.org"]));
         let config = config.unwrap().unwrap();
         assert_eq!(config.domains, ["a.example.org", "b.example.org"]);
         assert_eq!((config.directory.as_str(), config.contact.len()), (LETS_ENCRYPT, 0));
         assert_eq!(domain("Relay.Example.Org."), Ok("relay.example.org".into()));
         assert_eq!(domain("localhost"), Ok("localhost".into()));
-        assert_eq!(AcmeConfig::from_args(&Args::default()).unwrap(), None);
+        assert_eq!(super::acme(&Args::default()).unwrap(), None);
     }
 
     #[test]
@@ -177,7 +157,7 @@ mod tests {
             ("", "not a name"),
             ("a.example,", "not a name"),
         ] {
-            let error = AcmeConfig::from_args(&args(&[typed])).unwrap_err();
+            let error = super::acme(&args(&[typed])).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             let text = error.to_string();
             assert!(text.contains(want) && text.contains("type --acme-domain relay."), "{text}");

@@ -1,37 +1,21 @@
-//! Config: what is true. Checked once, here; the rest of the program need not doubt it.
-
-mod acme;
-mod file;
-mod guard;
-mod options;
-mod route;
-mod session;
-mod show;
-mod tls;
-mod values;
+//! Server: the options of the server as a whole, checked. What passes here need not be doubted elsewhere.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::acme::AcmeConfig;
-pub use self::guard::GuardConfig;
-use self::guard::{extra_headers, trusted_proxies};
-use self::values::{bounded, choice, usage};
-use crate::backend::program::ProgramDir;
+use super::args::Args;
+use super::guard::{extra_headers, guard, trusted_proxies};
+use super::route::{self, RouteOptions};
+use super::session::session;
+use super::tls::tls;
+use super::values::{bounded, choice, usage};
 use crate::backend::{Backend, PROGRAM_DESCRIPTORS};
-use crate::cli::Args;
 use crate::console;
 use crate::error::StartError;
-use crate::http::extra::ExtraHeaders;
-use crate::http::forwarded::TrustedProxies;
+use crate::http::{CgiConfig, Config, Pages, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
-
-pub use self::options::Options;
-pub use self::route::{HandshakeConfig, Refuse, RouteConfig, RouteOptions};
-pub use self::session::{SessionConfig, SlowClient};
-pub use self::tls::{CertSource, TlsConfig};
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -39,94 +23,44 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// What nobody takes is not kept for ever, even where sessions may take their time.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server's configuration.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen; not empty.
-    pub listen: Vec<ListenAddr>,
-    /// With what certificate; `None`: without TLS.
-    pub tls: Option<TlsConfig>,
-    /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
-    pub routes: Vec<RouteConfig>,
-    /// What is served to plain HTTP requests.
-    pub pages: Pages,
-    /// Who may read pages. Routes have guards of their own.
-    pub guard: GuardConfig,
-    /// Whose `X-Forwarded-…` is believed.
-    pub trusted: TrustedProxies,
-    /// What responses say besides.
-    pub extra_headers: ExtraHeaders,
-    /// How long a client may take to make its request.
-    pub handshake_timeout: Duration,
-    /// How long a plain HTTP client may take nothing of its response.
-    pub response_timeout: Duration,
-    /// Sessions at a time.
-    pub max_sessions: usize,
-    /// How long sessions may take to end once we are told to stop.
-    pub shutdown_timeout: Duration,
+/// The options of a command line, checked. All conflicts are found here.
+///
+/// # Errors
+/// [`StartError::Usage`], one sentence that says what to type.
+pub fn config(args: &Args) -> Result<Config, StartError> {
+    config_with(args, Vec::new())
 }
 
-/// What is served to requests that are no WebSocket handshakes.
-#[derive(Clone, Debug, Default)]
-pub struct Pages {
-    /// The programs that answer, before anything else.
-    pub cgi: Option<CgiConfig>,
-    /// The directory whose files are served.
-    pub dir: Option<PathBuf>,
-    /// Files built into the program, for what the directory does not have. The first that fits is
-    /// served.
-    pub builtin: Vec<&'static [crate::http::Page]>,
-}
-
-/// The programs that answer requests.
-#[derive(Clone, Debug)]
-pub struct CgiConfig {
-    /// Where they are.
-    pub programs: ProgramDir,
-    /// How long one may keep silent.
-    pub timeout: Duration,
-}
-
-impl Config {
-    /// Checks what was typed for `wsrelay --to`. All conflicts are found here.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`], one sentence that says what to type.
-    pub fn from_args(args: &Args) -> Result<Self, StartError> {
-        Config::with_routes(args, Vec::new())
+/// The same with the routes of a file, which the command line's routes of the same rule override.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartError> {
+    let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
+    if listen.is_empty() {
+        return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
     }
-
-    /// The same with these routes besides, of which those that were typed as well give way.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn with_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Self, StartError> {
-        let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
-        if listen.is_empty() {
-            return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
-        }
-        let routes = all_routes(args, more)?;
-        pointless(args, &routes)?;
-        // What holds for pages, and is wrong even where every route has its own.
-        let session = SessionConfig::from_args(args)?;
-        Ok(Config {
-            tls: TlsConfig::from_args(args, &listen)?,
-            listen,
-            max_sessions: max_sessions(args, &routes)?,
-            routes,
-            pages: Pages {
-                cgi: cgi(args)?,
-                dir: args.static_dir.as_ref().map(PathBuf::from),
-                builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
-            },
-            guard: GuardConfig::from_args(args)?,
-            trusted: trusted_proxies(args)?,
-            extra_headers: extra_headers(args)?,
-            handshake_timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
-            response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
-            shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
-        })
-    }
+    let routes = all_routes(args, more)?;
+    pointless(args, &routes)?;
+    // What holds for pages, and is wrong even where every route has its own.
+    let session = session(args)?;
+    Ok(Config {
+        tls: tls(args, &listen)?,
+        listen,
+        max_sessions: max_sessions(args, &routes)?,
+        routes,
+        pages: Pages {
+            cgi: cgi(args)?,
+            dir: args.static_dir.as_ref().map(PathBuf::from),
+            builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
+        },
+        guard: guard(args)?,
+        trusted: trusted_proxies(args)?,
+        extra_headers: extra_headers(args)?,
+        handshake_timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
+        response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
+        shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
+    })
 }
 
 /// The routes that were typed, and `more`; the most particular first.
@@ -153,7 +87,7 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
 }
 
 /// Options that are about something which no route has.
-fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
+pub(super) fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     let starts_programs = routes
         .iter()
         .any(|route| matches!(route.backend, Backend::Program(_) | Backend::Programs(_)))
@@ -254,14 +188,15 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Typed, parse};
     use crate::framing::{Eol, Framing};
     use crate::http::rule::Rule;
+    use crate::options::{Typed, parse};
+    use crate::session::SlowClient;
 
     fn config(line: &str) -> Result<Config, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match parse(&words)? {
-            Typed::Run(args) => Config::from_args(&args).map_err(|e| {
+            Typed::Run(args) => super::config(&args).map_err(|e| {
                 assert_eq!(e.exit_code(), 2);
                 e.to_string()
             }),

@@ -4,52 +4,16 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::guard::GuardConfig;
-use super::session::SessionConfig;
+use super::args::Args;
+use super::guard::guard;
+use super::session::session;
 use super::values::{bounded, choice, usage};
 use crate::backend::Backend;
 use crate::backend::program::{Program, ProgramDir};
-use crate::cli::Args;
 use crate::error::StartError;
 use crate::http::origin::Hosts;
 use crate::http::rule::{Prefix, Rule};
-
-/// A backend, for whom it is, and what holds for its sessions.
-#[derive(Clone, Debug)]
-pub struct RouteConfig {
-    /// Which requests it is for.
-    pub rule: Rule,
-    /// Where their sessions are relayed to.
-    pub backend: Backend,
-    /// Who is let in.
-    pub guard: GuardConfig,
-    /// What is settled before the 101.
-    pub handshake: HandshakeConfig,
-    /// What holds after it.
-    pub session: Arc<SessionConfig>,
-    /// Its sessions at a time, if they are counted apart from all others.
-    pub max_sessions: Option<NonZeroU32>,
-}
-
-/// The rules of the opening handshake.
-#[derive(Clone, Debug)]
-pub struct HandshakeConfig {
-    /// Ours, in order of preference; `None`: the client's first offer is echoed.
-    pub subprotocols: Option<Vec<String>>,
-    /// How clients are refused for want of a backend or capacity.
-    pub refuse: Refuse,
-    /// How long the backend may take to answer.
-    pub connect_timeout: std::time::Duration,
-}
-
-/// How clients are refused for want of a backend or capacity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refuse {
-    /// By an HTTP status.
-    Http,
-    /// By a completed handshake and a Close 1013.
-    Close,
-}
+use crate::http::{HandshakeConfig, Refuse, RouteConfig};
 
 /// A route as somebody wrote it: for whom it is, and the options that hold for it.
 #[derive(Clone, Debug, Default)]
@@ -125,31 +89,29 @@ impl RouteOptions {
         Ok(RouteConfig {
             rule: self.rule()?,
             backend: backend(args)?,
-            guard: GuardConfig::from_args(args)?,
-            handshake: HandshakeConfig::from_args(args)?,
-            session: Arc::new(SessionConfig::from_args(args)?),
+            guard: guard(args)?,
+            handshake: handshake(args)?,
+            session: Arc::new(session(args)?),
             max_sessions: max_sessions(args)?,
         })
     }
 }
 
-impl HandshakeConfig {
-    /// Checks what was typed.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn from_args(args: &Args) -> Result<Self, StartError> {
-        Ok(HandshakeConfig {
-            subprotocols: subprotocols(args)?,
-            refuse: choice(
-                "--refuse",
-                &args.refuse,
-                Refuse::Http,
-                &[("http", Refuse::Http), ("close", Refuse::Close)],
-            )?,
-            connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
-        })
-    }
+/// The rules of the opening handshake, checked.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
+    Ok(HandshakeConfig {
+        subprotocols: subprotocols(args)?,
+        refuse: choice(
+            "--refuse",
+            &args.refuse,
+            Refuse::Http,
+            &[("http", Refuse::Http), ("close", Refuse::Close)],
+        )?,
+        connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
+    })
 }
 
 fn backend(args: &Args) -> Result<Backend, StartError> {

@@ -1,0 +1,60 @@
+//! Config: what a server is made of, checked and opened nowhere yet.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::extra::ExtraHeaders;
+use super::forwarded::TrustedProxies;
+use super::guard::GuardConfig;
+use super::routes::RouteConfig;
+use crate::backend::program::ProgramDir;
+use crate::net::address::ListenAddr;
+use crate::net::tls::TlsConfig;
+
+/// A server's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; not empty.
+    pub listen: Vec<ListenAddr>,
+    /// With what certificate; `None`: without TLS.
+    pub tls: Option<TlsConfig>,
+    /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
+    pub routes: Vec<RouteConfig>,
+    /// What is served to plain HTTP requests.
+    pub pages: Pages,
+    /// Who may read pages. Routes have guards of their own.
+    pub guard: GuardConfig,
+    /// Whose `X-Forwarded-…` is believed.
+    pub trusted: TrustedProxies,
+    /// What responses say besides.
+    pub extra_headers: ExtraHeaders,
+    /// How long a client may take to make its request.
+    pub handshake_timeout: Duration,
+    /// How long a plain HTTP client may take nothing of its response.
+    pub response_timeout: Duration,
+    /// Sessions at a time.
+    pub max_sessions: usize,
+    /// How long sessions may take to end once we are told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// What is served to requests that are no WebSocket handshakes.
+#[derive(Clone, Debug, Default)]
+pub struct Pages {
+    /// The programs that answer, before anything else.
+    pub cgi: Option<CgiConfig>,
+    /// The directory whose files are served.
+    pub dir: Option<PathBuf>,
+    /// Files built into the program, for what the directory does not have. The first that fits is
+    /// served.
+    pub builtin: Vec<&'static [super::Page]>,
+}
+
+/// The programs that answer requests.
+#[derive(Clone, Debug)]
+pub struct CgiConfig {
+    /// Where they are.
+    pub programs: ProgramDir,
+    /// How long one may keep silent.
+    pub timeout: Duration,
+}
