@@ -18,9 +18,10 @@ use hyper::header::{self, HeaderMap};
 
 use self::htpasswd::Users;
 use self::tokens::Tokens;
-use super::fairness::{Household, Pace};
+use super::rate::RateLimiter;
 use super::refusal::Refusal;
 use crate::error::StartError;
+use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
 use crate::text::reason;
 
@@ -52,13 +53,13 @@ pub struct Auth {
     queue: Queue,
 }
 
-/// The wrong credentials of a household, where those are what is paced.
+/// The wrong credentials of a prefix, where those are what is limited.
 #[derive(Clone, Copy, Debug)]
 pub struct Guesses<'a> {
     /// How often it may be wrong.
-    pub pace: &'a Pace,
+    pub limiter: &'a RateLimiter,
     /// Whose they are.
-    pub household: Household,
+    pub prefix: AddressPrefix,
 }
 
 /// A file that is read again when asked to.
@@ -89,12 +90,12 @@ impl Guesses<'_> {
     /// # Errors
     /// 429, for whoever was wrong too often.
     pub fn check(&self) -> Result<(), Refusal> {
-        let waits = self.pace.check(self.household, Instant::now());
-        waits.map_err(|wait| Refusal::too_often(self.household, wait))
+        let waits = self.limiter.check(self.prefix, Instant::now());
+        waits.map_err(|wait| Refusal::too_often(self.prefix, wait))
     }
 
     fn count(&self) {
-        let _ = self.pace.ask(self.household, Instant::now());
+        let _ = self.limiter.ask(self.prefix, Instant::now());
     }
 }
 

@@ -30,7 +30,7 @@ use super::auth::Proof;
 use super::config::CgiConfig;
 use super::connection::Entry;
 use super::forwarded::Arrival;
-use super::guard::Guest;
+use super::guard::Admitted;
 use super::refusal::Refusal;
 use super::upgrade::admit;
 use super::{Body, Context, full, shown};
@@ -87,7 +87,8 @@ impl Cgi {
         asker: &Asker,
     ) -> Result<Response<Body>, Refusal> {
         let (headers, query) = (request.headers(), request.uri().query());
-        let Guest { proof, place } = context.guard.check_program(headers, query, arrival).await?;
+        let Admitted { proof, permit: of_address } =
+            context.guard.check_program(headers, query, arrival).await?;
         let proof = asker.identify(proof);
         let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {
@@ -100,7 +101,7 @@ impl Cgi {
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why).close());
         }
         let permit = admit(context.registry.permits())?;
-        let entry = Arc::new(Entry { _permits: (permit, None), _place: place });
+        let entry = Arc::new(Entry { _permits: (permit, None), _address: of_address });
         let running = self.start(&found, &request, arrival, asker, &proof, entry).await?;
         let bill = Bill {
             subject: Subject { user: proof.user, ..asker.subject.clone() },

@@ -15,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
+use super::address_counts::AddressPermit;
 use super::asker::{Asker, Ends};
-use super::fairness::Place;
 use super::patient::Patient;
 use super::routes::Route;
 use super::secure::{Opened, secure};
@@ -56,7 +56,7 @@ pub enum Joined {
 /// that is gone.
 pub struct Entry {
     pub _permits: (Permit, Option<Permit>),
-    pub _place: Option<Place>,
+    pub _address: Option<AddressPermit>,
 }
 
 /// Where the service leaves what comes after its 101. It is locked once or twice in a

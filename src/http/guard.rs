@@ -1,4 +1,4 @@
-//! Guard: who is let in, decided before anything is dialled: origin, pace, credentials, share.
+//! Guard: who is let in, decided before anything is dialled: origin, rate, credentials, sessions of the address.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -8,12 +8,14 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
+use super::address_counts::{AddressCounts, AddressPermit};
 use super::auth::{Auth, Guesses, Proof};
-use super::fairness::{Household, Pace, Place, Rate, Shares};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
+use super::rate::{Rate, RateLimiter};
 use super::refusal::Refusal;
 use crate::error::StartError;
+use crate::net::address_prefix::AddressPrefix;
 
 /// Who is let in. The default is everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,20 +38,20 @@ pub struct GuardConfig {
 #[derive(Debug)]
 pub struct Guard {
     config: GuardConfig,
-    pace: Option<Arc<Pace>>,
+    limiter: Option<Arc<RateLimiter>>,
     /// That of wrong credentials, where requests themselves have none.
-    guesses: Option<Arc<Pace>>,
+    guesses: Option<Arc<RateLimiter>>,
     auth: Option<Arc<Auth>>,
-    shares: Option<Arc<Shares>>,
+    counts: Option<Arc<AddressCounts>>,
 }
 
 /// Who was let in.
 #[derive(Debug)]
-pub struct Guest {
+pub struct Admitted {
     /// What it has proved, if that was asked for.
     pub proof: Option<Proof>,
     /// Among the sessions of its address, if those are counted.
-    pub place: Option<Place>,
+    pub permit: Option<AddressPermit>,
 }
 
 impl Guard {
@@ -62,16 +64,16 @@ impl Guard {
         let same = |is_same: fn(&GuardConfig, &GuardConfig) -> bool| {
             known.iter().find(|guard| is_same(&guard.config, config))
         };
-        let (pace, guesses) = match same(|a, b| a.connect_rate == b.connect_rate) {
-            Some(guard) => (guard.pace.clone(), guard.guesses.clone()),
+        let (limiter, guesses) = match same(|a, b| a.connect_rate == b.connect_rate) {
+            Some(guard) => (guard.limiter.clone(), guard.guesses.clone()),
             None => {
-                let pace = || config.connect_rate.map(|rate| Arc::new(Pace::new(rate)));
-                (pace(), pace())
+                let limiter = || config.connect_rate.map(|rate| Arc::new(RateLimiter::new(rate)));
+                (limiter(), limiter())
             }
         };
-        let shares = match same(|a, b| a.max_sessions_per_ip == b.max_sessions_per_ip) {
-            Some(guard) => guard.shares.clone(),
-            None => config.max_sessions_per_ip.map(Shares::new),
+        let counts = match same(|a, b| a.max_sessions_per_ip == b.max_sessions_per_ip) {
+            Some(guard) => guard.counts.clone(),
+            None => config.max_sessions_per_ip.map(AddressCounts::new),
         };
         let files = |a: &GuardConfig, b: &GuardConfig| {
             (&a.auth_file, &a.token_file) == (&b.auth_file, &b.token_file)
@@ -82,7 +84,7 @@ impl Guard {
                 Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?.map(Arc::new)
             }
         };
-        Ok(Guard { config: config.clone(), pace, guesses, auth, shares })
+        Ok(Guard { config: config.clone(), limiter, guesses, auth, counts })
     }
 
     /// Whether a handshake may go on. What costs nothing is decided first.
@@ -94,24 +96,24 @@ impl Guard {
         headers: &HeaderMap,
         query: Option<&str>,
         arrival: &Arrival,
-    ) -> Result<Guest, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         let origin = self.config.origins.check(headers, arrival);
         origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
-        let household = arrival.client.map(Household::from);
-        if let (Some(pace), Some(household)) = (&self.pace, household) {
-            let asked = pace.ask(household, Instant::now());
-            asked.map_err(|wait| Refusal::too_often(household, wait))?;
+        let prefix = arrival.client.map(AddressPrefix::from);
+        if let (Some(limiter), Some(prefix)) = (&self.limiter, prefix) {
+            let asked = limiter.ask(prefix, Instant::now());
+            asked.map_err(|wait| Refusal::too_often(prefix, wait))?;
         }
         let proof = match &self.auth {
             Some(auth) => Some(auth.check(headers, query, None).await?),
             None => None,
         };
-        self.admit(proof, household)
+        self.admit(proof, prefix)
     }
 
     /// Whether a request may start a program that answers it. Unlike a page that does something, so
     /// that it takes credentials wherever there are any, and a page that a browser says it is from has
-    /// to be one of those that may connect. A page may need many such answers: there is no pace but that
+    /// to be one of those that may connect. A page may need many such answers: there is no rate limit but that
     /// of wrong credentials.
     ///
     /// # Errors
@@ -121,46 +123,49 @@ impl Guard {
         headers: &HeaderMap,
         query: Option<&str>,
         arrival: &Arrival,
-    ) -> Result<Guest, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         if headers.contains_key(header::ORIGIN) {
             let origin = self.config.origins.check(headers, arrival);
             origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         }
-        let household = arrival.client.map(Household::from);
+        let prefix = arrival.client.map(AddressPrefix::from);
         let proof = match &self.auth {
-            Some(auth) => Some(self.guess(auth, headers, query, household).await?),
+            Some(auth) => Some(self.guess(auth, headers, query, prefix).await?),
             None => None,
         };
-        self.admit(proof, household)
+        self.admit(proof, prefix)
     }
 
-    /// Credentials of a request that is not paced itself: whoever was wrong too often has to wait.
+    /// Credentials of a request that is not rate-limited itself: whoever was wrong too often has to wait.
     async fn guess(
         &self,
         auth: &Auth,
         headers: &HeaderMap,
         query: Option<&str>,
-        household: Option<Household>,
+        prefix: Option<AddressPrefix>,
     ) -> Result<Proof, Refusal> {
-        let paced =
-            self.guesses.as_deref().zip(household).filter(|_| auth.is_tried(headers, query));
-        let guesses = paced.map(|(pace, household)| Guesses { pace, household });
+        let limited = self.guesses.as_deref().zip(prefix).filter(|_| auth.is_tried(headers, query));
+        let guesses = limited.map(|(limiter, prefix)| Guesses { limiter, prefix });
         // Before anything is looked at: whoever waits in vain should not wait long.
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
         auth.check(headers, query, guesses).await
     }
 
-    /// A place in the household's share.
-    fn admit(&self, proof: Option<Proof>, household: Option<Household>) -> Result<Guest, Refusal> {
-        let place = match (&self.shares, household) {
-            (Some(shares), Some(household)) => {
-                let place = shares.take(household);
-                let refusal = || Refusal::too_many_sessions_of(household, shares.most());
-                Some(place.ok_or_else(refusal)?)
+    /// A permit among the sessions of the prefix.
+    fn admit(
+        &self,
+        proof: Option<Proof>,
+        prefix: Option<AddressPrefix>,
+    ) -> Result<Admitted, Refusal> {
+        let permit = match (&self.counts, prefix) {
+            (Some(counts), Some(prefix)) => {
+                let permit = counts.admit(prefix);
+                let refusal = || Refusal::too_many_sessions_of(prefix, counts.most());
+                Some(permit.ok_or_else(refusal)?)
             }
             _ => None,
         };
-        Ok(Guest { proof, place })
+        Ok(Admitted { proof, permit })
     }
 
     /// Whether a page may be read.
@@ -175,8 +180,8 @@ impl Guard {
     ) -> Result<(), Refusal> {
         match &self.auth {
             Some(auth) if self.config.auth_static => {
-                let household = arrival.client.map(Household::from);
-                self.guess(auth, headers, query, household).await.map(drop)
+                let prefix = arrival.client.map(AddressPrefix::from);
+                self.guess(auth, headers, query, prefix).await.map(drop)
             }
             _ => Ok(()),
         }

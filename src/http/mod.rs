@@ -1,6 +1,7 @@
 //! What is said before the 101: a connection's requests are answered with a file, a page, a
 //! refusal, or a session.
 
+mod address_counts;
 mod asker;
 pub mod auth;
 mod cgi;
@@ -9,7 +10,6 @@ mod connection;
 mod context;
 mod exposed;
 pub mod extra;
-pub mod fairness;
 mod files;
 pub mod forwarded;
 pub mod guard;
@@ -18,6 +18,7 @@ pub mod host;
 pub mod origin;
 mod page;
 mod patient;
+pub mod rate;
 pub mod redirect;
 pub mod refusal;
 mod routes;

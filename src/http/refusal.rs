@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::fairness::Household;
 use super::{Body, full};
 use crate::backend::OpenError;
+use crate::net::address_prefix::AddressPrefix;
 
 /// Seconds after which a client refused for want of capacity may try again.
 const RETRY_AFTER: u64 = 5;
@@ -79,15 +79,15 @@ impl Refusal {
     }
 
     /// This address has as many sessions as it may.
-    pub fn too_many_sessions_of(household: Household, limit: NonZeroU32) -> Self {
-        let why = format!("all {limit} sessions of {household} are taken: close one first");
+    pub fn too_many_sessions_of(prefix: AddressPrefix, limit: NonZeroU32) -> Self {
+        let why = format!("all {limit} sessions of {prefix} are taken: close one first");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(RETRY_AFTER)
     }
 
     /// This address asks too often.
-    pub fn too_often(household: Household, wait: Duration) -> Self {
+    pub fn too_often(prefix: AddressPrefix, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let why = format!("too many connections from {household}: try again in {seconds} s");
+        let why = format!("too many connections from {prefix}: try again in {seconds} s");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(seconds)
     }
 

@@ -14,7 +14,7 @@ use super::asker::Asker;
 use super::auth::User;
 use super::connection::{Entry, Joined, Slot};
 use super::forwarded::Arrival;
-use super::guard::Guest;
+use super::guard::Admitted;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
 use super::routes::{Found, Refuse, Route};
@@ -90,11 +90,11 @@ async fn join(
 ) -> Result<(BackendIo, Arc<Entry>, User), Refusal> {
     let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Guest { proof, place } = route.guard.check(headers, query, arrival).await?;
+    let Admitted { proof, permit: of_address } = route.guard.check(headers, query, arrival).await?;
     let proof = asker.identify(proof);
     let own = route.permits.as_ref().map(admit).transpose()?;
     let permits = (admit(context.registry.permits())?, own);
-    let entry = Arc::new(Entry { _permits: permits, _place: place });
+    let entry = Arc::new(Entry { _permits: permits, _address: of_address });
     let limit = route.handshake.connect_timeout;
     let client =
         asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &proof);

@@ -1,6 +1,7 @@
 //! Bytes: what a stream is, and where streams come from.
 
 pub mod address;
+pub mod address_prefix;
 pub mod listener;
 pub mod pipes;
 pub mod readiness;

@@ -7,10 +7,10 @@ use super::args::Args;
 use super::values::usage;
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
-use crate::http::fairness::Rate;
 use crate::http::forwarded::TrustedProxies;
 use crate::http::guard::GuardConfig;
 use crate::http::origin::{Entry, OriginRules};
+use crate::http::rate::Rate;
 
 /// Who is let in, checked.
 ///
