@@ -1,6 +1,6 @@
 //! Scratch: buffers that belong to the thread, so that idle sessions hold none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -21,14 +21,18 @@ pub const CHUNK: usize = 64 * 1024;
 const LARGEST_SPARE: usize = 4 * CHUNK;
 
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
+    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends this thread's buffer of [`CHUNK`] bytes. It must not be asked for again within `work`:
-/// only a poll function that reads and consumes on the spot uses it.
+/// Lends this thread's buffer of [`CHUNK`] bytes, whose content is whatever was left there. It is
+/// for poll functions that read and consume on the spot. Within `work` the thread has none: whoever
+/// asks again there gets one that is allocated.
 pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    BUFFER.with(|buffer| work(&mut buffer.borrow_mut()))
+    let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice());
+    let result = work(&mut buffer);
+    BUFFER.set(Some(buffer));
+    result
 }
 
 /// An empty buffer to write into: the one that was given back last, which is large enough for what
@@ -59,4 +63,34 @@ pub fn poll_discard(cx: &mut Context<'_>, io: &mut ByteStream) -> Poll<()> {
     // Somebody who floods us to the end must not keep others from theirs.
     cx.waker().wake_by_ref();
     Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asked_again_inside_it_lends_another_buffer() {
+        with(|outer| {
+            outer.fill(1);
+            with(|inner| {
+                assert_eq!((outer.len(), inner.len()), (CHUNK, CHUNK));
+                inner.fill(2);
+            });
+            assert!(outer.iter().all(|byte| *byte == 1), "it is the outer one's alone");
+        });
+    }
+
+    #[test]
+    fn one_after_the_other_gets_the_same_buffer() {
+        let address = || with(|buffer| buffer.as_ptr());
+        assert_eq!(address(), address());
+    }
+
+    #[test]
+    fn a_panic_inside_leaves_it_usable() {
+        let panicked = std::panic::catch_unwind(|| with(|_| panic!("as a bug would")));
+        assert!(panicked.is_err());
+        assert_eq!(with(|buffer| buffer.len()), CHUNK);
+    }
 }
