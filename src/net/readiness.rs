@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_io::Async;
@@ -180,7 +180,8 @@ impl Entry {
             || state & what != 0 && self.state.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 
-    fn tell(&self, events: EventFlags) {
+    /// Notes what happened, and adds those who wait for it to `woken`.
+    fn note(&self, events: EventFlags, woken: &mut Vec<Waker>) {
         let mut state = 0;
         if events.intersects(EventFlags::RDHUP | EventFlags::HUP) {
             state |= ENDED | READ;
@@ -193,10 +194,10 @@ impl Entry {
         }
         self.state.fetch_or(state, Ordering::AcqRel);
         if state & READ != 0 {
-            self.reader.wake();
+            woken.extend(self.reader.take());
         }
         if state & WRITE != 0 {
-            self.writer.wake();
+            woken.extend(self.writer.take());
         }
     }
 }
@@ -223,27 +224,72 @@ fn driver() -> io::Result<&'static Driver> {
 
 async fn drive() {
     let Ok(driver) = driver() else { return };
+    // Two may wait for each event, a reader and a writer.
+    let mut woken = Vec::with_capacity(2 * BATCH);
     loop {
         if let Err(error) = driver.epoll.readable().await {
             // Short of memory, perhaps. Every session hangs on this task, so it never gives up.
             tracing::error!(%error, "can't wait for sockets, will try again");
             Deadline::after(PAUSE).await;
         }
-        driver.tell_all();
+        driver.tell_all(&mut woken);
     }
 }
 
 impl Driver {
-    /// Passes on what the kernel has to tell now.
-    fn tell_all(&self) {
+    /// Passes on what the kernel has to tell now. `woken` is empty before and after.
+    fn tell_all(&self, woken: &mut Vec<Waker>) {
         let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; BATCH];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) else { return };
         let table = lock(&self.table);
         for event in events {
             if let Some(entry) = table.find(event.data.u64()) {
-                entry.tell(event.flags);
+                entry.note(event.flags, woken);
             }
         }
+        // Waking runs the runtime's code, and may drop a task with its sources, which want the lock.
+        drop(table);
+        woken.drain(..).for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::Wake;
+
+    fn pair() -> (UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (ours, theirs)
+    }
+
+    /// Drops a source when it is woken, as a runtime does that drops a cancelled task.
+    struct DropsSource(Mutex<Option<Source>>, Mutex<Sender<()>>);
+
+    impl Wake for DropsSource {
+        fn wake(self: Arc<Self>) {
+            drop(lock(&self.0).take());
+            lock(&self.1).send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_may_drop_a_source() {
+        let ((ours, mut theirs), (other, _its_peer)) = (pair(), pair());
+        let source = Source::new(&ours, false).unwrap();
+        let dropped = Source::new(&other, false).unwrap();
+        let (sender, woken) = channel();
+        let waker = DropsSource(Mutex::new(Some(dropped)), Mutex::new(sender));
+        let waker = Arc::new(waker).into();
+        assert!(source.poll_readable(&mut Context::from_waker(&waker)).is_pending());
+        theirs.write_all(b"x").unwrap();
+        woken.recv_timeout(Duration::from_secs(10)).expect("it is woken, and gets the lock");
+        // Others are still served.
+        async_std::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx)));
     }
 }
