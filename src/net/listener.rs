@@ -1,11 +1,13 @@
 //! Listener: binds, accepts, and goes on accepting whatever happens.
 
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use async_io::Async;
@@ -24,9 +26,16 @@ const BACKLOG: i32 = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long, and how often, a directory's lock is tried for before we go on without it.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+const LOCK_TRIES: u32 = 100;
+
 /// A bound socket that clients connect to.
 #[derive(Debug)]
 pub struct Listener {
+    /// The socket file that we made; removed with the listener. It is dropped first: an open socket
+    /// keeps its inode, whose number another file could have else.
+    _file: Option<SocketFile>,
     socket: Socketed,
     local: LocalAddr,
     pause: Duration,
@@ -45,17 +54,15 @@ impl Listener {
     /// As of `bind(2)`; for a Unix path, also if a server answers there. A socket file that nobody
     /// listens on any more is replaced.
     pub fn bind(addr: &ListenAddr) -> io::Result<Self> {
-        let socket = match addr {
-            ListenAddr::Everywhere(port) => Socketed::Tcp(bind_everywhere(*port)?),
-            ListenAddr::Exact(addr) => Socketed::Tcp(bind_tcp(*addr, true)?),
-            ListenAddr::Unix(path) => Socketed::Unix(bind_unix(path)?),
+        let (socket, local, file) = match addr {
+            ListenAddr::Everywhere(port) => tcp(bind_everywhere(*port)?)?,
+            ListenAddr::Exact(addr) => tcp(bind_tcp(*addr, true)?)?,
+            ListenAddr::Unix(path) => {
+                let (unix, file) = bind_unix(path)?;
+                (Socketed::Unix(unix), LocalAddr::Unix(path.clone()), Some(file))
+            }
         };
-        let local = match (&socket, addr) {
-            (Socketed::Tcp(tcp), _) => LocalAddr::Tcp(tcp.get_ref().local_addr()?),
-            (_, ListenAddr::Unix(path)) => LocalAddr::Unix(path.clone()),
-            _ => unreachable!("a Unix socket is bound for a Unix path only"),
-        };
-        Ok(Listener { socket, local, pause: FIRST_PAUSE })
+        Ok(Listener { _file: file, socket, local, pause: FIRST_PAUSE })
     }
 
     /// The address bound, with the port the kernel chose for port 0.
@@ -109,12 +116,34 @@ fn accept_ready(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrA
     Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
 }
 
-impl Drop for Listener {
+/// A socket file that this process made. It is removed at the end, if it is still that one: another
+/// server may have put its own in its place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    /// The file that was just made at `path`.
+    fn made(path: &Path) -> io::Result<Self> {
+        let id = file_id(&fs::symlink_metadata(path)?);
+        Ok(SocketFile { path: path.to_owned(), id })
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let LocalAddr::Unix(path) = &self.local {
-            let _ = std::fs::remove_file(path);
+        let _lock = lock_directory(&self.path);
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| file_id(&found) == self.id) {
+            let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// What tells a file from all others that exist: its device and inode.
+fn file_id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -153,17 +182,46 @@ fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
     Async::new(socket.into())
 }
 
-fn bind_unix(path: &Path) -> io::Result<Async<UnixListener>> {
+fn tcp(tcp: Async<TcpListener>) -> io::Result<(Socketed, LocalAddr, Option<SocketFile>)> {
+    let local = LocalAddr::Tcp(tcp.get_ref().local_addr()?);
+    Ok((Socketed::Tcp(tcp), local, None))
+}
+
+fn bind_unix(path: &Path) -> io::Result<(Async<UnixListener>, SocketFile)> {
+    // Between the look at what is there and listen(2), another wsrelay that starts would take our
+    // socket for one that was left behind.
+    let lock = lock_directory(path);
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
-    Async::new(socket.into())
+    // From here on it is removed if anything fails.
+    let file = SocketFile::made(path)?;
+    let listening = socket.listen(BACKLOG).and_then(|()| Async::new(socket.into()));
+    // Its removal takes the lock too.
+    drop(lock);
+    Ok((listening?, file))
+}
+
+/// Keeps other instances of wsrelay from making or removing socket files in the directory of `path`
+/// until it is dropped. It is a lock on the directory itself, so that nothing is left behind. One that
+/// can't be had (the directory is not readable, its file system has no locks, somebody holds it) is
+/// done without.
+fn lock_directory(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or(Path::new("."))).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 /// Removes a socket that a killed server left behind, and nothing else.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let found = match std::fs::symlink_metadata(path) {
+    let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         // bind(2) tells what is wrong with the directory.
         Err(_) => return Ok(()),
@@ -175,7 +233,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     // A live server's backlog may be full, and then connecting would wait.
     probe.set_nonblocking(true)?;
     match probe.connect(&socket2::SockAddr::unix(path)?) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => Err(io::Error::other("another program listens there: stop it, or give another path")),
     }
 }
@@ -196,5 +254,52 @@ mod tests {
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    }
+
+    fn unix(path: &Path) -> io::Result<Listener> {
+        Listener::bind(&ListenAddr::Unix(path.to_owned()))
+    }
+
+    #[test]
+    fn only_the_socket_file_that_it_made_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let ours = unix(&path).unwrap();
+        drop(ours);
+        assert!(!path.exists(), "its own");
+
+        let ours = unix(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let theirs = UnixListener::bind(&path).unwrap();
+        drop(ours);
+        std::os::unix::net::UnixStream::connect(&path).expect("another server's stays");
+        drop(theirs);
+
+        let ours = unix(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "notes").unwrap();
+        drop(ours);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "notes");
+    }
+
+    /// All find the same socket that a killed server left behind, and one takes its place.
+    #[test]
+    fn of_those_that_start_at_once_one_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        for _ in 0..20 {
+            drop(UnixListener::bind(&path).unwrap());
+            let start = std::sync::Barrier::new(4);
+            let listeners: Vec<_> = thread::scope(|scope| {
+                let bind = || {
+                    start.wait();
+                    unix(&path).ok()
+                };
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                all.into_iter().filter_map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(listeners.len(), 1);
+            std::os::unix::net::UnixStream::connect(&path).expect("it is reached");
+        }
     }
 }
