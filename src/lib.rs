@@ -15,8 +15,8 @@
 //!   those on which others wait.
 //! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
 //! - `path` is what a URI may name below a directory, `sync` how a lock is taken.
-//! - [`http`] is what is said before the 101; [`http::rule`] says which requests a route is for,
-//!   [`http::guard`] who is let in.
+//! - [`http`] is what is said before the 101; [`http::gate::rule`] says which requests a route is for,
+//!   [`http::gate::guard`] who is let in.
 //! - [`session`] is the heart: both directions, keepalive, how it ends.
 //! - [`framing`] is pure: bytes in, messages out.
 //! - [`backend`] is the other side: a server, or a program of the session's own.

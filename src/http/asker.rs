@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hyper::{Request, StatusCode};
 
 use super::Context;
-use super::auth::{Proof, User};
-use super::forwarded::Arrival;
+use super::gate::auth::{Proof, User};
+use super::gate::forwarded::Arrival;
 use super::refusal::Refusal;
 use crate::backend::ClientInfo;
 use crate::http::subject::Subject;

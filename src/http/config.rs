@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::extra::ExtraHeaders;
-use super::forwarded::TrustedProxies;
-use super::guard::GuardConfig;
+use super::gate::forwarded::TrustedProxies;
+use super::gate::guard::GuardConfig;
 use super::routes::RouteConfig;
 use crate::backend::program::ProgramDir;
 use crate::net::address::ListenAddr;

@@ -15,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
-use super::address_counts::AddressPermit;
 use super::asker::{Asker, Ends};
+use super::gate::address_counts::AddressPermit;
 use super::patient::Patient;
 use super::routes::Route;
 use super::secure::{Opened, secure};

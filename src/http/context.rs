@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::auth::Auth;
-use super::cgi::Cgi;
 use super::config::Config;
-use super::exposed;
-use super::guard::Guard;
+use super::gate::auth::Auth;
+use super::gate::guard::Guard;
 use super::routes::Routes;
-use super::site::Site;
+use super::serve::cgi::Cgi;
+use super::serve::exposed;
+use super::serve::site::Site;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;

@@ -1,30 +1,19 @@
 //! What is said before the 101: a connection's requests are answered with a file, a page, a
 //! refusal, or a session.
 
-mod address_counts;
 mod asker;
-pub mod auth;
-mod cgi;
 mod config;
 mod connection;
 mod context;
-mod exposed;
 pub mod extra;
-mod files;
-pub mod forwarded;
-pub mod guard;
+pub mod gate;
 pub mod handshake;
-pub mod host;
-pub mod origin;
-mod page;
 mod patient;
-pub mod rate;
 pub mod redirect;
 pub mod refusal;
 mod routes;
-pub mod rule;
 mod secure;
-mod site;
+pub mod serve;
 mod subject;
 mod timer;
 mod upgrade;
@@ -40,8 +29,9 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use self::asker::Asker;
 use self::connection::Slot;
-use self::page::plain;
+use self::gate::host;
 use self::refusal::Refusal;
+use self::serve::page::plain;
 use self::upgrade::upgrade;
 
 pub use self::asker::Ends;
@@ -49,7 +39,7 @@ pub use self::config::{CgiConfig, Config, Pages};
 pub use self::connection::serve;
 pub use self::context::{Context, Current};
 pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};
-pub use self::site::Page;
+pub use self::serve::site::Page;
 
 /// A response's body. Not `Sync`, as a file that is being read is not.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::asker::Ends;
 use super::connection::{linger, speak_http};
-use super::host::{HostPort, asked_for, default_port};
+use super::gate::host::{HostPort, asked_for, default_port};
 use super::refusal::Refusal;
 use super::{Body, Context, extra, full, preliminary, shown};
 use crate::http::subject::Subject;

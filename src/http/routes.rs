@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::forwarded::Arrival;
-use super::guard::{Guard, GuardConfig};
+use super::gate::forwarded::Arrival;
+use super::gate::guard::{Guard, GuardConfig};
+use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
-use super::rule::{Fit, Rule};
 use crate::backend::{Backend, Connector};
 use crate::error::StartError;
 use crate::registry::Permits;

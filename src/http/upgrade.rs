@@ -11,10 +11,10 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::asker::Asker;
-use super::auth::User;
 use super::connection::{Entry, Joined, Slot};
-use super::forwarded::Arrival;
-use super::guard::Admitted;
+use super::gate::auth::User;
+use super::gate::forwarded::Arrival;
+use super::gate::guard::Admitted;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
 use super::routes::{Found, Refuse, Route};

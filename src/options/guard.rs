@@ -7,10 +7,10 @@ use super::args::Args;
 use super::values::usage;
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
-use crate::http::forwarded::TrustedProxies;
-use crate::http::guard::GuardConfig;
-use crate::http::origin::{Entry, OriginRules};
-use crate::http::rate::Rate;
+use crate::http::gate::forwarded::TrustedProxies;
+use crate::http::gate::guard::GuardConfig;
+use crate::http::gate::origin::{Entry, OriginRules};
+use crate::http::gate::rate::Rate;
 
 /// Who is let in, checked.
 ///

@@ -11,8 +11,8 @@ use super::values::{bounded, choice, usage};
 use crate::backend::Backend;
 use crate::backend::program::{Program, ProgramDir};
 use crate::error::StartError;
-use crate::http::origin::Hosts;
-use crate::http::rule::{Prefix, Rule};
+use crate::http::gate::origin::Hosts;
+use crate::http::gate::rule::{Prefix, Rule};
 use crate::http::{HandshakeConfig, Refuse, RouteConfig};
 
 /// A route as somebody wrote it: for whom it is, and the options that hold for it.

@@ -189,7 +189,7 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError
 mod tests {
     use super::*;
     use crate::framing::{Eol, Framing};
-    use crate::http::rule::Rule;
+    use crate::http::gate::rule::Rule;
     use crate::options::{Typed, parse};
     use crate::session::SlowClient;
 

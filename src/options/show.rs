@@ -12,7 +12,7 @@ use super::session::session;
 use crate::backend::Backend;
 use crate::error::StartError;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
-use crate::http::guard::GuardConfig;
+use crate::http::gate::guard::GuardConfig;
 use crate::http::{CgiConfig, Config, Refuse};
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;

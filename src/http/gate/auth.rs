@@ -18,9 +18,9 @@ use hyper::header::{self, HeaderMap};
 
 use self::htpasswd::Users;
 use self::tokens::Tokens;
-use super::rate::RateLimiter;
-use super::refusal::Refusal;
 use crate::error::StartError;
+use crate::http::gate::rate::RateLimiter;
+use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
 use crate::text::reason;

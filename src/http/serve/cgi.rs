@@ -25,20 +25,20 @@ use self::exchange::{Exchange, Failure};
 use self::head::Head;
 use self::hold::{Bill, Fate};
 use self::output::Output;
-use super::asker::Asker;
-use super::auth::Proof;
-use super::config::CgiConfig;
-use super::connection::Entry;
-use super::forwarded::Arrival;
-use super::guard::Admitted;
-use super::refusal::Refusal;
-use super::upgrade::admit;
-use super::{Body, Context, full, shown};
 use crate::backend::OpenError;
 use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
 use crate::error::StartError;
+use crate::http::asker::Asker;
+use crate::http::config::CgiConfig;
+use crate::http::connection::Entry;
+use crate::http::gate::auth::Proof;
+use crate::http::gate::forwarded::Arrival;
+use crate::http::gate::guard::Admitted;
+use crate::http::refusal::Refusal;
 use crate::http::subject::Subject;
+use crate::http::upgrade::admit;
+use crate::http::{Body, Context, full, shown};
 
 /// The programs of `--cgi-dir`.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ use conditional::{Validators, Verdict};
 use range::Selection;
 use target::Target;
 
-use super::Body;
+use crate::http::Body;
 use crate::path;
 use crate::text::reason;
 

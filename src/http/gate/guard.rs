@@ -8,13 +8,13 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
-use super::address_counts::{AddressCounts, AddressPermit};
 use super::auth::{Auth, Guesses, Proof};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
-use super::rate::{Rate, RateLimiter};
-use super::refusal::Refusal;
 use crate::error::StartError;
+use crate::http::gate::address_counts::{AddressCounts, AddressPermit};
+use crate::http::gate::rate::{Rate, RateLimiter};
+use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 
 /// Who is let in. The default is everybody.

@@ -4,11 +4,11 @@ use hyper::body::Incoming;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::asker::Asker;
-use super::forwarded::Arrival;
-use super::refusal::Refusal;
-use super::{Body, Context};
 use crate::backend::program::Lookup;
+use crate::http::asker::Asker;
+use crate::http::gate::forwarded::Arrival;
+use crate::http::refusal::Refusal;
+use crate::http::{Body, Context};
 
 /// Answers a request that is no handshake: a program, where there is one for it, or a page.
 pub async fn plain(

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::config::Config;
 use crate::backend::Backend;
 use crate::error::StartError;
+use crate::http::config::Config;
 use crate::net::tls::CertSource;
 use crate::path::{WELL_KNOWN, is_hidden};
 

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, Uri};
 
-use super::config::Pages;
 use super::files::Files;
-use super::{Body, full};
 use crate::error::StartError;
+use crate::http::config::Pages;
+use crate::http::{Body, full};
 use crate::text::reason;
 
 /// Where the pages built in may load from. WebSockets are named too: not every browser takes them

@@ -1,0 +1,16 @@
+//! Gate: who may connect. Everything here is decided before anything is dialled or shown.
+//!
+//! ```text
+//!  request ─▶ host, forwarded: who asks for what ─▶ rule: which route ─▶ guard ─┬─ origin
+//!                                                                              ├─ rate, address_counts
+//!                                                                              └─ auth
+//! ```
+
+pub mod address_counts;
+pub mod auth;
+pub mod forwarded;
+pub mod guard;
+pub mod host;
+pub mod origin;
+pub mod rate;
+pub mod rule;
