@@ -15,13 +15,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
+use super::answer::answer;
 use super::asker::{Asker, Ends};
 use super::gate::address_counts::AddressPermit;
 use super::patient::Patient;
 use super::routes::Route;
 use super::secure::{Opened, secure};
 use super::timer::Timer;
-use super::{Body, Context, Current, answer, handshake};
+use super::{Body, Context, Current, handshake};
 use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
 

@@ -9,11 +9,14 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::answer::preliminary;
 use super::asker::Ends;
+use super::body::{Body, full};
 use super::connection::{linger, speak_http};
 use super::gate::host::{HostPort, asked_for, default_port};
 use super::refusal::Refusal;
-use super::{Body, Context, extra, full, preliminary, shown};
+use super::subject::logged_path;
+use super::{Context, extra};
 use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
@@ -31,7 +34,7 @@ pub async fn serve(
         let (subject, context) = (subject.clone(), context.clone());
         move |request: Request<Incoming>| {
             let mut response = answer(&request, port, &context).unwrap_or_else(|refusal| {
-                subject.refused(&shown(&request), refusal.status.as_u16(), &refusal.why);
+                subject.refused(&logged_path(&request), refusal.status.as_u16(), &refusal.why);
                 refusal.close().response()
             });
             extra::add(&context.config.extra_headers.http, response.headers_mut());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::{Body, full};
+use super::body::{Body, full};
 use crate::backend::OpenError;
 use crate::net::address_prefix::AddressPrefix;
 

@@ -5,9 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
 use crate::backend::ProgramEnd;
 use crate::net::address::PeerAddr;
 use crate::session::{CloseReason, Counts};
+
+/// Bytes of a path that the log shows: no client should fill a disk with one request.
+const LONGEST_LOGGED: usize = 200;
 
 /// Who and what a connection's log lines are about. Strings that a client chose are recorded as
 /// values, which both formats escape; query strings never get here.
@@ -124,6 +130,18 @@ impl Subject {
     pub fn dropped(&self, why: &str) {
         tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
     }
+}
+
+/// The path as it is logged. Raw bytes that RFC 3986 does not allow in it are encoded: some of them
+/// (C1 controls, marks that turn the direction of text) are commands to a terminal, and the JSON
+/// format leaves them as they are.
+pub fn logged_path<B>(request: &Request<B>) -> String {
+    let mut path = utf8_percent_encode(request.uri().path(), CONTROLS).to_string();
+    if path.len() > LONGEST_LOGGED {
+        path.truncate(LONGEST_LOGGED);
+        path.push('…');
+    }
+    path
 }
 
 /// Seconds, to the millisecond.

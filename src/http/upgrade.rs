@@ -10,7 +10,9 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
+use super::Context;
 use super::asker::Asker;
+use super::body::{Body, full};
 use super::connection::{Entry, Joined, Slot};
 use super::gate::auth::User;
 use super::gate::forwarded::Arrival;
@@ -18,7 +20,7 @@ use super::gate::guard::Admitted;
 use super::handshake::{self, Upgrade};
 use super::refusal::Refusal;
 use super::routes::{Found, Refuse, Route};
-use super::{Body, Context, full, shown};
+use super::subject::logged_path;
 use crate::backend::BackendIo;
 use crate::http::subject::Subject;
 use crate::registry::{Permit, Permits};
@@ -38,7 +40,7 @@ pub async fn upgrade(
         context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
     let ours = route.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
-    let path = shown(request);
+    let path = logged_path(request);
     let asked = Asked { request, arrival, covered, subprotocol: subprotocol.as_deref(), asker };
     let mut joining = pin!(join(asked, route, context));
     let joined = poll_fn(|cx| {

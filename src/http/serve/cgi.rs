@@ -29,7 +29,9 @@ use crate::backend::OpenError;
 use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
 use crate::error::StartError;
+use crate::http::Context;
 use crate::http::asker::Asker;
+use crate::http::body::{Body, full};
 use crate::http::config::CgiConfig;
 use crate::http::connection::Entry;
 use crate::http::gate::auth::Proof;
@@ -37,8 +39,8 @@ use crate::http::gate::forwarded::Arrival;
 use crate::http::gate::guard::Admitted;
 use crate::http::refusal::Refusal;
 use crate::http::subject::Subject;
+use crate::http::subject::logged_path;
 use crate::http::upgrade::admit;
-use crate::http::{Body, Context, full, shown};
 
 /// The programs of `--cgi-dir`.
 #[derive(Debug)]
@@ -105,7 +107,7 @@ impl Cgi {
         let running = self.start(&found, &request, arrival, asker, &proof, entry).await?;
         let bill = Bill {
             subject: Subject { user: proof.user, ..asker.subject.clone() },
-            path: shown(&request),
+            path: logged_path(&request),
             program: found.name,
             began: Instant::now(),
             stay: context.registry.stay(),

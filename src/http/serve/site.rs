@@ -6,8 +6,8 @@ use hyper::{Method, Response, Uri};
 
 use super::files::Files;
 use crate::error::StartError;
+use crate::http::body::{Body, full};
 use crate::http::config::Pages;
-use crate::http::{Body, full};
 use crate::text::reason;
 
 /// Where the pages built in may load from. WebSockets are named too: not every browser takes them
