@@ -14,6 +14,7 @@
 //! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open; `threads` are
 //!   those on which others wait.
 //! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
+//! - [`file`] reads the text files that people write.
 //! - `path` is what a URI may name below a directory, `sync` how a lock is taken.
 //! - [`http`] is what is said before the 101; [`http::gate::rule`] says which requests a route is for,
 //!   [`http::gate::guard`] who is let in.
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod console;
 pub mod demo;
 pub mod error;
+pub mod file;
 pub mod framing;
 pub mod http;
 pub mod limits;

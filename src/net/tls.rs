@@ -8,6 +8,7 @@ mod connector;
 mod facts;
 mod files;
 mod names;
+mod pem;
 mod stream;
 mod words;
 

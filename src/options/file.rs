@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::parse::{Kind, kind_of};
 use crate::error::StartError;
-use crate::text::reason;
+use crate::file;
 
 /// A configuration file as it stands.
 #[derive(Debug, Default)]
@@ -125,8 +125,8 @@ impl File {
     /// If it can't be read, is not TOML, or has keys or types that no option has: file, line and key.
     pub fn read(path: &Path) -> Result<Self, StartError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| StartError::Environment(format!("can't read {name}: {}", reason(&e))))?;
+        let text = file::read_text(path)
+            .map_err(|why| StartError::Environment(format!("can't read {name}: {why}")))?;
         File::parse(&name, &text)
     }
 

@@ -4,7 +4,6 @@ mod htpasswd;
 mod tokens;
 mod verified;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,11 +18,11 @@ use hyper::header::{self, HeaderMap};
 use self::htpasswd::Users;
 use self::tokens::Tokens;
 use crate::error::StartError;
+use crate::file;
 use crate::http::gate::rate::RateLimiter;
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
-use crate::text::reason;
 
 /// Bytes of a password. crypt(3) takes no longer ones either, and hashing it takes time in
 /// proportion to them, or to their square.
@@ -111,8 +110,8 @@ impl<T> Source<T> {
 
     fn read(option: &str, path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
         let shown = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|e| format!("can't read {option} {shown}: {}", reason(&e)))?;
+        let text =
+            file::read_text(path).map_err(|why| format!("can't read {option} {shown}: {why}"))?;
         parse(&text).map_err(|why| format!("{option} {shown}: {why}"))
     }
 

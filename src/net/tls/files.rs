@@ -1,14 +1,14 @@
 //! Files: certificates and keys as PEM (RFC 7468), and what is wrong with those that are none. Pure,
 //! but for the reading.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::RootCertStore;
 
-use crate::text::reason;
+use super::pem::tidy;
+use crate::file;
 
 /// A file that an option names, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub struct PemFile {
     /// How messages call it: option and path.
     name: String,
     path: PathBuf,
-    /// What is in it, or why it can't be read.
+    /// The bytes in it, or why it can't be read.
     content: Result<Vec<u8>, String>,
 }
 
 impl PemFile {
     /// Reads it.
     pub fn read(option: &str, path: &Path) -> Self {
-        let content = fs::read(path).map_err(|e| reason(&e));
+        let content = file::read(path);
         PemFile { name: format!("{option} {}", path.display()), path: path.to_owned(), content }
     }
 
@@ -38,7 +38,7 @@ impl PemFile {
     /// A sentence that says what to type.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let pem = self.pem("openssl x509 -inform der")?;
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let all = all.map_err(|e| self.broken(&e))?;
         match all.is_empty() {
             true => Err(format!("{} has no certificate (-----BEGIN CERTIFICATE-----)", self.name)),
@@ -64,23 +64,29 @@ impl PemFile {
     /// A sentence that says what to type.
     pub fn key(&self) -> Result<Option<PrivateKeyDer<'static>>, String> {
         let pem = self.pem("openssl pkey -inform der")?;
-        if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED")
-        {
+        let has = |word: &[u8]| memchr::memmem::find(&pem, word).is_some();
+        if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
             return Err(format!(
                 "the key in {} is encrypted: decrypt it with openssl pkey -in {} -out key.pem",
                 self.name,
                 self.path.display()
             ));
         }
-        PrivateKeyDer::pem_slice_iter(pem).next().transpose().map_err(|e| self.broken(&e))
+        if has(b"BEGIN OPENSSH PRIVATE KEY") {
+            return Err(format!(
+                "the key in {} is in OpenSSH's form: convert it with ssh-keygen -p -m PKCS8 -f {}",
+                self.name,
+                self.path.display()
+            ));
+        }
+        PrivateKeyDer::pem_slice_iter(&pem).next().transpose().map_err(|e| self.broken(&e))
     }
 
-    fn pem(&self, convert: &str) -> Result<&[u8], String> {
+    /// PEM as the library wants it; `convert` is the command that makes it of DER.
+    fn pem(&self, convert: &str) -> Result<Vec<u8>, String> {
         let name = &self.name;
-        let content = self.content.as_ref().map_err(|why| format!("can't read {name}: {why}"))?;
-        if content.trim_ascii().is_empty() {
-            return Err(format!("{name} is empty"));
-        }
+        let unread = |why: &String| format!("can't read {name}: {why}");
+        let content = self.content.as_ref().map_err(unread)?;
         // What DER begins with: a SEQUENCE (ITU-T X.690, section 8.9), of more than 127 bytes here.
         if matches!(content[..], [0x30, 0x80..=0xff, ..]) {
             return Err(format!(
@@ -88,7 +94,11 @@ impl PemFile {
                 self.path.display()
             ));
         }
-        Ok(content)
+        let text = file::clean(content).map_err(|why| unread(&why))?;
+        if text.trim_ascii().is_empty() {
+            return Err(format!("{name} is empty"));
+        }
+        tidy(&text).map_err(|why| format!("{name} is not whole: {why}"))
     }
 
     fn broken(&self, error: &pem::Error) -> String {
@@ -113,13 +123,9 @@ pub fn defect(error: &pem::Error) -> String {
 }
 
 /// Whether this says what kind of thing it is, and nothing of the thing itself.
-fn is_label(text: &[u8]) -> bool {
+pub fn is_label(text: &[u8]) -> bool {
     text.len() <= "ENCRYPTED PRIVATE KEY".len()
         && text.iter().all(|b| b.is_ascii_uppercase() || *b == b' ')
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    memchr::memmem::find(text, word).is_some()
 }
 
 #[cfg(test)]
@@ -153,6 +159,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
+        let openssh = pem("OPENSSH PRIVATE KEY", "MAA=");
         let encrypted = pem("ENCRYPTED PRIVATE KEY", "MAA=");
         let old =
             pem("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMAA=");
@@ -169,6 +176,11 @@ mod tests {
             ),
             (old.as_bytes(), "is encrypted"),
             (b"-----BEGIN PRIVATE KEY-----\nMAA=", "whole: -----END PRIVATE KEY----- is missing"),
+            (
+                openssh.as_bytes(),
+                "is in OpenSSH's form: convert it with ssh-keygen -p -m PKCS8 -f a.pem",
+            ),
+            (b"\xff\xfe-\0-\0", "can't read --tls-cert a.pem: it is UTF-16"),
         ] {
             let got = file(text).key().unwrap_err();
             assert!(got.contains(want), "{got}");
@@ -187,7 +199,7 @@ mod tests {
         }
         // As of keys that came by way of a variable: all of it is one line.
         for text in [
-            "-----BEGIN PRIVATE KEY----- Secret -----END PRIVATE KEY----- ",
+            "-----BEGIN PRIVATE KEY----- Secret! -----END PRIVATE KEY----- ",
             "-----BEGIN PRIVATE KEY Secret\n-----END PRIVATE KEY-----\n",
             "-----BEGIN PRIVATE KEY-----\nSecret!\n-----END PRIVATE KEY-----\n",
         ] {

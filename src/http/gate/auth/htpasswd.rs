@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 
 use super::verified::Verified;
+use crate::file::entries;
 
 /// What bcrypt may cost: htpasswd can't make dearer ones, of which each takes ten seconds.
 const BCRYPT_COSTS: RangeInclusive<u32> = 4..=17;
@@ -49,17 +50,14 @@ impl Users {
     /// Which line is wrong, and what to do about it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (mut by_name, mut hashes) = (HashMap::new(), Vec::new());
-        for (n, line) in text.lines().enumerate() {
-            let (n, line) = (n + 1, line.trim());
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (n, line) in entries(text) {
             let (name, rest) =
                 line.split_once(':').ok_or_else(|| format!("line {n} is not name:hash"))?;
+            let name = name.trim_end();
             if name.is_empty() || name.contains(char::is_control) {
                 return Err(format!("line {n}: {name:?} can't be a user's name"));
             }
-            let hash = rest.split(':').next().unwrap_or(rest);
+            let hash = rest.split(':').next().unwrap_or(rest).trim();
             let hash = Hash::parse(hash).map_err(|why| {
                 format!("line {n}: the password of {name:?} {why}: renew it with htpasswd -B")
             })?;
@@ -165,6 +163,12 @@ mod tests {
         "$5$rounds=1000$saltsalt$R6e4P8ccT9iMqkYg7Z8YtpId/lfsIfnuPkp8WXposU8";
     const SHA512: &str = "$6$saltsalt$hRM5XZ86KXEw9UOmjigeVqFgULtFB2sgpC9lXQDfMib3Zgw7mEiUvBJI2EplzfAqxL5Vvwp2scFtv/uamSo5z0";
     const SHA1: &str = "{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=";
+
+    #[test]
+    fn spaces_belong_to_nobody() {
+        let users = Users::parse(&format!(" anna : {BCRYPT} : a comment\nbob:{SHA1}\t")).unwrap();
+        assert!(users.hash("anna").1 && users.hash("bob").1);
+    }
 
     #[test]
     fn every_kind_of_hash() {

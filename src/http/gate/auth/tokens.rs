@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::{User, authorization, secret};
+use crate::file::entries;
 
 /// Tokens that are looked at of all cookies of a request, and of its query: browsers send a cookie of each path. A
 /// head has room for a thousand, and whoever guesses should not be paced by the request.
@@ -28,11 +29,7 @@ impl Tokens {
     /// Which line is wrong, and what to do about it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = Tokens { key: secret(), owners: HashMap::new() };
-        for (n, line) in text.lines().enumerate() {
-            let (n, line) = (n + 1, line.trim());
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (n, line) in entries(text) {
             let (name, token) = match line.split_once(':') {
                 Some((name, token)) => (Some(name.trim_end()), token.trim_start()),
                 None => (None, line),

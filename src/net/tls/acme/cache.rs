@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::error::StartError;
+use crate::file;
 use crate::net::tls::AcmeConfig;
 use crate::text::reason;
 
@@ -76,14 +77,16 @@ impl Cache {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
-        match fs::read(self.dir.join(name)) {
+        let path = self.dir.join(name);
+        if matches!(path.try_exists(), Ok(false)) {
+            return Ok(None);
+        }
+        match file::read(&path) {
             Ok(content) => Ok(Some(content)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(StartError::Environment(format!(
-                "can't read {}: {}; let the user that wsrelay runs as own it, or give another \
+            Err(why) => Err(StartError::Environment(format!(
+                "can't read {}: {why}; let the user that wsrelay runs as own it, or give another \
                  --acme-cache",
-                self.dir.join(name).display(),
-                reason(&e)
+                path.display()
             ))),
         }
     }
