@@ -56,6 +56,7 @@ fn the_same_request_in_other_words() {
         plain.replace("Upgrade: websocket", "UPGRADE: WebSocket"),
         plain.replace("Upgrade: websocket", "Upgrade: h2c, websocket"),
         plain.replace("Sec-WebSocket-Key: ", "sec-websocket-key:\t "),
+        plain.replace("dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAB=="),
         plain.replace("GET /", "GET http://example.org:80/a?b"),
         plain.replace("GET /", "GET //"),
         plain.replace("GET /", "GET /?"),

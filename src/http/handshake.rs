@@ -61,14 +61,20 @@ pub fn check<B>(request: &Request<B>) -> Result<Upgrade, Refusal> {
         return Err(bad("the request needs exactly one Sec-WebSocket-Key"));
     };
     let key = key.as_bytes().trim_ascii();
-    let decoded = data_encoding::BASE64.decode(key);
-    if decoded.map(|nonce| nonce.len()) != Ok(16) {
+    if !is_key(key) {
         return Err(bad("Sec-WebSocket-Key is not 16 bytes in base64"));
     }
     Ok(Upgrade {
         accept: derive_accept_key(key),
         offers: tokens(headers, &PROTOCOL).map(str::to_owned).collect(),
     })
+}
+
+/// Whether a text is 16 bytes in base64, padded. The last of its 22 digits has four bits more than the
+/// 16 bytes need: some clients leave stray bits there, which no server of note minds.
+fn is_key(text: &[u8]) -> bool {
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || b"+/".contains(b);
+    text.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
 /// Chooses a subprotocol: the first of `ours` that was offered; without ours, the first offer, as
@@ -151,6 +157,35 @@ mod tests {
         let upgrade = check(&request(&[])).unwrap();
         assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(upgrade.offers.is_empty());
+    }
+
+    #[test]
+    fn keys() {
+        for (key, want) in [
+            ("dGhlIHNhbXBsZSBub25jZQ==", true),
+            ("AAAAAAAAAAAAAAAAAAAAAA==", true),
+            ("AAAAAAAAAAAAAAAAAAAAAB==", true),
+            ("AAAAAAAAAAAAAAAAAAAAA/==", true),
+            ("+++++++++++///////////==", true),
+            ("++++++++++///////////==", false),
+            ("AAAAAAAAAAAAAAAAAAAAAA", false),
+            ("AAAAAAAAAAAAAAAAAAAAAA=", false),
+            ("AAAAAAAAAAAAAAAAAAAAAA===", false),
+            ("AAAAAAAAAAAAAAAAAAAAAAA=", false),
+            ("AAAAAAAAAAAAAAAAAAAAAAAA", false),
+            ("AAAAAAAAAAAAAAAAAAAAA===", false),
+            ("AAAAAAAAAAAAAAAAAAAA==", false),
+            ("AAAAAAAAAAAAAAAAAAAAA-==", false),
+            ("AAAAAAAAAA=AAAAAAAAAAA==", false),
+            ("AAAAAAAAAA AAAAAAAAAAA==", false),
+            ("==", false),
+            ("not base64 at all!!!!!==", false),
+        ] {
+            assert_eq!(is_key(key.as_bytes()), want, "{key}");
+        }
+        // RFC 6455, section 4.2.2: the key is taken as it was sent, not as it was meant.
+        let stray = check(&request(&[("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAB==")])).unwrap();
+        assert_eq!(stray.accept, derive_accept_key(b"AAAAAAAAAAAAAAAAAAAAAB=="));
     }
 
     #[test]
