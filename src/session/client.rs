@@ -15,7 +15,7 @@ use futures::{FutureExt, Sink, Stream};
 
 use super::frame::Run;
 use super::reason::CloseReason;
-use super::wire::{Frames, Wire};
+use super::wire::{Frames, Next, Wire};
 use crate::framing::{Batch, Payload};
 use crate::net::scratch::CHUNK;
 use crate::net::stream::{ByteStream, Outlet};
@@ -143,8 +143,9 @@ impl<S: AsyncRead + Outlet> Client<S> {
             let plain = self.wire().poll_plain(cx, max, |run| take_run(&run, take));
             match ready!(plain) {
                 Err(reason) => return Poll::Ready(Some(reason)),
-                Ok(false) => return Poll::Ready(None),
-                Ok(true) => {}
+                Ok(Next::Plain) => return Poll::Ready(None),
+                Ok(Next::Handed) => {}
+                Ok(Next::Closed(payload)) => return Poll::Ready(Some(self.echo_close(&payload))),
             }
         }
         let incoming = ready!(self.poll_next(cx));
@@ -178,6 +179,15 @@ impl<S: AsyncRead + Outlet> Client<S> {
             Some(Err(error)) => Incoming::End(self.explain(error)),
             None => Incoming::End(CloseReason::ClientGone("connection ended".into())),
         })
+    }
+
+    /// Answers the client's Close as tungstenite does one that it understands.
+    fn echo_close(&mut self, payload: &[u8]) -> CloseReason {
+        if !self.closing {
+            self.closing = true;
+            self.wire().frames(0).push(OpCode::Control(Control::Close), payload);
+        }
+        CloseReason::ClientClosed(payload.first_chunk().copied().map(u16::from_be_bytes))
     }
 
     fn explain(&self, error: Error) -> CloseReason {

@@ -4,11 +4,16 @@
 use std::io::Cursor;
 
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use async_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
 /// First byte of a whole text message: FIN, no reserved bits, opcode 1 (RFC 6455, section 5.2).
 const WHOLE_TEXT: u8 = 0x81;
 /// First byte of a whole binary message.
 const WHOLE_BINARY: u8 = 0x82;
+
+/// The close code "Bad Gateway" (IANA's registry), the only registered one that tungstenite takes for a
+/// violation of the protocol.
+const BAD_GATEWAY: u16 = 1014;
 
 /// Frames that are passed on together, at most.
 const RUN: usize = 64;
@@ -34,6 +39,13 @@ pub enum Stop {
     More,
     /// A frame for tungstenite comes next: a control frame, a fragment, an incomplete or a wrong one.
     Other(Handed),
+    /// A whole Close frame with the code 1014 comes next, which tungstenite would answer with 1002.
+    BadGateway {
+        /// Bytes of all of it.
+        len: usize,
+        /// Code and reason, unmasked.
+        payload: Vec<u8>,
+    },
 }
 
 /// A frame that is not for us.
@@ -130,12 +142,37 @@ fn other(buf: &[u8]) -> Stop {
     let mut cursor = Cursor::new(buf);
     match FrameHeader::parse(&mut cursor) {
         Ok(None) => Stop::More,
-        Ok(Some((header, len))) => Stop::Other(Handed {
-            len: len.saturating_add(cursor.position()),
-            opens: (u8::from(header.opcode) < 8).then_some(!header.is_final),
-        }),
+        Ok(Some((header, len))) => {
+            let start = cursor.position();
+            close_1014(&header, len, buf, start as usize).unwrap_or(Stop::Other(Handed {
+                len: len.saturating_add(start),
+                opens: (u8::from(header.opcode) < 8).then_some(!header.is_final),
+            }))
+        }
         // A reserved opcode: tungstenite says so.
         Err(_) => Stop::Other(Handed { len: u64::MAX, opens: None }),
+    }
+}
+
+/// What to do with the frame at the beginning of `buf` if it is a Close with the code 1014, or may become
+/// one; `None` leaves it to tungstenite, as everything that is wrong with a Close is.
+fn close_1014(header: &FrameHeader, len: u64, buf: &[u8], start: usize) -> Option<Stop> {
+    let mask = header.mask?;
+    let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
+    let is_close = header.opcode == OpCode::Control(Control::Close);
+    if !is_close || !header.is_final || is_reserved || !(2..=125).contains(&len) {
+        return None;
+    }
+    let len = start + len as usize;
+    match &buf[start..len.min(buf.len())] {
+        [a, b, ..] if [a ^ mask[0], b ^ mask[1]] != BAD_GATEWAY.to_be_bytes() => None,
+        [_, _, ..] if buf.len() >= len => {
+            let mut payload = buf[start..len].to_vec();
+            unmask(&mut payload, mask);
+            str::from_utf8(&payload[2..]).ok()?;
+            Some(Stop::BadGateway { len, payload })
+        }
+        _ => Some(Stop::More),
     }
 }
 

@@ -16,6 +16,17 @@ use super::outgoing::Outgoing;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::{ByteStream, Outlet};
 
+/// What comes after plain messages.
+#[derive(Debug)]
+pub enum Next {
+    /// More of them, for all we know.
+    Plain,
+    /// A frame that was handed to tungstenite.
+    Handed,
+    /// The client's Close, with this payload, where tungstenite would not understand its code.
+    Closed(Vec<u8>),
+}
+
 /// Bytes read in a row after which other sessions get their turn. Lines come to a pause before
 /// that, when enough wait for the backend; pongs and fragments make nothing that could.
 const TURN: usize = 4 * CHUNK;
@@ -88,7 +99,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
     }
 
     /// Passes on the plain messages that are there: what waits, else one read from the socket.
-    /// Ready with whether a frame was then handed to tungstenite.
+    /// Ready with what comes next.
     ///
     /// # Errors
     /// What `take` objects to: nothing may be read after that.
@@ -97,16 +108,16 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         cx: &mut Context<'_>,
         max: usize,
         mut take: impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Poll<Result<bool, E>> {
+    ) -> Poll<Result<Next, E>> {
         let waiting = self.inbox.len() - self.seen;
         if waiting > 0 {
-            let (used, stop) = self.understand_inbox(max, &mut take)?;
+            let (used, next) = self.understand_inbox(max, &mut take)?;
             self.skip(used);
-            if stop || used > 0 {
-                return Poll::Ready(Ok(stop));
+            if used > 0 || !matches!(next, Next::Plain) {
+                return Poll::Ready(Ok(next));
             }
         }
-        // What is left of it, if anything, is less than a header.
+        // What is left of it, if anything, is less than a header, or part of a Close.
         scratch::with(|chunk| {
             let short = self.inbox.len() - self.seen;
             chunk[..short].copy_from_slice(&self.inbox[self.seen..]);
@@ -117,38 +128,43 @@ impl<S: AsyncRead + Outlet> Wire<S> {
                 end => {
                     self.end = end.err();
                     self.handed = u64::MAX;
-                    return Poll::Ready(Ok(true));
+                    return Poll::Ready(Ok(Next::Handed));
                 }
             };
             let all = &mut chunk[..short + n];
-            let (used, stop) = self.understand(all, max, &mut take)?;
+            let (used, next) = self.understand(all, max, &mut take)?;
             self.seen = 0;
             self.inbox = all[used..].to_vec();
-            Poll::Ready(Ok(stop))
+            Poll::Ready(Ok(next))
         })
     }
 
-    /// Runs over the frames of `buf`; gives the bytes used, and whether a frame was handed over.
+    /// Runs over the frames of `buf`; gives the bytes used, and what comes after them.
     fn understand<E>(
         &mut self,
         buf: &mut [u8],
         max: usize,
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Result<(usize, bool), E> {
+    ) -> Result<(usize, Next), E> {
         // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
         let max = if self.fragmented { None } else { Some(max) };
         let (used, stop) = frame::run(buf, max, take)?;
-        let Stop::Other(handed) = stop else { return Ok((used, false)) };
-        self.handed = handed.len;
-        self.fragmented = handed.opens.unwrap_or(self.fragmented);
-        Ok((used, true))
+        match stop {
+            Stop::More => Ok((used, Next::Plain)),
+            Stop::Other(handed) => {
+                self.handed = handed.len;
+                self.fragmented = handed.opens.unwrap_or(self.fragmented);
+                Ok((used, Next::Handed))
+            }
+            Stop::BadGateway { len, payload } => Ok((used + len, Next::Closed(payload))),
+        }
     }
 
     fn understand_inbox<E>(
         &mut self,
         max: usize,
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Result<(usize, bool), E> {
+    ) -> Result<(usize, Next), E> {
         let mut inbox = std::mem::take(&mut self.inbox);
         let understood = self.understand(&mut inbox[self.seen..], max, take);
         self.inbox = inbox;
