@@ -236,7 +236,7 @@ fn read_head(tcp: &mut std::net::TcpStream) -> HttpResponse {
     }
     let text = String::from_utf8(bytes).unwrap().to_lowercase();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-    HttpResponse { status, head: text.replace("\r\n", "\n"), body: Vec::new() }
+    HttpResponse { status, head: text.replace("\r\n", "\n"), names: Vec::new(), body: Vec::new() }
 }
 
 #[test]

@@ -328,7 +328,7 @@ fn less_than_was_promised_is_cut() {
     let mut tcp = served.ask("GET /short HTTP/1.1\r\nHost: t\r\n\r\n");
     let mut said = String::new();
     let _ = tcp.read_to_string(&mut said);
-    assert!(said.contains("content-length: 10"), "{said}");
+    assert!(said.contains("Content-Length: 10"), "{said}");
     assert!(said.ends_with("\r\n\r\nshort"), "{said}");
     served.relay.wait_log(&["WARN", "request ended", "less than its Content-Length"]);
 }

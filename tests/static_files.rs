@@ -99,7 +99,7 @@ fn a_head_request_and_a_page_on_one_connection() {
     let mut all = String::new();
     tcp.read_to_string(&mut all).unwrap();
     let (head, get) = all.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: 28"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: 28"), "{head}");
     assert!(get.starts_with("HTTP/1.1 200 ") && get.ends_with("\r\n\r\nbody {}"), "{get}");
 }
 

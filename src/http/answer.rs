@@ -10,11 +10,11 @@ use super::body::Body;
 use super::connection::Slot;
 use super::context::Context;
 use super::gate::host;
+use super::handshake;
 use super::refusal::Refusal;
 use super::serve::page::plain;
 use super::subject::logged_path;
 use super::upgrade::upgrade;
-use super::{extra, handshake};
 
 /// Answers one request.
 pub async fn answer(
@@ -47,7 +47,8 @@ pub async fn answer(
         refusal.response()
     });
     let extra = &context.config.extra_headers;
-    extra::add(if is_upgrade { &extra.ws } else { &extra.http }, response.headers_mut());
+    let extra = if is_upgrade { &extra.ws } else { &extra.http };
+    extra.add(&mut response);
     response
 }
 

@@ -193,6 +193,8 @@ pub async fn speak_http(
         .max_header_size(2 * handshake::MAX_HEAD)
         .max_headers(2 * handshake::MAX_HEADERS)
         .max_buf_size(64 * 1024)
+        // All names that have no other spelling, see `spelling`.
+        .title_case_headers(true)
         .serve_connection(io, service_fn(answer));
 
     let mut grace: Option<Deadline> = None;

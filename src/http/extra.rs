@@ -1,14 +1,40 @@
 //! Extra headers of responses: `--header`, `--header-ws` and `--header-http`.
 
+use hyper::Response;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::spelling::{Names, Spelling};
 
 /// The operator's own headers.
 #[derive(Clone, Debug, Default)]
 pub struct ExtraHeaders {
     /// On the answers to WebSocket handshakes, accepted or refused.
-    pub ws: HeaderMap,
+    pub ws: Extra,
     /// On the answers to all other requests.
-    pub http: HeaderMap,
+    pub http: Extra,
+}
+
+/// A header as it was typed.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    name: HeaderName,
+    spelled: String,
+    value: HeaderValue,
+}
+
+/// Headers for the answers of one kind.
+#[derive(Clone, Debug)]
+pub struct Extra {
+    headers: HeaderMap,
+    names: Vec<String>,
+    /// How all names are spelled, these among them.
+    spelling: Spelling,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Extra { headers: HeaderMap::new(), names: Vec::new(), spelling: Spelling::of([]) }
+    }
 }
 
 /// The headers that say how a connection or a body is framed, or what a handshake settles: they are
@@ -29,7 +55,7 @@ const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub fn parse(text: &str) -> Result<Typed, String> {
     let (name, value) = text.split_once(':').ok_or("it has no colon")?;
     let parsed = HeaderName::from_bytes(name.as_bytes());
     let parsed = parsed.map_err(|_| format!("{name:?} can't be the name of a header"))?;
@@ -41,16 +67,43 @@ pub fn parse(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     }
     let value = HeaderValue::from_str(value.trim_matches([' ', '\t']));
     let value = value.map_err(|_| "its value has a line end or another control character")?;
-    Ok((parsed, value))
+    Ok(Typed { name: parsed, spelled: name.to_owned(), value })
 }
 
-/// Puts extra headers on a response. One that is there gives way to the operator's; one that is
-/// given several times, such as `Set-Cookie`, is sent as often.
-pub fn add(extra: &HeaderMap, headers: &mut HeaderMap) {
-    for name in extra.keys() {
-        headers.remove(name);
-        for value in extra.get_all(name) {
-            headers.append(name, value.clone());
+impl Extra {
+    /// Adds one more.
+    pub fn append(&mut self, typed: &Typed) {
+        self.headers.append(typed.name.clone(), typed.value.clone());
+        self.names.push(typed.spelled.clone());
+        self.spelling = Spelling::of(self.names());
+    }
+
+    /// What they are.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Puts them on a response, and has all of its headers spelled. One that is there gives way to the
+    /// operator's; one that is given several times, such as `Set-Cookie`, is sent as often.
+    pub fn add<B>(&self, response: &mut Response<B>) {
+        let headers = response.headers_mut();
+        for name in self.headers.keys() {
+            headers.remove(name);
+            for value in self.headers.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        match response.extensions_mut().remove() {
+            None => self.spelling.set(response),
+            Some(Names(theirs)) => {
+                let is_kept = |name: &&str| !self.headers.contains_key(*name);
+                let theirs = theirs.iter().map(String::as_str).filter(is_kept);
+                Spelling::of(self.names().chain(theirs)).set(response);
+            }
         }
     }
 }
@@ -69,8 +122,9 @@ mod tests {
             ("Set-Cookie: a=b; Path=/", "set-cookie", "a=b; Path=/"),
             ("X-Umlaut: ü", "x-umlaut", "ü"),
         ] {
-            let (got_name, got_value) = parse(text).unwrap();
-            assert_eq!((got_name.as_str(), got_value.as_bytes()), (name, value.as_bytes()));
+            let typed = parse(text).unwrap();
+            assert_eq!((typed.name.as_str(), typed.value.as_bytes()), (name, value.as_bytes()));
+            assert!(text.starts_with(&typed.spelled), "{typed:?}");
         }
     }
 
@@ -108,15 +162,16 @@ mod tests {
 
     #[test]
     fn they_take_the_place_of_ours() {
-        let mut extra = HeaderMap::new();
+        let mut extra = Extra::default();
         for text in ["Set-Cookie: a=1", "Set-Cookie: b=2", "Cache-Control: no-store"] {
-            let (name, value) = parse(text).unwrap();
-            extra.append(name, value);
+            extra.append(&parse(text).unwrap());
         }
-        let mut headers = HeaderMap::new();
+        let mut response = Response::new(());
+        let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        add(&extra, &mut headers);
+        extra.add(&mut response);
+        let headers = response.headers();
         let all =
             |name| headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(all(header::SET_COOKIE), ["a=1", "b=2"]);

@@ -22,6 +22,7 @@ pub mod refusal;
 mod routes;
 mod secure;
 pub mod serve;
+mod spelling;
 mod subject;
 mod timer;
 mod upgrade;

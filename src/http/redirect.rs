@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::Context;
 use super::answer::preliminary;
 use super::asker::Ends;
 use super::body::{Body, full};
@@ -16,7 +17,6 @@ use super::connection::{linger, speak_http};
 use super::gate::host::{HostPort, asked_for, default_port};
 use super::refusal::Refusal;
 use super::subject::logged_path;
-use super::{Context, extra};
 use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
@@ -37,7 +37,7 @@ pub async fn serve(
                 subject.refused(&logged_path(&request), refusal.status.as_u16(), &refusal.why);
                 refusal.close().response()
             });
-            extra::add(&context.config.extra_headers.http, response.headers_mut());
+            context.config.extra_headers.http.add(&mut response);
             Box::pin(ready(Ok(response))) as _
         }
     };

@@ -78,8 +78,8 @@ async fn turn_away(failure: Failure, mut io: ByteStream, subject: &Subject) {
         Failure::PlainHttp => {
             subject.refused("", 400, PLAIN_HTTP);
             let response = format!(
-                "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-                 content-length: {}\r\nconnection: close\r\n\r\n{PLAIN_HTTP}\n",
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{PLAIN_HTTP}\n",
                 PLAIN_HTTP.len() + 1
             );
             let said = timeout(LINGER, io.write_all(response.as_bytes())).await;

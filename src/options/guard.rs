@@ -91,15 +91,15 @@ pub fn extra_headers(args: &Args) -> Result<ExtraHeaders, StartError> {
         ("--header-http", &args.header_http, false, true),
     ] {
         for line in lines {
-            let (name, value) = extra::parse(line).or_else(|why| {
+            let header = extra::parse(line).or_else(|why| {
                 let shown = line.escape_debug();
                 usage(format!("{option} \"{shown}\": {why}; type {option} \"X-Name: value\""))
             })?;
             if ws {
-                headers.ws.append(name.clone(), value.clone());
+                headers.ws.append(&header);
             }
             if http {
-                headers.http.append(name, value);
+                headers.http.append(&header);
             }
         }
     }
@@ -169,10 +169,11 @@ mod tests {
         };
         let extra = extra_headers(&args).unwrap();
         assert_eq!(
-            extra.ws.keys().map(|name| name.as_str()).collect::<Vec<_>>(),
+            extra.ws.headers().keys().map(|name| name.as_str()).collect::<Vec<_>>(),
             ["x-all", "x-ws"]
         );
-        assert!(extra.http.contains_key("x-all") && extra.http.contains_key("x-http"));
+        let http = extra.http.headers();
+        assert!(http.contains_key("x-all") && http.contains_key("x-http"));
         let bad = Args { header_ws: headers("X: a\r\nSet-Cookie: b"), ..Args::default() };
         let text = extra_headers(&bad).unwrap_err().to_string();
         assert!(text.contains("--header-ws \"X: a\\r\\nSet-Cookie: b\": its value"), "{text}");

@@ -10,6 +10,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// The head, names in lower case.
     pub head: String,
+    /// The names of its headers as they are spelled, in order.
+    pub names: Vec<String>,
     pub body: Vec<u8>,
 }
 
@@ -33,7 +35,8 @@ impl HttpResponse {
                 None => format!("{line}\n"),
             })
             .collect();
-        let mut response = HttpResponse { status, head, body: Vec::new() };
+        let names = text.lines().filter_map(|line| Some(line.split_once(": ")?.0.to_owned()));
+        let mut response = HttpResponse { status, head, names: names.collect(), body: Vec::new() };
         if matches!(status, 100 | 101 | 204 | 304) {
             return response;
         }

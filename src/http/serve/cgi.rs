@@ -38,6 +38,7 @@ use crate::http::gate::auth::Proof;
 use crate::http::gate::forwarded::Arrival;
 use crate::http::gate::guard::Admitted;
 use crate::http::refusal::Refusal;
+use crate::http::spelling::Names;
 use crate::http::subject::Subject;
 use crate::http::subject::logged_path;
 use crate::http::upgrade::admit;
@@ -163,7 +164,7 @@ fn refuse(failure: &Failure, mut exchange: Exchange) -> Refusal {
 
 fn respond(method: &Method, head: Head, first: Bytes, exchange: Exchange) -> Response<Body> {
     let (has_length, has_body) = (head.has_length(), head.has_body(method));
-    let Head { status, headers, length } = head;
+    let Head { status, headers, names, length } = head;
     let output = Output::new(exchange, status, first, length);
     let body = if has_body {
         output.boxed_unsync()
@@ -174,6 +175,7 @@ fn respond(method: &Method, head: Head, first: Bytes, exchange: Exchange) -> Res
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    response.extensions_mut().insert(Names(names));
     if let (Some(length), true) = (length, has_length) {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }

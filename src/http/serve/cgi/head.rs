@@ -26,6 +26,8 @@ pub struct Head {
     pub status: StatusCode,
     /// What else is to be sent. `Content-Length` is not among them.
     pub headers: HeaderMap,
+    /// The names of all its lines, as the program spells them.
+    pub names: Vec<String>,
     /// How long it says that its body is.
     pub length: Option<u64>,
 }
@@ -77,6 +79,7 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
         Err(_) => return Err("its head has a line that is no header"),
     };
     let mut headers = HeaderMap::new();
+    let names = lines.iter().map(|line| line.name.to_owned()).collect();
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_bytes(line.value);
@@ -107,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     };
     drop_ours(&mut headers);
     let length = length.map(|text| read_length(&text)).transpose();
-    Ok(Head { status, headers, length: length? })
+    Ok(Head { status, headers, names, length: length? })
 }
 
 /// Takes out a header that can be there once.
