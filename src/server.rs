@@ -14,6 +14,7 @@ use crate::error::StartError;
 use crate::http::{self, Config, Context, Current, Ends};
 use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
+use crate::net::lookup;
 use crate::net::readiness;
 use crate::net::stream::ByteStream;
 use crate::net::tls::{self, Acceptor, CertSource};
@@ -119,7 +120,7 @@ impl Server {
     /// # Errors
     /// [`StartError::Environment`]: what can't be bound or opened, and what to do about it.
     pub fn bind(config: Config) -> Result<Self, StartError> {
-        threads::start().map_err(|e| {
+        threads::start().and_then(|()| lookup::start()).map_err(|e| {
             let why = reason(&e);
             let advice = "there are too many processes, raise the limit with ulimit -u";
             StartError::Environment(format!("can't start threads: {why}: {advice}"))

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use async_io::Async;
 
 use super::program::{Held, Launcher, Programs};
-use super::resolver::Resolver;
 use super::{Backend, BackendIo, ClientInfo, OpenError};
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
+use crate::net::lookup;
 use crate::net::stream::ByteStream;
 use crate::net::tls;
 
@@ -32,7 +32,7 @@ pub struct Connector {
 #[derive(Debug)]
 enum Way {
     Addr(SocketAddr),
-    Name(Resolver),
+    Name(String, u16),
     Unix(PathBuf),
     Program(Launcher),
     Programs(Programs),
@@ -52,7 +52,7 @@ impl Connector {
         let way = match &backend {
             Backend::Tcp { host, port } | Backend::Tls { host, port, .. } => match host.parse() {
                 Ok(ip) => Way::Addr(SocketAddr::new(ip, *port)),
-                Err(_) => Way::Name(Resolver::new(host.clone(), *port)),
+                Err(_) => Way::Name(host.clone(), *port),
             },
             Backend::Unix(path) => Way::Unix(path.clone()),
             Backend::Program(program) => {
@@ -84,7 +84,7 @@ impl Connector {
         let deadline = Instant::now() + limit;
         let server = match &self.way {
             Way::Addr(addr) => connect_to_any(&[*addr], deadline).await,
-            Way::Name(resolver) => open_name(resolver, deadline).await,
+            Way::Name(host, port) => open_name(host, *port, deadline).await,
             Way::Unix(path) => within(deadline, open_unix(path)).await,
             Way::Program(launcher) => {
                 let started = within(deadline, launcher.start(client, held)).await;
@@ -115,11 +115,13 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>)
     timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn open_name(resolver: &Resolver, deadline: Instant) -> io::Result<ByteStream> {
-    let addrs = within(deadline, resolver.resolve()).await?;
+async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<ByteStream> {
+    let found = within(deadline, lookup::resolve(host)).await?;
+    let mut addrs = found.to_vec();
+    addrs.iter_mut().for_each(|addr| addr.set_port(port));
     let connected = connect_to_any(&addrs, deadline).await;
     if connected.is_err() {
-        resolver.forget().await;
+        lookup::forget(host, &found);
     }
     connected
 }

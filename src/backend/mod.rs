@@ -5,7 +5,6 @@ mod client_info;
 mod connector;
 mod open_error;
 pub mod program;
-mod resolver;
 
 use std::fmt;
 use std::io;

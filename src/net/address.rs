@@ -1,8 +1,16 @@
 //! Addresses as people type them: where to listen, and who a peer is.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::lookup;
+
+/// How long a start, a check or a reload waits for the address of a name. The system's resolver gives up a name
+/// server after 5 s, and asks it, or the next one, again (resolv.conf(5)).
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `--listen` and `--port` stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +36,16 @@ impl ListenAddr {
             return Ok(ListenAddr::Exact(addr));
         }
         let (host, port) = split_host_port(text)?;
-        let mut found = (host, port)
-            .to_socket_addrs()
-            .map_err(|e| format!("{host:?} does not resolve: {e}"))?;
+        let found = lookup::wait(host, LOOKUP_LIMIT).map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => {
+                format!("{host:?} was not resolved within {} s", LOOKUP_LIMIT.as_secs())
+            }
+            _ => format!("{host:?}: {e}"),
+        })?;
         // Of several addresses the first is meant, as with every other server's listen option.
-        found.next().map(ListenAddr::Exact).ok_or_else(|| format!("{host:?} has no address"))
+        let mut addr = *found.first().ok_or_else(|| format!("{host:?} has no address"))?;
+        addr.set_port(port);
+        Ok(ListenAddr::Exact(addr))
     }
 }
 

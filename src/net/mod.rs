@@ -3,6 +3,7 @@
 pub mod address;
 pub mod address_prefix;
 pub mod listener;
+pub mod lookup;
 pub mod pipes;
 pub mod readiness;
 pub mod scratch;

@@ -7,6 +7,7 @@ pub mod backend;
 pub mod cgi;
 pub mod client;
 pub mod faults;
+pub mod hosts;
 pub mod http;
 pub mod program;
 pub mod relay;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use backend::{Backend, Mute, Peer, Refusing, echo};
 pub use client::Client;
 pub use http::{HttpResponse, frame, handshake};
-pub use relay::{Relay, relay, relay_to, run, session, start};
+pub use relay::{Relay, relay, relay_to, run, run_command, session, start};
 
 /// Nothing that a test waits for takes longer, on a machine however busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -225,8 +225,13 @@ impl Relay {
 /// Runs wsrelay with a command line that makes it end by itself.
 pub fn run(args: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(args);
+    run_command(command)
+}
+
+/// Runs a prepared command that ends by itself.
+pub fn run_command(mut command: Command) -> std::process::Output {
     let child = command
-        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -237,7 +242,7 @@ pub fn run(args: &[&str]) -> std::process::Output {
     std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
     receiver.recv_timeout(DEADLINE).unwrap_or_else(|_| {
         let _ = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
-        panic!("wsrelay {args:?} does not end");
+        panic!("{command:?} does not end");
     })
 }
 

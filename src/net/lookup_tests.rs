@@ -1,0 +1,189 @@
+use super::*;
+use futures::executor::block_on as run;
+use futures::future::join_all;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Nothing that is waited for here takes longer, on a machine however busy.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A name server that answers only when it is told to.
+struct Server {
+    lookups: &'static Lookups,
+    /// The names that it was asked for, and how each is answered.
+    asked: Receiver<(String, Sender<io::Result<Addresses>>)>,
+}
+
+type Answer = Sender<io::Result<Addresses>>;
+
+fn server(most: usize) -> Server {
+    let (asked, receiver) = channel();
+    let asked = Mutex::new(asked);
+    let look_up = move |name: &str| {
+        let (answer, answered) = channel();
+        lock(&asked).send((name.to_owned(), answer)).unwrap();
+        answered.recv().unwrap_or_else(|_| Err(io::Error::other("no such name")))
+    };
+    Server { lookups: Box::leak(Box::new(Lookups::new(most, look_up))), asked: receiver }
+}
+
+impl Server {
+    /// The next question.
+    fn asked(&self, name: &str) -> Answer {
+        let (got, answer) = self.asked.recv_timeout(DEADLINE).expect("a look-up");
+        assert_eq!(got, name);
+        answer
+    }
+
+    fn is_silent(&self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+
+    /// What somebody is told who waits for as long as it takes.
+    fn wait(&self, name: &str) -> io::Result<Addresses> {
+        block_on(self.lookups.resolve(name), DEADLINE)
+    }
+
+    /// The same on a thread of its own.
+    fn ask(&self, name: &'static str) -> thread::JoinHandle<io::Result<Addresses>> {
+        let pending = self.lookups.ask(name);
+        thread::spawn(move || match pending {
+            Ok(addrs) => Ok(addrs),
+            Err(pending) => {
+                block_on(async { Ok(pending.await.unwrap_or(Err(Failure::NoThread))?) }, DEADLINE)
+            }
+        })
+    }
+
+    fn threads(&self) -> usize {
+        lock(&self.lookups.state).threads
+    }
+
+    /// Waits until so many threads are left.
+    fn wait_for_threads(&self, left: usize) {
+        let end = Instant::now() + DEADLINE;
+        while self.threads() != left {
+            assert!(Instant::now() < end, "{} threads", self.threads());
+            thread::yield_now();
+        }
+    }
+}
+
+fn addr(last: u8) -> Addresses {
+    [SocketAddr::from(([127, 0, 0, last], 0))].into()
+}
+
+#[test]
+fn all_who_wait_share_a_look_up_and_its_answer_holds_for_a_while() {
+    let server = server(4);
+    let waiting: Vec<_> = (0..1000).map(|_| server.lookups.resolve("a.example")).collect();
+    let waiting = thread::spawn(move || run(join_all(waiting)));
+    server.asked("a.example").send(Ok(addr(1))).unwrap();
+    assert!(waiting.join().unwrap().into_iter().all(|found| found.unwrap() == addr(1)));
+    assert_eq!(server.wait("a.example").unwrap(), addr(1));
+    assert!(server.is_silent(), "it was known");
+    // As if it had been a second ago.
+    for name in lock(&server.lookups.state).names.values_mut() {
+        if let Name::Known(_, since) = name {
+            *since -= HOLDS;
+        }
+    }
+    let again = server.ask("a.example");
+    server.asked("a.example").send(Ok(addr(2))).unwrap();
+    assert_eq!(again.join().unwrap().unwrap(), addr(2));
+    assert_eq!(server.threads(), 1);
+}
+
+#[test]
+fn a_failure_is_not_kept() {
+    let server = server(4);
+    let first = server.ask("a.example");
+    drop(server.asked("a.example"));
+    assert_eq!(first.join().unwrap().unwrap_err().to_string(), "the name does not resolve");
+    let second = server.ask("a.example");
+    server.asked("a.example").send(Ok(addr(1))).unwrap();
+    assert_eq!(second.join().unwrap().unwrap(), addr(1));
+}
+
+#[test]
+fn addresses_that_do_not_answer_are_forgotten_but_no_newer_ones() {
+    let server = server(4);
+    let first = server.ask("a.example");
+    server.asked("a.example").send(Ok(addr(1))).unwrap();
+    let failed = first.join().unwrap().unwrap();
+    server.lookups.forget("a.example", &failed);
+    let second = server.ask("a.example");
+    server.asked("a.example").send(Ok(addr(1))).unwrap();
+    second.join().unwrap().unwrap();
+    server.lookups.forget("a.example", &failed);
+    assert_eq!(server.wait("a.example").unwrap(), addr(1));
+    assert!(server.is_silent());
+}
+
+#[test]
+fn a_look_up_that_hangs_stops_no_other() {
+    let server = server(4);
+    let short = Duration::from_millis(20);
+    // As clients do that come and give up, one after the other.
+    for _ in 0..20 {
+        let error = block_on(server.lookups.resolve("hangs.example"), short).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+    let hangs = server.asked("hangs.example");
+    assert!(server.is_silent(), "it is looked up once");
+    let other = server.ask("works.example");
+    server.asked("works.example").send(Ok(addr(2))).unwrap();
+    assert_eq!(other.join().unwrap().unwrap(), addr(2));
+    // Late, it serves those who wait now, and ends with its thread.
+    let late = server.ask("hangs.example");
+    hangs.send(Ok(addr(1))).unwrap();
+    assert_eq!(late.join().unwrap().unwrap(), addr(1));
+    assert_eq!(server.wait("hangs.example").unwrap(), addr(1));
+    assert!(server.is_silent());
+    server.wait_for_threads(KEPT);
+}
+
+/// As relays do that are reloaded with new names while a name server is silent.
+#[test]
+fn names_that_hang_take_no_more_threads_than_there_may_be_and_leave_nothing() {
+    let server = server(3);
+    let mut hang = Vec::new();
+    for n in 0..100 {
+        let name = format!("{n}.example");
+        let error = block_on(server.lookups.resolve(&name), Duration::from_millis(5)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        if n < 3 {
+            hang.push(server.asked(&name));
+        }
+    }
+    assert_eq!(server.threads(), 3);
+    let last = server.ask("last.example");
+    {
+        let state = lock(&server.lookups.state);
+        assert_eq!((state.names.len(), state.queue.len()), (4, 1), "those that hang, and the last");
+    }
+    // The first thread that is free again takes the name for which somebody still waits.
+    drop(hang.pop());
+    server.asked("last.example").send(Ok(addr(9))).unwrap();
+    assert_eq!(last.join().unwrap().unwrap(), addr(9));
+    drop(hang);
+    server.wait_for_threads(KEPT);
+    assert!(server.is_silent());
+}
+
+#[test]
+fn who_waits_for_a_thread_that_can_not_start_is_told() {
+    let server = server(0);
+    let waiting = server.ask("a.example");
+    lock(&server.lookups.state).threads += 1;
+    server.lookups.not_started();
+    let error = waiting.join().unwrap().unwrap_err();
+    assert!(error.to_string().contains("no thread can be started"), "{error}");
+}
+
+#[test]
+fn the_system_is_asked() {
+    start().unwrap();
+    let found = wait("localhost", DEADLINE).unwrap();
+    assert!(found.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 0), "{found:?}");
+    assert!(!found.is_empty());
+}
