@@ -1,10 +1,10 @@
 //! What was typed: the command line as argh reads it, before anything is checked.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 /// WebSocket sessions in, lines to one ordinary TCP server out. Each client becomes a TCP
 /// connection to the backend; messages become lines, and lines messages.
-#[derive(FromArgs, Clone, Debug, Default)]
+#[derive(FromArgs, ArgsInfo, Clone, Debug, Default)]
 #[argh(
     example = "Relay browsers to a line server on port 7777:
   {command_name} --port 8082 --to localhost:7777",
@@ -279,7 +279,7 @@ impl Args {
 }
 
 /// The subcommands.
-#[derive(FromArgs, Clone, Debug)]
+#[derive(FromArgs, ArgsInfo, Clone, Debug)]
 #[argh(subcommand)]
 pub enum Command {
     /// `wsrelay demo`
@@ -290,7 +290,7 @@ pub enum Command {
 
 /// The built-in chat: a line server, a page, and the relay between them. It prints the address to
 /// open in a browser.
-#[derive(FromArgs, Clone, Debug, Default)]
+#[derive(FromArgs, ArgsInfo, Clone, Debug, Default)]
 #[argh(subcommand, name = "demo")]
 pub struct DemoArgs {
     /// listen on this port on all interfaces, so that phones can join too; default: on 8082 (or a
@@ -305,7 +305,7 @@ pub struct DemoArgs {
 
 /// Check a configuration file: say what is wrong with it, or print all that holds with it, defaults
 /// included, as such a file.
-#[derive(FromArgs, Clone, Debug, Default)]
+#[derive(FromArgs, ArgsInfo, Clone, Debug, Default)]
 #[argh(subcommand, name = "check")]
 pub struct CheckArgs {
     /// the file

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::parse::{Kind, kind_of};
+use super::parse::{Kind, kind_of, takes_number};
 use crate::error::StartError;
 use crate::file;
 
@@ -32,10 +32,10 @@ pub struct Table {
     pub keys: Vec<String>,
     /// What would be typed behind `--`.
     pub program: Vec<String>,
-    /// The path of a route.
-    pub path: Option<String>,
-    /// The host of a route.
-    pub host: Option<String>,
+    /// The path of a route, and its line.
+    pub path: Option<(String, usize)>,
+    /// The host of a route, and its line.
+    pub host: Option<(String, usize)>,
 }
 
 /// One key and its value. One whose value is a list of values for a repeatable option comes as
@@ -172,10 +172,8 @@ impl File {
                 _ => None,
             };
             if let Some(place) = place {
-                let DeValue::String(value) = value.get_ref() else {
-                    return Err(self.wrong(at, &format!("{name}: write a string")));
-                };
-                *place = Some(value.to_string());
+                let text = Takes::Text.words(value).map_err(self.refuses(text, name))?;
+                *place = Some((text.concat(), at));
                 continue;
             }
             if !is_of_routes(name) && kind_of(&format!("--{name}")).is_ok() {
@@ -196,9 +194,7 @@ impl File {
     ) -> Result<(), StartError> {
         table.keys.push(key.get_ref().to_string());
         if key.get_ref() == "program" {
-            let line = line_of(text, key.span().start);
-            let wrong = || self.wrong(line, "program: write a list: [\"command\", \"argument\"]");
-            table.program = words(value.get_ref()).ok_or_else(wrong)?;
+            table.program = Takes::Words.words(value).map_err(self.refuses(text, "program"))?;
             return Ok(());
         }
         table.settings.extend(self.read_setting(text, key, value)?);
@@ -213,8 +209,9 @@ impl File {
     ) -> Result<Vec<Setting>, StartError> {
         let line = line_of(text, key.span().start);
         let key = key.get_ref().to_string();
+        let option = format!("--{key}");
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
-        let kind = match kind_of(&format!("--{key}")) {
+        let kind = match kind_of(&option) {
             Err(_) if key.starts_with('-') => return wrong("leave out its dashes"),
             Err(why) => return wrong(&why.replace("--", "")),
             Ok(_) if matches!(&*key, "" | "config" | "help" | "version") => {
@@ -231,13 +228,13 @@ impl File {
             Ok(_) if matches!(value.get_ref(), DeValue::Boolean(false)) => return Ok(Vec::new()),
             Ok(kind) => kind,
         };
-        let is_list = matches!(value.get_ref(), DeValue::Array(_));
-        let takes_list = kind == Kind::Repeatable || LISTS.contains(&&*key);
-        let values = match words(value.get_ref()) {
-            Some(values) if takes_list || !is_list => values,
-            _ if takes_list => return wrong("write a string, a number, or a list of strings"),
-            _ => return wrong("write a string or a number"),
+        let takes = match kind {
+            Kind::Repeatable => Takes::List,
+            _ if LISTS.contains(&&*key) => Takes::List,
+            _ if takes_number(&option) => Takes::Number,
+            _ => Takes::Text,
         };
+        let values = takes.words(value).map_err(self.refuses(text, &key))?;
         // These would be read as options, wherever they stand.
         let is_option = |value: &String| value.starts_with("--") || value == "-h" || value == "-V";
         if values.iter().any(is_option) {
@@ -251,6 +248,11 @@ impl File {
         let values = if kind == Kind::Repeatable { values } else { vec![values.join(",")] };
         let setting = |value| Setting { key: key.clone(), value: Some(value), line };
         Ok(values.into_iter().map(setting).collect())
+    }
+
+    /// Says that a key does not take a value.
+    fn refuses(&self, text: &str, key: &str) -> impl Fn(Refused) -> StartError {
+        move |Refused { at, why }| self.wrong(line_of(text, at), &format!("{key}: {why}"))
     }
 
     /// What is wrong in a line.
@@ -272,17 +274,72 @@ fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<Vec<(&'v DeTable<'i>, usize)
     list.iter().map(table).collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
 }
 
-/// The words of a string, a number, or a list of them.
-fn words(value: &DeValue<'_>) -> Option<Vec<String>> {
-    match value {
-        DeValue::String(text) => Some(vec![text.to_string()]),
-        DeValue::Integer(number) if number.radix() == 10 => Some(vec![number.as_str().to_owned()]),
-        DeValue::Array(list) => {
-            let words: Option<Vec<_>> = list.iter().map(|one| words(one.get_ref())).collect();
-            words.map(|words| words.concat())
+/// The types that a key takes, if it is no switch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// A string.
+    Text,
+    /// A whole number, or a string: sizes and times have units.
+    Number,
+    /// A string, or a list of strings.
+    List,
+    /// A list of strings: a command and its arguments.
+    Words,
+}
+
+/// A value that a key does not take.
+struct Refused {
+    /// Where it begins, in bytes.
+    at: usize,
+    /// What to write.
+    why: String,
+}
+
+impl Takes {
+    /// The words of a value.
+    fn words(self, value: &Value<'_>) -> Result<Vec<String>, Refused> {
+        match (self, value.get_ref()) {
+            (Takes::List | Takes::Words, DeValue::Array(list)) => {
+                list.iter().map(|one| self.word(one)).collect()
+            }
+            (Takes::Words, _) => Err(self.refuse(value)),
+            _ => Ok(vec![self.word(value)?]),
         }
-        _ => None,
     }
+
+    fn word(self, value: &Value<'_>) -> Result<String, Refused> {
+        match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(number) if self == Takes::Number => {
+                let why = "this number is too large".to_owned();
+                decimal(number).ok_or(Refused { at: value.span().start, why })
+            }
+            _ => Err(self.refuse(value)),
+        }
+    }
+
+    fn refuse(self, value: &Value<'_>) -> Refused {
+        let (types, example) = match self {
+            Takes::Text => ("a string", None),
+            Takes::Number => ("a whole number, or a string", None),
+            Takes::List => ("a string or a list of strings", None),
+            Takes::Words => ("a list of strings", Some("[\"command\", \"argument\"]".to_owned())),
+        };
+        let quoted = match value.get_ref() {
+            DeValue::Integer(number) => decimal(number).map(|number| format!("\"{number}\"")),
+            _ => None,
+        };
+        let why = match example.or(quoted) {
+            Some(example) => format!("write {types}, such as {example}"),
+            None => format!("write {types}"),
+        };
+        Refused { at: value.span().start, why }
+    }
+}
+
+/// A number of any base as options take it; `None`: it has more than 128 bits.
+fn decimal(number: &DeInteger<'_>) -> Option<String> {
+    i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -340,13 +397,104 @@ program = [\"cat\", \"-n\"]
         assert_eq!(file.top.keys, ["port"]);
         let [chat, cat] = &file.routes[..] else { panic!("{file:?}") };
         assert_eq!((chat.line, cat.line), (2, 9));
-        assert_eq!(chat.path.as_deref(), Some("/chat"));
-        assert_eq!(chat.host.as_deref(), Some("example.org"));
+        assert_eq!(chat.path, Some(("/chat".to_owned(), 3)));
+        assert_eq!(chat.host, Some(("example.org".to_owned(), 4)));
         assert_eq!(chat.settings, [setting("to", Some("a:1"), 5)]);
         assert!(chat.has("binary") && chat.has("auth-file") && !chat.has("port"));
         assert_eq!(cat.program_words(), ["--", "cat", "-n"]);
         let listed = parse("route = [\"/a=a:1\", \"/b=b:1\"]").unwrap();
         assert_eq!(listed.top.settings.len(), 2);
+    }
+
+    /// Each type of TOML at each kind of key: + is taken.
+    #[test]
+    fn each_key_takes_its_own_types() {
+        let keys = [
+            ("", "static-dir"),
+            ("", "port"),
+            ("", "max-line"),
+            ("", "ping-interval"),
+            ("", "origin"),
+            ("", "subprotocol"),
+            ("", "binary"),
+            ("", "program"),
+            ("[[route]]\n", "path"),
+            ("[[route]]\n", "host"),
+        ];
+        for (value, taken) in [
+            ("\"1\"", "++++++--++"),
+            ("'1'", "++++++--++"),
+            ("'''1'''", "++++++--++"),
+            ("5", "-+++------"),
+            ("8_082", "-+++------"),
+            ("0x1f92", "-+++------"),
+            ("0o17622", "-+++------"),
+            ("0b11", "-+++------"),
+            ("+5", "-+++------"),
+            ("-5", "-+++------"),
+            ("80.5", "----------"),
+            ("1e3", "----------"),
+            ("inf", "----------"),
+            ("true", "------+---"),
+            // As if the key were not there.
+            ("false", "+++++++---"),
+            ("2026-01-01", "----------"),
+            ("07:32:00", "----------"),
+            ("2026-01-01T07:32:00Z", "----------"),
+            ("[]", "-----+-+--"),
+            ("[\"1\"]", "----++-+--"),
+            ("[\n\"1\", # one\n'2',\n]", "----++-+--"),
+            ("[5]", "----------"),
+            ("[\"1\", 5]", "----------"),
+            ("[true]", "----------"),
+            ("[80.5]", "----------"),
+            ("[2026-01-01]", "----------"),
+            ("[[\"1\"]]", "----------"),
+            ("[{ a = 1 }]", "----------"),
+            ("{ a = 1 }", "----------"),
+            ("{}", "----------"),
+        ] {
+            for ((above, key), taken) in keys.iter().zip(taken.chars()) {
+                let text = format!("# a comment\n{above}{key} = {value}\n");
+                let line = if above.is_empty() { 2 } else { 3 };
+                match parse(&text) {
+                    Ok(_) => assert_eq!(taken, '+', "{text}"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        assert_eq!(taken, '-', "{text}: {error}");
+                        let begin = format!("wsrelay.toml, line {line}: {key}: ");
+                        assert!(error.starts_with(&begin), "{text}: {error}");
+                        assert!(
+                            error.contains("write ") || error.contains("name those"),
+                            "{error}"
+                        );
+                        assert!(!error.contains('\n'), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_they_are_in_toml() {
+        for (number, want) in [
+            ("8082", "8082"),
+            ("8_082", "8082"),
+            ("0x1f92", "8082"),
+            ("0x1F_92", "8082"),
+            ("0o17622", "8082"),
+            ("0b1_1111_1001_0010", "8082"),
+            ("+8082", "8082"),
+            ("-0", "0"),
+            ("-1", "-1"),
+            ("99999999999999999999", "99999999999999999999"),
+        ] {
+            let file = parse(&format!("port = {number}")).unwrap();
+            assert_eq!(file.top.settings, [setting("port", Some(want), 1)]);
+        }
+        let huge = format!("port = 0x{}", "f".repeat(40));
+        let error = parse(&huge).unwrap_err().to_string();
+        assert!(error.contains("line 1: port: this number is too large"), "{error}");
     }
 
     #[test]
@@ -357,9 +505,21 @@ program = [\"cat\", \"-n\"]
                 "wsrelay.toml, line 2: prot: there is no option prot: did you mean port?",
             ),
             ("binary = \"yes\"", "line 1: binary: it is on or off: write true or false"),
-            ("port = 80.5", "line 1: port: write a string or a number"),
-            ("listen = 80.5", "line 1: listen: write a string, a number, or a list of strings"),
-            ("to = [\"a:1\", \"b:1\"]", "line 1: to: write a string or a number"),
+            ("port = 80.5", "line 1: port: write a whole number, or a string"),
+            (
+                "listen = 8082",
+                "line 1: listen: write a string or a list of strings, such as \"8082\"",
+            ),
+            ("listen = 80.5", "line 1: listen: write a string or a list of strings"),
+            ("to = [\"a:1\", \"b:1\"]", "line 1: to: write a string"),
+            ("static-dir = 5", "line 1: static-dir: write a string, such as \"5\""),
+            ("static-dir = true", "line 1: static-dir: write a string"),
+            ("[[route]]\npath = 5", "line 2: path: write a string, such as \"5\""),
+            ("program = [\"a\",\n5]", "line 2: program: write a list of strings"),
+            (
+                "program = \"cat -n\"",
+                "line 1: program: write a list of strings, such as [\"command\"",
+            ),
             ("--eol = \"lf\"", "line 1: --eol: leave out its dashes"),
             ("\nto = { host = 1 }", "line 2: to: write a string"),
             ("port = ", "line 1: not TOML"),

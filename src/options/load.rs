@@ -189,11 +189,19 @@ impl FileRoute {
         // No route's own, but it says who may connect where a route does not.
         let args = Args { tls_client_ca: whole.tls_client_ca.clone(), ..args };
         let options = RouteOptions {
-            path: table.path.clone(),
-            host: table.host.clone(),
+            path: table.path.as_ref().map(|(path, _)| path.clone()),
+            host: table.host.as_ref().map(|(host, _)| host.clone()),
             by_subprotocol,
             args,
         };
+        // They have lines of their own, and are no options, by whose names lines are found.
+        let of_line = |line| move |error: StartError| file.wrong(line, &error.to_string());
+        if let Some((_, line)) = table.path {
+            options.prefix().map_err(of_line(line))?;
+        }
+        if let Some((_, line)) = table.host {
+            options.hosts().map_err(of_line(line))?;
+        }
         let own: Vec<_> = table.settings.iter().flat_map(Setting::words).collect();
         Ok(FileRoute { options, settings, own: parse(&own)?, line: table.line })
     }

@@ -140,9 +140,9 @@ fn what_is_wrong_is_told_with_its_line() {
         (
             "port = 1\n[[route]]\npath = \"a\"\nto = \"a:1\"",
             "",
-            "line 2: path \"a\": a path begins",
+            "line 3: path \"a\": a path begins",
         ),
-        ("port = 1\n[[route]]\nhost = \"a:1\"\nto = \"a:1\"", "", "line 2: host \"a:1\": any port"),
+        ("port = 1\n[[route]]\nhost = \"a:1\"\nto = \"a:1\"", "", "line 3: host \"a:1\": any port"),
         ("port = 1\n[[route]]\nto = \"a\"", "", "line 3: --to a: \"a\" has no port"),
         ("port = 1\n[[route]]\nto = \"a:1\"\neol = \"cr\"", "", "line 4: --eol cr: type one of"),
         ("port = 1\neol = \"cr\"\n[[route]]\nto = \"a:1\"", "", "line 2: --eol cr: type one of"),

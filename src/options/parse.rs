@@ -1,6 +1,6 @@
 //! Parse: from words to options, and what to say of those that are none.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::args::Args;
 use super::similar::no_option;
@@ -77,6 +77,15 @@ pub fn kind_of(option: &str) -> Result<Kind, String> {
         Err(_) if takes(&[option, "1", option, "1"]).is_ok() => Ok(Kind::Repeatable),
         Err(_) => Ok(Kind::Value),
     }
+}
+
+/// Whether the value of `option` (with its dashes) may be a plain number: a count, a size, a time.
+pub fn takes_number(option: &str) -> bool {
+    let named = |kind: &FlagInfoKind<'_>| match kind {
+        FlagInfoKind::Option { arg_name } => matches!(*arg_name, "n" | "size" | "time"),
+        FlagInfoKind::Switch => false,
+    };
+    Args::get_args_info().flags.iter().any(|flag| flag.long == option && named(&flag.kind))
 }
 
 /// argh knows neither `--name=value` nor short forms: they are written out. `args` end before `--`.

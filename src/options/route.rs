@@ -64,20 +64,35 @@ impl RouteOptions {
     /// # Errors
     /// [`StartError::Usage`].
     pub fn rule(&self) -> Result<Rule, StartError> {
+        let subprotocols = match self.by_subprotocol {
+            true => subprotocols(&self.args)?,
+            false => None,
+        };
+        Ok(Rule { host: self.hosts()?, path: self.prefix()?, subprotocols })
+    }
+
+    /// Which paths it is for.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn prefix(&self) -> Result<Prefix, StartError> {
         let path = self.path.as_deref().unwrap_or("/");
-        let path = Prefix::parse(path)
-            .or_else(|why| usage(format!("path {path:?}: {why}; write path = \"/chat\"")))?;
-        let host = self.host.as_deref().map(|host| {
+        Prefix::parse(path)
+            .or_else(|why| usage(format!("path {path:?}: {why}; write path = \"/chat\"")))
+    }
+
+    /// Which hosts it is for; `None`: all.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`].
+    pub fn hosts(&self) -> Result<Option<Hosts>, StartError> {
+        let hosts = self.host.as_deref().map(|host| {
             Hosts::parse(host).or_else(|why| {
                 let advice = "write host = \"example.org\" or \"*.example.org\"";
                 usage(format!("host {host:?}: {why}; {advice}"))
             })
         });
-        let subprotocols = match self.by_subprotocol {
-            true => subprotocols(&self.args)?,
-            false => None,
-        };
-        Ok(Rule { host: host.transpose()?, path, subprotocols })
+        hosts.transpose()
     }
 
     /// All of it, checked.
