@@ -69,55 +69,36 @@ pub struct Stay {
     _alive: Option<Sender<()>>,
 }
 
-/// How many sessions there may be at a time, and how many there are.
-#[derive(Debug)]
-pub struct Permits {
-    given: AtomicUsize,
-    most: AtomicUsize,
-}
+/// How many sessions there are. How many there may be is for who admits them to say: they are counted
+/// in any case.
+#[derive(Debug, Default)]
+pub struct Permits(AtomicUsize);
 
 /// The right to be a session, given back when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<Permits>);
 
 impl Permits {
-    /// So many at a time.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Permits { given: AtomicUsize::new(0), most: AtomicUsize::new(most) })
-    }
-
-    /// A permit for one more session, unless there are as many as may be.
-    pub fn admit(self: &Arc<Self>) -> Option<Permit> {
-        let most = self.most();
-        let admitted = self
-            .given
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < most).then_some(n + 1));
+    /// A permit for one more session, unless `most` hold one.
+    pub fn admit(self: &Arc<Self>, most: usize) -> Option<Permit> {
+        let one_more = |n| (n < most).then_some(n + 1);
+        let admitted = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         admitted.ok().map(|_| Permit(self.clone()))
     }
 
     /// How many hold one now.
     pub fn given(&self) -> usize {
-        self.given.load(Ordering::Acquire)
-    }
-
-    /// How many there are at a time.
-    pub fn most(&self) -> usize {
-        self.most.load(Ordering::Acquire)
-    }
-
-    /// From now on so many at a time. Those who hold one keep it.
-    pub fn set_most(&self, most: usize) {
-        self.most.store(most, Ordering::Release);
+        self.0.load(Ordering::Acquire)
     }
 }
 
 impl Registry {
-    /// An empty registry that admits `max_sessions` sessions at a time.
-    pub fn new(max_sessions: usize) -> Arc<Self> {
+    /// An empty registry.
+    pub fn new() -> Arc<Self> {
         let (alive, all_gone) = async_channel::bounded(1);
         Arc::new(Registry {
             live: Mutex::default(),
-            permits: Permits::new(max_sessions),
+            permits: Arc::default(),
             stopping: AtomicBool::new(false),
             alive: Mutex::new(Some(alive)),
             all_gone,
@@ -178,7 +159,7 @@ impl Drop for Registration {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.given.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -190,30 +171,30 @@ mod tests {
 
     #[test]
     fn permits_are_given_back() {
-        let permits = Permits::new(1);
-        let permit = permits.admit();
+        let permits = Arc::new(Permits::default());
+        let permit = permits.admit(1);
         assert!(permit.is_some());
-        assert!(permits.admit().is_none());
+        assert!(permits.admit(1).is_none());
         drop(permit);
-        assert!(permits.admit().is_some());
+        assert!(permits.admit(1).is_some());
         assert_eq!(permits.given(), 0);
     }
 
     #[test]
-    fn fewer_permits_take_none_away() {
-        let permits = Permits::new(2);
-        let held = [permits.admit(), permits.admit()];
+    fn a_lower_limit_takes_none_away() {
+        let permits = Arc::new(Permits::default());
+        let held = [permits.admit(2), permits.admit(2)];
         assert!(held.iter().all(Option::is_some));
-        permits.set_most(1);
-        assert_eq!((permits.given(), permits.most()), (2, 1));
+        assert!(permits.admit(1).is_none());
+        assert_eq!(permits.given(), 2);
         drop(held);
-        let held = permits.admit();
-        assert!(held.is_some() && permits.admit().is_none());
+        let held = permits.admit(1);
+        assert!(held.is_some() && permits.admit(1).is_none());
     }
 
     #[test]
     fn a_stop_reaches_everyone_and_waits_for_the_last() {
-        let registry = Registry::new(10);
+        let registry = Registry::new();
         let (first, second) = (registry.register(), registry.register());
         assert_ne!(first.id, second.id);
         let waker = futures::task::noop_waker();

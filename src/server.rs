@@ -139,9 +139,10 @@ impl Server {
             }
             None => None,
         };
-        let registry = Registry::new(config.max_sessions);
+        let registry = Registry::new();
         let reloading = Arc::new(Reloading { turn: Mutex::default(), bound: bound_by(&config) });
         let context = Arc::new(Context::new(config, registry.clone(), None)?);
+        context.take_over();
         let current = Arc::new(Current::new(context));
         Ok(Server { listeners, redirect, current, registry, reloading })
     }
@@ -154,7 +155,7 @@ impl Server {
     pub fn check(mut config: Config) -> Result<(), StartError> {
         // To open it is to make an account's key, as whoever checks, who may be another than who serves.
         config.tls.take_if(|tls| matches!(tls.source, CertSource::Acme(_)));
-        Context::new(config, Registry::new(1), None).map(drop)
+        Context::new(config, Registry::new(), None).map(drop)
     }
 
     /// The addresses bound, with the ports that the kernel chose.
@@ -302,9 +303,9 @@ mod tests {
 
     #[test]
     fn a_panic_takes_its_own_connection_off_the_books_and_nothing_else() {
-        let registry = Registry::new(2);
+        let registry = Registry::new();
         let (doomed, other) = (registry.register(), registry.register());
-        let permit = registry.permits().admit();
+        let permit = registry.permits().admit(1);
         let doomed = async move {
             let _held = (doomed, permit);
             task::yield_now().await;

@@ -7,43 +7,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
+use support::configured::{Configured, write};
 use support::program::wait_until;
-use support::{Backend, HttpResponse, Relay, echo, handshake, start};
-use tempfile::TempDir;
-
-/// A relay with a configuration file that can be written anew.
-struct Configured {
-    dir: TempDir,
-    relay: Relay,
-}
-
-impl Configured {
-    fn start(text: &str, typed: &[&str]) -> Self {
-        let dir = TempDir::new().unwrap();
-        write(&dir, text);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
-        command.args(["--config", "wsrelay.toml"]).args(typed).current_dir(dir.path());
-        let relay = start(command);
-        Configured { dir, relay }
-    }
-
-    /// Writes the file anew, and waits for the line that says what came of it.
-    fn reload(&mut self, text: &str, words: &[&str]) -> String {
-        write(&self.dir, text);
-        self.relay.seen.clear();
-        self.relay.signal("HUP");
-        self.relay.wait_log(words)
-    }
-
-    fn status(&self, path: &str) -> u16 {
-        self.relay.http(&handshake(path, "")).status
-    }
-}
-
-fn write(dir: &TempDir, text: &str) {
-    let text = format!("listen = \"127.0.0.1:0\"\n{text}");
-    fs::write(dir.path().join("wsrelay.toml"), text).unwrap();
-}
+use support::{Backend, HttpResponse, echo, handshake};
 
 #[test]
 fn new_sessions_get_the_new_settings_and_old_ones_keep_theirs() {

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::config::Config;
-use super::gate::auth::Auth;
-use super::gate::guard::Guard;
-use super::routes::Routes;
+use super::gate::auth::AuthFiles;
+use super::gate::counters::Counters;
+use super::gate::guard::{Guard, Limits};
+use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
 use super::serve::exposed;
 use super::serve::site::Site;
@@ -47,6 +48,8 @@ pub struct Context {
     pub(super) guard: Guard,
     pub(super) tls: Option<Arc<Acceptor>>,
     pub(super) registry: Arc<Registry>,
+    counters: Arc<Counters>,
+    auth_files: AuthFiles,
 }
 
 impl Context {
@@ -63,20 +66,25 @@ impl Context {
         exposed::check(&config)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
         let site = Site::open(&config.pages)?;
-        let known = old.map(|old| &old.guard);
-        let guard = Guard::open(&config.guard, known.as_slice())?;
-        let routes = Routes::open(&config.routes, &guard, old.map(|old| &old.routes))?;
+        let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
+        counters.forget();
+        let mut auth_files = AuthFiles::after(old.map(|old| &old.auth_files));
+        let together = counted_together(&config.routes, &config.guard, &counters);
+        let routes =
+            Routes::open(&config.routes, &config.guard, &counters, &together, &mut auth_files)?;
+        let limits = Limits::of_whole(&config.guard, &counters, &together);
+        let guard = Guard::open(&config.guard, limits, &mut auth_files)?;
+        auth_files.settle();
         let tls = match old {
             None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
             Some(old) => old.tls_for(&config)?,
         };
-        Ok(Context { config, routes, cgi, site, guard, tls, registry })
+        Ok(Context { config, routes, cgi, site, guard, tls, registry, counters, auth_files })
     }
 
-    /// Has its limits hold from now on, for those too who came before.
+    /// Has its rates hold from now on, for those too who have asked before.
     pub fn take_over(&self) {
-        self.registry.permits().set_most(self.config.max_sessions);
-        self.routes.take_over();
+        self.routes.take_over(&self.counters);
     }
 
     /// What makes connections encrypted ones under a new configuration. Whether TLS is spoken at all can't
@@ -97,13 +105,9 @@ impl Context {
 
     /// Reads passwords, tokens and certificates again; false if there are none.
     pub fn reload_files(&self) -> bool {
-        let guards = self.routes.iter().map(|route| &route.guard).chain([&self.guard]);
-        let mut all: Vec<&Arc<Auth>> = guards.filter_map(Guard::auth).collect();
-        all.sort_by_key(|auth| Arc::as_ptr(auth));
-        all.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        all.iter().for_each(|auth| auth.reload());
+        let any = self.auth_files.reload();
         self.tls.iter().for_each(|tls| tls.reload());
-        !all.is_empty() || self.tls.is_some()
+        any || self.tls.is_some()
     }
 
     /// What makes connections encrypted ones, if they are.

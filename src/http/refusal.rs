@@ -1,6 +1,5 @@
 //! Refusal: an answer that says no, in one line of plain text.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,7 +78,7 @@ impl Refusal {
     }
 
     /// This address has as many sessions as it may.
-    pub fn too_many_sessions_of(prefix: AddressPrefix, limit: NonZeroU32) -> Self {
+    pub fn too_many_sessions_of(prefix: AddressPrefix, limit: u32) -> Self {
         let why = format!("all {limit} sessions of {prefix} are taken: close one first");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(RETRY_AFTER)
     }

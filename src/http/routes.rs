@@ -1,18 +1,20 @@
-//! Routes, opened: each with its backend, its guard and its share of sessions.
+//! Routes, opened: each with its backend, its guard and its counters.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 
+use super::gate::address_counts::Group;
+use super::gate::auth::AuthFiles;
+use super::gate::counters::{Counters, RouteCounters};
 use super::gate::forwarded::Arrival;
-use super::gate::guard::{Guard, GuardConfig};
+use super::gate::guard::{Guard, GuardConfig, Limits};
 use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
 use crate::backend::{Backend, Connector};
 use crate::error::StartError;
-use crate::registry::Permits;
 use crate::session::SessionConfig;
 
 /// A backend, for whom it is, and what holds for its sessions.
@@ -28,7 +30,7 @@ pub struct RouteConfig {
     pub handshake: HandshakeConfig,
     /// What holds after it.
     pub session: Arc<SessionConfig>,
-    /// Its sessions at a time, if they are counted apart from all others.
+    /// Its sessions at a time, if they are limited apart from all others.
     pub max_sessions: Option<NonZeroU32>,
 }
 
@@ -64,9 +66,10 @@ pub struct Route {
     pub handshake: HandshakeConfig,
     /// What holds after it.
     pub session: Arc<SessionConfig>,
-    /// Its sessions, if they are counted apart from all others.
-    pub permits: Option<Arc<Permits>>,
-    max_sessions: Option<NonZeroU32>,
+    /// What is counted of it.
+    pub counters: Arc<RouteCounters>,
+    /// How many sessions it may have.
+    pub max_sessions: usize,
 }
 
 /// All routes, the most particular first.
@@ -82,46 +85,58 @@ pub struct Found<'a> {
     pub covered: usize,
 }
 
+/// The groups of sessions that count together for the `--max-sessions-per-ip` of the whole: all but
+/// those of routes that have another.
+pub fn counted_together(
+    configs: &[RouteConfig],
+    whole: &GuardConfig,
+    counters: &Counters,
+) -> Arc<[Group]> {
+    let is_own =
+        |config: &&RouteConfig| config.guard.max_sessions_per_ip != whole.max_sessions_per_ip;
+    let (own, others): (Vec<_>, Vec<_>) = configs.iter().partition(is_own);
+    let group = |config: &RouteConfig| counters.route(&config.rule).group;
+    // Those that are new have to be known, too.
+    others.into_iter().map(group).for_each(drop);
+    let own: Vec<_> = own.into_iter().map(group).collect();
+    counters.groups(&own)
+}
+
 impl Routes {
-    /// Opens what the routes name. What they have in common with `shared`, or with the route of the
-    /// same rule in `old`, is not opened again: an address is counted once, whichever route it
-    /// takes, and goes on being counted when the configuration changes.
+    /// Opens what the routes name. `whole` is the guard of all that has none of its own.
     ///
     /// # Errors
     /// What can't be used.
     pub fn open(
         configs: &[RouteConfig],
-        shared: &Guard,
-        old: Option<&Routes>,
+        whole: &GuardConfig,
+        counters: &Counters,
+        together: &Arc<[Group]>,
+        files: &mut AuthFiles,
     ) -> Result<Self, StartError> {
         let open = |config: &RouteConfig| {
-            let old = old.and_then(|old| old.0.iter().find(|route| route.rule == config.rule));
-            let known: Vec<&Guard> =
-                [shared].into_iter().chain(old.map(|route| &route.guard)).collect();
-            let known_permits = old.and_then(|route| route.permits.clone());
-            let permits = config
-                .max_sessions
-                .map(|most| known_permits.unwrap_or_else(|| Permits::new(most.get() as usize)));
+            let counted = counters.route(&config.rule);
+            let limits = Limits::of_route(&config.guard, whole, counters, &counted, together);
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 connector: Connector::new(config.backend.clone())?,
-                guard: Guard::open(&config.guard, &known)?,
+                guard: Guard::open(&config.guard, limits, files)?,
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),
-                permits,
-                max_sessions: config.max_sessions,
+                counters: counted,
+                max_sessions: config.max_sessions.map_or(usize::MAX, |most| most.get() as usize),
             }))
         };
         configs.iter().map(open).collect::<Result<_, _>>().map(Routes)
     }
 
-    /// From now on these limits hold. Not before all is open: those who are counted are counted under
-    /// the old configuration too, of which nothing may change if this one can't be used.
-    pub fn take_over(&self) {
+    /// From now on these rates hold. Not before all is open: if this configuration can't be used, nothing
+    /// of the old one may change.
+    pub fn take_over(&self, counters: &Counters) {
+        let now = Instant::now();
         for route in &self.0 {
-            if let (Some(permits), Some(most)) = (&route.permits, route.max_sessions) {
-                permits.set_most(most.get() as usize);
-            }
+            let is_own = route.guard.has_own_rate(&route.counters);
+            counters.separate_rate(&route.counters, is_own, now);
         }
     }
 
@@ -155,10 +170,5 @@ impl Routes {
     pub fn has(&self, arrival: &Arrival, path: &str) -> bool {
         let fit = |route: &Arc<Route>| route.rule.fit(arrival.host.as_ref(), path, &[]);
         self.0.iter().any(|route| fit(route) != Fit::No)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.0.iter()
     }
 }

@@ -94,8 +94,8 @@ async fn join(
     let (headers, query) = (request.headers(), request.uri().query());
     let Admitted { proof, permit: of_address } = route.guard.check(headers, query, arrival).await?;
     let proof = asker.identify(proof);
-    let own = route.permits.as_ref().map(admit).transpose()?;
-    let permits = (admit(context.registry.permits())?, own);
+    let own = admit(&route.counters.sessions, route.max_sessions)?;
+    let permits = (admit(context.registry.permits(), context.config.max_sessions)?, Some(own));
     let entry = Arc::new(Entry { _permits: permits, _address: of_address });
     let limit = route.handshake.connect_timeout;
     let client =
@@ -104,12 +104,12 @@ async fn join(
     Ok((backend.map_err(Refusal::no_backend)?, entry, proof.user))
 }
 
-/// A place among the sessions.
+/// A permit to be one of at most `most` sessions.
 ///
 /// # Errors
-/// 503, if all are taken.
-pub fn admit(permits: &Arc<Permits>) -> Result<Permit, Refusal> {
-    permits.admit().ok_or_else(|| Refusal::too_many_sessions(permits.most()))
+/// 503, if there are as many.
+pub fn admit(permits: &Arc<Permits>, most: usize) -> Result<Permit, Refusal> {
+    permits.admit(most).ok_or_else(|| Refusal::too_many_sessions(most))
 }
 
 /// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.

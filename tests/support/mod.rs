@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod cgi;
 pub mod client;
+pub mod configured;
 pub mod faults;
 pub mod hosts;
 pub mod http;

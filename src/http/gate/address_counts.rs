@@ -1,4 +1,4 @@
-//! Address counts: how many sessions each address has.
+//! Address counts: how many of something, sessions or connections, each address prefix has.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -10,39 +10,60 @@ use crate::sync::lock;
 /// A table that has grown beyond this gives memory back when it is nearly empty.
 const SHRINK_ABOVE: usize = 1024;
 
-/// The sessions of each address prefix.
-#[derive(Debug)]
+/// What is counted apart, such as the sessions of one route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group(u32);
+
+/// How many of each address prefix there are, by group. The limit is the caller's: they are counted
+/// whether there is one or not, in 29 bytes for each prefix and group that has any.
+#[derive(Debug, Default)]
 pub struct AddressCounts {
-    open: Mutex<HashMap<AddressPrefix, u32>>,
-    most: NonZeroU32,
+    open: Mutex<HashMap<(AddressPrefix, Group), u32>>,
 }
 
-/// The right to be one of the sessions of an address prefix, given back when dropped.
+/// How many of an address prefix there may be.
+#[derive(Clone, Debug)]
+pub struct AddressLimit {
+    /// So many.
+    pub most: NonZeroU32,
+    /// Of these groups together.
+    pub groups: Arc<[Group]>,
+}
+
+/// The right to be one of those of an address prefix, given back when dropped.
 #[derive(Debug)]
 pub struct AddressPermit {
     counts: Arc<AddressCounts>,
-    of: AddressPrefix,
+    of: (AddressPrefix, Group),
+}
+
+impl Group {
+    /// The first one, for what belongs to no route.
+    pub const WHOLE: Group = Group(0);
+
+    /// The one after this.
+    pub fn next(self) -> Self {
+        Group(self.0 + 1)
+    }
 }
 
 impl AddressCounts {
-    /// So many sessions each.
-    pub fn new(most: NonZeroU32) -> Arc<Self> {
-        Arc::new(AddressCounts { open: Mutex::default(), most })
-    }
-
-    /// How many sessions each may have.
-    pub fn most(&self) -> NonZeroU32 {
-        self.most
-    }
-
-    /// A permit for one more session, unless the prefix has as many as it may.
-    pub fn admit(self: &Arc<Self>, of: AddressPrefix) -> Option<AddressPermit> {
+    /// Counts one more of a prefix in a group, unless there are as many as `limit` allows.
+    pub fn admit(
+        self: &Arc<Self>,
+        prefix: AddressPrefix,
+        group: Group,
+        limit: Option<&AddressLimit>,
+    ) -> Option<AddressPermit> {
+        let of = (prefix, group);
         let mut open = lock(&self.open);
-        let count = open.entry(of).or_default();
-        if *count >= self.most.get() {
-            return None;
+        if let Some(AddressLimit { most, groups }) = limit {
+            let counts = groups.iter().filter_map(|group| open.get(&(prefix, *group)));
+            if counts.sum::<u32>() >= most.get() {
+                return None;
+            }
         }
-        *count += 1;
+        *open.entry(of).or_default() += 1;
         Some(AddressPermit { counts: self.clone(), of })
     }
 }
@@ -70,33 +91,60 @@ mod tests {
 
     use super::*;
 
+    const A: Group = Group(1);
+    const B: Group = Group(2);
+
     fn prefix(text: &str) -> AddressPrefix {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn numbered(n: u32) -> AddressPrefix {
-        IpAddr::from(n.to_be_bytes()).into()
+    fn limit(most: u32, groups: &[Group]) -> AddressLimit {
+        AddressLimit { most: NonZeroU32::new(most).unwrap(), groups: groups.into() }
     }
 
     #[test]
     fn permits_are_given_back() {
-        let counts = AddressCounts::new(NonZeroU32::new(2).unwrap());
+        let counts = Arc::new(AddressCounts::default());
         let (one, other) = (prefix("192.0.2.1"), prefix("192.0.2.2"));
-        let first = counts.admit(one).unwrap();
-        let second = counts.admit(one).unwrap();
-        assert!(counts.admit(one).is_none());
-        assert!(counts.admit(other).is_some(), "each prefix is counted by itself");
+        let two = limit(2, &[A]);
+        let first = counts.admit(one, A, Some(&two)).unwrap();
+        let second = counts.admit(one, A, Some(&two)).unwrap();
+        assert!(counts.admit(one, A, Some(&two)).is_none());
+        assert!(counts.admit(other, A, Some(&two)).is_some(), "each prefix is counted by itself");
         drop(first);
-        let third = counts.admit(one).unwrap();
-        assert!(counts.admit(one).is_none());
+        let third = counts.admit(one, A, Some(&two)).unwrap();
+        assert!(counts.admit(one, A, Some(&two)).is_none());
         drop((second, third));
-        assert!(lock(&counts.open).is_empty(), "a prefix without sessions is forgotten");
+        assert!(lock(&counts.open).is_empty(), "a prefix without any is forgotten");
+    }
+
+    #[test]
+    fn groups_are_counted_together_or_apart() {
+        let counts = Arc::new(AddressCounts::default());
+        let one = prefix("192.0.2.1");
+        let held = [A, A, B].map(|group| counts.admit(one, group, None).unwrap());
+        for (most, groups, admits) in [
+            (3, &[A, B][..], false),
+            (4, &[A, B], true),
+            (2, &[A], false),
+            (3, &[A], true),
+            (1, &[B], false),
+            (2, &[B], true),
+            (1, &[Group::WHOLE], true),
+        ] {
+            let permit = counts.admit(one, A, Some(&limit(most, groups)));
+            assert_eq!(permit.is_some(), admits, "{most} of {groups:?}");
+        }
+        drop(held);
+        assert!(lock(&counts.open).is_empty());
     }
 
     #[test]
     fn memory_is_given_back() {
-        let counts = AddressCounts::new(NonZeroU32::MIN);
-        let many: Vec<_> = (0..50_000).map(|n| counts.admit(numbered(n)).unwrap()).collect();
+        let counts = Arc::new(AddressCounts::default());
+        let numbered = |n: u32| AddressPrefix::from(IpAddr::from(n.to_be_bytes()));
+        let many: Vec<_> =
+            (0..50_000).map(|n| counts.admit(numbered(n), A, None).unwrap()).collect();
         assert!(lock(&counts.open).capacity() >= 50_000);
         drop(many);
         assert!(lock(&counts.open).capacity() <= 2 * SHRINK_ABOVE);

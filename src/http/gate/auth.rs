@@ -4,6 +4,7 @@ mod htpasswd;
 mod tokens;
 mod verified;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,9 +18,10 @@ use hyper::header::{self, HeaderMap};
 
 use self::htpasswd::Users;
 use self::tokens::Tokens;
+use self::verified::Verified;
 use crate::error::StartError;
 use crate::file;
-use crate::http::gate::rate::RateLimiter;
+use crate::http::gate::rate::{Rate, RateLimiter};
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
@@ -45,18 +47,43 @@ pub struct Proof {
 }
 
 /// What is checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Auth {
-    users: Option<Source<Users>>,
-    tokens: Option<Source<Tokens>>,
+    passwords: Option<Arc<Passwords>>,
+    tokens: Option<Arc<Source<Tokens>>>,
+}
+
+/// The files that are open, each once. What they were found to hold, and the passwords that were right a
+/// moment ago, outlive the configuration that named them.
+#[derive(Debug, Default)]
+pub struct AuthFiles {
+    open: ByPath,
+    /// Those of the configuration before this one, until this one has opened its own.
+    old: ByPath,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ByPath {
+    passwords: HashMap<PathBuf, Arc<Passwords>>,
+    tokens: HashMap<PathBuf, Arc<Source<Tokens>>>,
+}
+
+/// A file of passwords.
+#[derive(Debug)]
+struct Passwords {
+    users: Source<Users>,
     queue: Queue,
+    /// Those that were right a moment ago.
+    verified: Verified,
 }
 
 /// The wrong credentials of a prefix, where those are what is limited.
 #[derive(Clone, Copy, Debug)]
 pub struct Guesses<'a> {
-    /// How often it may be wrong.
+    /// Where they are counted.
     pub limiter: &'a RateLimiter,
+    /// How often it may be wrong.
+    pub rate: Rate,
     /// Whose they are.
     pub prefix: AddressPrefix,
 }
@@ -89,12 +116,12 @@ impl Guesses<'_> {
     /// # Errors
     /// 429, for whoever was wrong too often.
     pub fn check(&self) -> Result<(), Refusal> {
-        let waits = self.limiter.check(self.prefix, Instant::now());
+        let waits = self.limiter.check(self.rate, self.prefix, Instant::now());
         waits.map_err(|wait| Refusal::too_often(self.prefix, wait))
     }
 
     fn count(&self) {
-        let _ = self.limiter.ask(self.prefix, Instant::now());
+        let _ = self.limiter.ask(self.rate, self.prefix, Instant::now());
     }
 }
 
@@ -152,35 +179,124 @@ impl Drop for Waiting {
     }
 }
 
-impl Auth {
-    /// Reads the files, if any are named.
+impl Passwords {
+    fn open(path: PathBuf) -> Result<Self, StartError> {
+        let users = Source::open("--auth-file", path, Users::parse)?;
+        Ok(Passwords { users, queue: Queue::new(), verified: Verified::new() })
+    }
+
+    /// Whether this is the user's password. A name that nobody has takes as long as one that
+    /// somebody has, so that names can't be found out by the clock.
+    async fn verify(
+        &self,
+        name: &str,
+        password: Vec<u8>,
+        guesses: Option<Guesses<'_>>,
+    ) -> Result<bool, Refusal> {
+        if password.len() > LONGEST_PASSWORD {
+            guesses.iter().for_each(Guesses::count);
+            return Ok(false);
+        }
+        let (hash, exists) = self.users.current().hash(name);
+        let tag = self.verified.tag(name, &password, &hash);
+        let is_known = || exists && self.verified.contains(&tag, Instant::now());
+        if is_known() {
+            return Ok(true);
+        }
+        let waiting = self.queue.enter()?;
+        // One after the other: of those checked at the same time none would have been wrong yet.
+        let _turn = match guesses {
+            Some(_) => Some(self.queue.turn.lock().await),
+            None => None,
+        };
+        let slot = self.queue.slots.acquire_arc().await;
+        // The requests of one page come together: one of them may have been checked meanwhile.
+        if is_known() {
+            return Ok(true);
+        }
+        guesses.as_ref().map_or(Ok(()), Guesses::check)?;
+        let right = blocking::unblock(move || {
+            // Held here: it goes on if whoever asked hangs up.
+            let _held = (waiting, slot);
+            hash.verify(&password)
+        });
+        let right = right.await & exists;
+        match right {
+            true => self.verified.insert(tag, Instant::now()),
+            false => guesses.iter().for_each(Guesses::count),
+        }
+        Ok(right)
+    }
+}
+
+impl AuthFiles {
+    /// None yet; what is open in `old` is not read again, as long as its name is the same.
+    pub fn after(old: Option<&AuthFiles>) -> Self {
+        let old = old.map(|old| old.open.clone()).unwrap_or_default();
+        AuthFiles { open: ByPath::default(), old }
+    }
+
+    /// Opens these files, if any are named.
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
     pub fn open(
-        auth_file: Option<&PathBuf>,
-        token_file: Option<&PathBuf>,
-    ) -> Result<Option<Self>, StartError> {
-        let users = auth_file
-            .map(|path| Source::open("--auth-file", path.clone(), Users::parse))
+        &mut self,
+        auth_file: Option<&Path>,
+        token_file: Option<&Path>,
+    ) -> Result<Option<Auth>, StartError> {
+        let ByPath { passwords, tokens } = &mut self.open;
+        let passwords = auth_file
+            .map(|path| open_once(path, passwords, &self.old.passwords, Passwords::open))
             .transpose()?;
         let tokens = token_file
-            .map(|path| Source::open("--token-file", path.clone(), Tokens::parse))
+            .map(|path| {
+                let open = |path| Source::open("--token-file", path, Tokens::parse);
+                open_once(path, tokens, &self.old.tokens, open)
+            })
             .transpose()?;
-        let any = users.is_some() || tokens.is_some();
-        Ok(any.then(|| Auth { users, tokens, queue: Queue::new() }))
+        let any = passwords.is_some() || tokens.is_some();
+        Ok(any.then_some(Auth { passwords, tokens }))
     }
 
-    /// Reads the files again. One that can't be used changes nothing, and is logged.
-    pub fn reload(&self) {
-        self.users.iter().for_each(Source::reload);
-        self.tokens.iter().for_each(Source::reload);
+    /// Lets go of those that the configuration before this one had, and this one has not.
+    pub fn settle(&mut self) {
+        self.old = ByPath::default();
     }
 
+    /// Reads the files again; false if there are none. One that can't be used changes nothing, and is
+    /// logged.
+    pub fn reload(&self) -> bool {
+        let ByPath { passwords, tokens } = &self.open;
+        passwords.values().for_each(|passwords| passwords.users.reload());
+        tokens.values().for_each(|tokens| tokens.reload());
+        !passwords.is_empty() || !tokens.is_empty()
+    }
+}
+
+/// The file at `path`: that of `known`, or that of `old`, or one that is opened now.
+fn open_once<T>(
+    path: &Path,
+    known: &mut HashMap<PathBuf, Arc<T>>,
+    old: &HashMap<PathBuf, Arc<T>>,
+    open: impl FnOnce(PathBuf) -> Result<T, StartError>,
+) -> Result<Arc<T>, StartError> {
+    if let Some(file) = known.get(path) {
+        return Ok(file.clone());
+    }
+    let file = match old.get(path) {
+        Some(file) => file.clone(),
+        None => Arc::new(open(path.to_owned())?),
+    };
+    known.insert(path.to_owned(), file.clone());
+    Ok(file)
+}
+
+impl Auth {
     /// Whether a request says who it is from, true or not.
     pub fn is_tried(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
         let token = || !tokens::presented(headers, query).is_empty();
-        self.tokens.is_some() && token() || self.users.is_some() && basic(headers).is_some()
+        self.tokens.is_some() && token() || self.passwords.is_some() && basic(headers).is_some()
     }
 
     /// Who a request with these headers and this query is from; wrong credentials count as one of `guesses`.
@@ -203,11 +319,11 @@ impl Auth {
                 }
             }
         }
-        if let Some(users) = &self.users
+        if let Some(passwords) = &self.passwords
             && let Some((name, password)) = basic(headers)
         {
             presented = true;
-            if self.verify(users.current(), &name, password, guesses).await? {
+            if passwords.verify(&name, password, guesses).await? {
                 return Ok(Proof { user: Some(name.into()), scheme: Some("Basic") });
             }
         } else if presented {
@@ -216,52 +332,9 @@ impl Auth {
         Err(self.unauthorized(presented))
     }
 
-    /// Whether this is the user's password. A name that nobody has takes as long as one that
-    /// somebody has, so that names can't be found out by the clock.
-    async fn verify(
-        &self,
-        users: Arc<Users>,
-        name: &str,
-        password: Vec<u8>,
-        guesses: Option<Guesses<'_>>,
-    ) -> Result<bool, Refusal> {
-        if password.len() > LONGEST_PASSWORD {
-            guesses.iter().for_each(Guesses::count);
-            return Ok(false);
-        }
-        let tag = users.verified.tag(name, &password);
-        if users.verified.contains(&tag, Instant::now()) {
-            return Ok(true);
-        }
-        let waiting = self.queue.enter()?;
-        // One after the other: of those checked at the same time none would have been wrong yet.
-        let _turn = match guesses {
-            Some(_) => Some(self.queue.turn.lock().await),
-            None => None,
-        };
-        let slot = self.queue.slots.acquire_arc().await;
-        // The requests of one page come together: one of them may have been checked meanwhile.
-        if users.verified.contains(&tag, Instant::now()) {
-            return Ok(true);
-        }
-        guesses.as_ref().map_or(Ok(()), Guesses::check)?;
-        let (hash, exists) = users.hash(name);
-        let right = blocking::unblock(move || {
-            // Held here: it goes on if whoever asked hangs up.
-            let _held = (waiting, slot);
-            hash.verify(&password)
-        });
-        let right = right.await & exists;
-        match right {
-            true => users.verified.insert(tag, Instant::now()),
-            false => guesses.iter().for_each(Guesses::count),
-        }
-        Ok(right)
-    }
-
     fn unauthorized(&self, presented: bool) -> Refusal {
         const TOKEN: &str = "as Authorization: Bearer, as a cookie token, or as ?token=";
-        let why = match (presented, &self.users, &self.tokens) {
+        let why = match (presented, &self.passwords, &self.tokens) {
             (false, Some(_), None) => "a user name and password are needed here".to_owned(),
             (false, None, _) => format!("a token is needed here: send it {TOKEN}"),
             (false, Some(_), Some(_)) => {
@@ -274,7 +347,7 @@ impl Auth {
             }
         };
         let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
-        if self.users.is_some() {
+        if self.passwords.is_some() {
             let challenge = "Basic realm=\"wsrelay\", charset=\"UTF-8\"";
             refusal = refusal.with(header::WWW_AUTHENTICATE, challenge);
         }

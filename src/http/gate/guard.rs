@@ -8,12 +8,13 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
-use super::auth::{Auth, Guesses, Proof};
+use super::address_counts::{AddressCounts, AddressLimit, AddressPermit, Group};
+use super::auth::{Auth, AuthFiles, Guesses, Proof};
+use super::counters::{Counters, RouteCounters};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
+use super::rate::{Rate, RateLimiter};
 use crate::error::StartError;
-use crate::http::gate::address_counts::{AddressCounts, AddressPermit};
-use crate::http::gate::rate::{Rate, RateLimiter};
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 
@@ -34,15 +35,24 @@ pub struct GuardConfig {
     pub connect_rate: Option<Rate>,
 }
 
-/// The rules and what they need to remember.
+/// The rules, with the files that they name and the counters that they are held against.
 #[derive(Debug)]
 pub struct Guard {
     config: GuardConfig,
-    limiter: Option<Arc<RateLimiter>>,
-    /// That of wrong credentials, where requests themselves have none.
-    guesses: Option<Arc<RateLimiter>>,
-    auth: Option<Arc<Auth>>,
-    counts: Option<Arc<AddressCounts>>,
+    auth: Option<Auth>,
+    limits: Limits,
+}
+
+/// What is counted of those who ask, and where.
+#[derive(Debug)]
+pub struct Limits {
+    sessions: Arc<AddressCounts>,
+    /// Where its sessions are counted.
+    group: Group,
+    /// How many an address may have, if there is a limit.
+    per_address: Option<AddressLimit>,
+    rate: Arc<RateLimiter>,
+    guesses: Arc<RateLimiter>,
 }
 
 /// Who was let in.
@@ -50,41 +60,64 @@ pub struct Guard {
 pub struct Admitted {
     /// What it has proved, if that was asked for.
     pub proof: Option<Proof>,
-    /// Among the sessions of its address, if those are counted.
+    /// Among the sessions of its address, if it has one.
     pub permit: Option<AddressPermit>,
 }
 
+impl Limits {
+    /// Those of all that belongs to no route. `together` are the groups whose sessions are counted
+    /// together.
+    pub fn of_whole(config: &GuardConfig, counters: &Counters, together: &Arc<[Group]>) -> Self {
+        let most = config.max_sessions_per_ip;
+        Limits {
+            sessions: counters.sessions.clone(),
+            group: Group::WHOLE,
+            per_address: most.map(|most| AddressLimit { most, groups: together.clone() }),
+            rate: counters.rate.clone(),
+            guesses: counters.guesses.clone(),
+        }
+    }
+
+    /// Those of a route: what it says as the whole does is counted over all such routes, whatever else
+    /// by itself.
+    pub fn of_route(
+        config: &GuardConfig,
+        whole: &GuardConfig,
+        counters: &Counters,
+        route: &RouteCounters,
+        together: &Arc<[Group]>,
+    ) -> Self {
+        let mut limits = Limits::of_whole(whole, counters, together);
+        limits.group = route.group;
+        if config.max_sessions_per_ip != whole.max_sessions_per_ip {
+            let most = config.max_sessions_per_ip;
+            limits.per_address =
+                most.map(|most| AddressLimit { most, groups: [route.group].into() });
+        }
+        if config.connect_rate != whole.connect_rate {
+            limits.rate = route.rate.clone();
+        }
+        limits
+    }
+}
+
 impl Guard {
-    /// Reads the files that the rules name. Where one of `known` has the same limit or the same files,
-    /// its counts and its files serve for this one too.
+    /// Reads the files that the rules name, but for those that are open already.
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
-    pub fn open(config: &GuardConfig, known: &[&Guard]) -> Result<Self, StartError> {
-        let same = |is_same: fn(&GuardConfig, &GuardConfig) -> bool| {
-            known.iter().find(|guard| is_same(&guard.config, config))
-        };
-        let (limiter, guesses) = match same(|a, b| a.connect_rate == b.connect_rate) {
-            Some(guard) => (guard.limiter.clone(), guard.guesses.clone()),
-            None => {
-                let limiter = || config.connect_rate.map(|rate| Arc::new(RateLimiter::new(rate)));
-                (limiter(), limiter())
-            }
-        };
-        let counts = match same(|a, b| a.max_sessions_per_ip == b.max_sessions_per_ip) {
-            Some(guard) => guard.counts.clone(),
-            None => config.max_sessions_per_ip.map(AddressCounts::new),
-        };
-        let files = |a: &GuardConfig, b: &GuardConfig| {
-            (&a.auth_file, &a.token_file) == (&b.auth_file, &b.token_file)
-        };
-        let auth = match same(files) {
-            Some(guard) => guard.auth.clone(),
-            None => {
-                Auth::open(config.auth_file.as_ref(), config.token_file.as_ref())?.map(Arc::new)
-            }
-        };
-        Ok(Guard { config: config.clone(), limiter, guesses, auth, counts })
+    pub fn open(
+        config: &GuardConfig,
+        limits: Limits,
+        files: &mut AuthFiles,
+    ) -> Result<Self, StartError> {
+        let auth = files.open(config.auth_file.as_deref(), config.token_file.as_deref())?;
+        Ok(Guard { config: config.clone(), auth, limits })
+    }
+
+    /// Whether its rate is counted apart from all others.
+    pub fn has_own_rate(&self, route: &RouteCounters) -> bool {
+        Arc::ptr_eq(&self.limits.rate, &route.rate)
     }
 
     /// Whether a handshake may go on. What costs nothing is decided first.
@@ -100,8 +133,8 @@ impl Guard {
         let origin = self.config.origins.check(headers, arrival);
         origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         let prefix = arrival.client.map(AddressPrefix::from);
-        if let (Some(limiter), Some(prefix)) = (&self.limiter, prefix) {
-            let asked = limiter.ask(prefix, Instant::now());
+        if let (Some(rate), Some(prefix)) = (self.config.connect_rate, prefix) {
+            let asked = self.limits.rate.ask(rate, prefix, Instant::now());
             asked.map_err(|wait| Refusal::too_often(prefix, wait))?;
         }
         let proof = match &self.auth {
@@ -144,8 +177,10 @@ impl Guard {
         query: Option<&str>,
         prefix: Option<AddressPrefix>,
     ) -> Result<Proof, Refusal> {
-        let limited = self.guesses.as_deref().zip(prefix).filter(|_| auth.is_tried(headers, query));
-        let guesses = limited.map(|(limiter, prefix)| Guesses { limiter, prefix });
+        let limited =
+            self.config.connect_rate.zip(prefix).filter(|_| auth.is_tried(headers, query));
+        let limiter = &self.limits.guesses;
+        let guesses = limited.map(|(rate, prefix)| Guesses { limiter, rate, prefix });
         // Before anything is looked at: whoever waits in vain should not wait long.
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
         auth.check(headers, query, guesses).await
@@ -157,13 +192,14 @@ impl Guard {
         proof: Option<Proof>,
         prefix: Option<AddressPrefix>,
     ) -> Result<Admitted, Refusal> {
-        let permit = match (&self.counts, prefix) {
-            (Some(counts), Some(prefix)) => {
-                let permit = counts.admit(prefix);
-                let refusal = || Refusal::too_many_sessions_of(prefix, counts.most());
-                Some(permit.ok_or_else(refusal)?)
+        let permit = match prefix {
+            Some(prefix) => {
+                let Limits { sessions, group, per_address, .. } = &self.limits;
+                let permit = sessions.admit(prefix, *group, per_address.as_ref());
+                let most = per_address.as_ref().map_or(0, |limit| limit.most.get());
+                Some(permit.ok_or_else(|| Refusal::too_many_sessions_of(prefix, most))?)
             }
-            _ => None,
+            None => None,
         };
         Ok(Admitted { proof, permit })
     }
@@ -185,10 +221,5 @@ impl Guard {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The files of passwords and tokens, if there are any.
-    pub fn auth(&self) -> Option<&Arc<Auth>> {
-        self.auth.as_ref()
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  request ─▶ host, forwarded: who asks for what ─▶ rule: which route ─▶ guard ─┬─ origin
-//!                                                                              ├─ rate, address_counts
+//!                                                                              ├─ rate, address_counts: what counters hold
 //!                                                                              └─ auth
 //! ```
 
 pub mod address_counts;
 pub mod auth;
+pub mod counters;
 pub mod forwarded;
 pub mod guard;
 pub mod host;

@@ -42,7 +42,7 @@ pub enum Entry {
 }
 
 /// The hosts of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hosts {
     /// This one.
     Exactly(String),

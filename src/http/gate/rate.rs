@@ -1,6 +1,4 @@
-//! Rate: how often an address may ask.
-//!
-//! The table knows only addresses that have asked lately.
+//! Rate: how often an address may ask, and how often it has asked lately.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -46,21 +44,41 @@ impl Rate {
         let count = count.ok_or("not a number from 1 to 1000000")?;
         Ok(Rate { interval: Duration::from_secs(seconds) / count, burst: count.max(LEAST_BURST) })
     }
+
+    /// The moment of who asks now and has the moment `known`.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    fn next(&self, known: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
+        let moment = known.unwrap_or(now).max(now) + self.interval;
+        match (moment - now).saturating_sub(self.interval * self.burst) {
+            Duration::ZERO => Ok(moment),
+            wait => Err(wait),
+        }
+    }
+
+    /// The moment that stands for as many requests under another rate, of which no more than a burst
+    /// can have been used up.
+    fn convert(self, moment: Instant, other: Rate, now: Instant) -> Instant {
+        let ahead = moment.saturating_duration_since(now);
+        let requests = ahead.div_duration_f64(self.interval).min(other.burst.into());
+        now + other.interval.mul_f64(requests)
+    }
 }
 
-/// Limits how often each address prefix asks.
+/// Limits how often each address prefix asks. The rate is the caller's, and may be another each time:
+/// who has used up requests under one rate has used up as many under the next.
 ///
 /// It is the generic cell rate algorithm: each request moves its prefix's moment forward by the
 /// interval, and is refused if that moment is then further away than a burst. One moment a
 /// prefix is all there is to remember, and it can be forgotten once it has passed.
-#[derive(Debug)]
-pub struct RateLimiter {
-    rate: Rate,
-    asked: Mutex<Asked>,
-}
+#[derive(Debug, Default)]
+pub struct RateLimiter(Mutex<Asked>);
 
 #[derive(Debug)]
 struct Asked {
+    /// What the moments were reckoned by; `None`: there are none yet.
+    rate: Option<Rate>,
     moments: HashMap<AddressPrefix, Instant>,
     /// The size at which those who can be forgotten are looked for.
     sweep_at: usize,
@@ -68,46 +86,70 @@ struct Asked {
 }
 
 impl RateLimiter {
-    /// This rate for each.
-    pub fn new(rate: Rate) -> Self {
-        let asked = Asked { moments: HashMap::new(), sweep_at: FIRST_SWEEP, swept: None };
-        RateLimiter { rate, asked: Mutex::new(asked) }
-    }
-
     /// Whether a prefix could ask now. It does not count as having asked.
     ///
     /// # Errors
     /// How long it has to wait.
-    pub fn check(&self, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
-        let known = lock(&self.asked).moments.get(&prefix).copied();
-        self.next(known, now).map(drop)
-    }
-
-    /// The prefix's moment if it asks now.
-    fn next(&self, known: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
-        let moment = known.unwrap_or(now).max(now) + self.rate.interval;
-        match (moment - now).saturating_sub(self.rate.interval * self.rate.burst) {
-            Duration::ZERO => Ok(moment),
-            wait => Err(wait),
-        }
+    pub fn check(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
+        let mut asked = lock(&self.0);
+        asked.reckon_by(rate, now);
+        let known = asked.moments.get(&prefix).copied();
+        rate.next(known, now).map(drop)
     }
 
     /// Whether a prefix may ask now.
     ///
     /// # Errors
     /// How long it has to wait.
-    pub fn ask(&self, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
-        let mut asked = lock(&self.asked);
+    pub fn ask(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
+        let mut asked = lock(&self.0);
+        asked.reckon_by(rate, now);
         let known = asked.moments.get(&prefix).copied();
-        let moment = self.next(known, now)?;
+        let moment = rate.next(known, now)?;
         if known.is_some() || asked.has_room(now) {
             asked.moments.insert(prefix, moment);
         }
         Ok(())
     }
+
+    /// Counts what `other` has counted, too: of a prefix that both know the larger count.
+    pub fn adopt(&self, other: &RateLimiter, now: Instant) {
+        let (rate, moments) = {
+            let other = lock(&other.0);
+            let Some(rate) = other.rate else { return };
+            (rate, other.moments.clone())
+        };
+        let mut asked = lock(&self.0);
+        let ours = *asked.rate.get_or_insert(rate);
+        for (prefix, moment) in moments {
+            let moment = rate.convert(moment, ours, now);
+            let known = asked.moments.get(&prefix).copied();
+            if known.is_some() || asked.has_room(now) {
+                asked.moments.insert(prefix, known.map_or(moment, |known| known.max(moment)));
+            }
+        }
+    }
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Asked { rate: None, moments: HashMap::new(), sweep_at: FIRST_SWEEP, swept: None }
+    }
 }
 
 impl Asked {
+    /// Has the moments be of this rate, if they were of another: after a reload.
+    fn reckon_by(&mut self, rate: Rate, now: Instant) {
+        match self.rate.replace(rate) {
+            Some(old) if old != rate => {
+                for moment in self.moments.values_mut() {
+                    *moment = old.convert(*moment, rate, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Whether another prefix can be remembered. If not it may ask all the same: this is about
     /// fairness, and 65,536 at their limit at once are an attack that other limits are for.
     fn has_room(&mut self, now: Instant) -> bool {
@@ -162,58 +204,122 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_the_rate() {
-        let limiter = RateLimiter::new(Rate::parse("2/s").unwrap());
+        let (limiter, rate) = (RateLimiter::default(), Rate::parse("2/s").unwrap());
         let (one, other) = (prefix("192.0.2.1"), prefix("192.0.2.2"));
         let (start, ms) = (Instant::now(), Duration::from_millis);
         for _ in 0..5 {
-            assert_eq!(limiter.ask(one, start), Ok(()));
+            assert_eq!(limiter.ask(rate, one, start), Ok(()));
         }
-        assert_eq!(limiter.ask(one, start), Err(ms(500)));
-        assert_eq!(limiter.ask(other, start), Ok(()), "each prefix is limited by itself");
+        assert_eq!(limiter.ask(rate, one, start), Err(ms(500)));
+        assert_eq!(limiter.ask(rate, other, start), Ok(()), "each prefix is limited by itself");
         // Those refused do not count: who waits as told gets in.
-        assert_eq!(limiter.ask(one, start + ms(499)), Err(ms(1)));
-        assert_eq!(limiter.ask(one, start + ms(500)), Ok(()));
-        assert_eq!(limiter.ask(one, start + ms(500)), Err(ms(500)));
-        assert_eq!(limiter.ask(one, start + ms(1000)), Ok(()));
+        assert_eq!(limiter.ask(rate, one, start + ms(499)), Err(ms(1)));
+        assert_eq!(limiter.ask(rate, one, start + ms(500)), Ok(()));
+        assert_eq!(limiter.ask(rate, one, start + ms(500)), Err(ms(500)));
+        assert_eq!(limiter.ask(rate, one, start + ms(1000)), Ok(()));
         // In the long run it is the rate, whatever the beat.
-        let passed = (0..1000).filter(|n| limiter.ask(one, start + ms(1000 + n * 10)).is_ok());
+        let passed =
+            (0..1000).filter(|n| limiter.ask(rate, one, start + ms(1000 + n * 10)).is_ok());
         assert_eq!(passed.count(), 19);
         // A long silence buys one burst, not more.
         let later = start + Duration::from_secs(1000);
-        assert_eq!((0..20).filter(|_| limiter.ask(one, later).is_ok()).count(), 5);
+        assert_eq!((0..20).filter(|_| limiter.ask(rate, one, later).is_ok()).count(), 5);
         // A clock that is read early by another thread does no harm.
-        assert!(limiter.ask(one, start).is_err());
+        assert!(limiter.ask(rate, one, start).is_err());
     }
 
     #[test]
     fn those_who_stay_away_are_forgotten() {
-        let limiter = RateLimiter::new(Rate::parse("1/s").unwrap());
+        let (limiter, rate) = (RateLimiter::default(), Rate::parse("1/s").unwrap());
         let start = Instant::now();
         for n in 0..200_000 {
             // A thousand in a second, each at its limit for a second: few at a time.
             let now = start + Duration::from_millis(u64::from(n));
-            assert_eq!(limiter.ask(numbered(n), now), Ok(()));
+            assert_eq!(limiter.ask(rate, numbered(n), now), Ok(()));
         }
-        let asked = lock(&limiter.asked);
+        let asked = lock(&limiter.0);
         assert!(asked.moments.len() <= 4 * FIRST_SWEEP, "{}", asked.moments.len());
         assert!(asked.moments.capacity() <= 8 * FIRST_SWEEP, "{}", asked.moments.capacity());
     }
 
     #[test]
     fn a_full_table_stays_bounded_and_holds_nobody_up() {
-        let limiter = RateLimiter::new(Rate::parse("1/m").unwrap());
+        let (limiter, rate) = (RateLimiter::default(), Rate::parse("1/m").unwrap());
         let start = Instant::now();
         for n in 0..MOST_REMEMBERED as u32 * 2 {
-            assert_eq!(limiter.ask(numbered(n), start), Ok(()));
+            assert_eq!(limiter.ask(rate, numbered(n), start), Ok(()));
         }
-        assert_eq!(lock(&limiter.asked).moments.len(), MOST_REMEMBERED);
+        assert_eq!(lock(&limiter.0).moments.len(), MOST_REMEMBERED);
         // Those known before are still held to their rate.
-        let refused = (0..10).filter(|_| limiter.ask(numbered(0), start).is_err()).count();
+        let refused = (0..10).filter(|_| limiter.ask(rate, numbered(0), start).is_err()).count();
         assert_eq!(refused, 6);
         // Once the others have gone there is room again.
         let later = start + Duration::from_secs(3600);
         let late = numbered(u32::MAX);
-        assert_eq!(limiter.ask(late, later), Ok(()));
-        assert_eq!(lock(&limiter.asked).moments.len(), 1);
+        assert_eq!(limiter.ask(rate, late, later), Ok(()));
+        assert_eq!(lock(&limiter.0).moments.len(), 1);
+    }
+
+    /// A limit that changes knows who has used it up: requests count, not the time that they cost.
+    #[test]
+    fn another_rate_knows_who_has_asked() {
+        let rate = |text: &str| Rate::parse(text).unwrap();
+        let one = prefix("192.0.2.1");
+        for (before, asked, seconds, after, more) in [
+            // As it was.
+            ("1/m", 5, 0, "1/m", 0),
+            ("1/m", 3, 0, "1/m", 2),
+            // Up: so many more may come at once.
+            ("1/m", 5, 0, "10/m", 5),
+            ("1/s", 5, 0, "100/s", 95),
+            // Down: what was used up is used up, and no more than all of it.
+            ("10/m", 6, 0, "1/m", 0),
+            ("10/m", 3, 0, "1/m", 2),
+            ("100/s", 100, 0, "1/m", 0),
+            // What has come back by then has come back.
+            ("10/m", 6, 36, "1/m", 5),
+            ("10/m", 6, 12, "1/m", 1),
+            ("1/m", 5, 120, "10/m", 7),
+        ] {
+            let (limiter, start) = (RateLimiter::default(), Instant::now());
+            for _ in 0..asked {
+                assert_eq!(limiter.ask(rate(before), one, start), Ok(()));
+            }
+            let now = start + Duration::from_secs(seconds);
+            let may = (0..200).filter(|_| limiter.ask(rate(after), one, now).is_ok()).count();
+            assert_eq!(may, more, "{asked} of {before}, after {seconds} s {after}");
+        }
+        // At most a burst is used up: who was over it waits for one request, not for 20.
+        let (limiter, start) = (RateLimiter::default(), Instant::now());
+        (0..100).for_each(|_| limiter.ask(rate("100/s"), one, start).unwrap());
+        assert_eq!(limiter.check(rate("1/m"), one, start), Err(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_another_has_counted_is_counted() {
+        let rate = |text: &str| Rate::parse(text).unwrap();
+        let (one, two, now) = (prefix("192.0.2.1"), prefix("192.0.2.2"), Instant::now());
+        let asked = |prefix, rate, times| {
+            let limiter = RateLimiter::default();
+            (0..times).for_each(|_| limiter.ask(rate, prefix, now).unwrap());
+            limiter
+        };
+        for (ours, theirs, more) in
+            [((one, 1), (one, 3), 2), ((one, 4), (one, 3), 1), ((two, 4), (one, 3), 2)]
+        {
+            let (ours, theirs) =
+                (asked(ours.0, rate("1/m"), ours.1), asked(theirs.0, rate("10/m"), theirs.1));
+            ours.adopt(&theirs, now);
+            let may = (0..9).filter(|_| ours.ask(rate("1/m"), one, now).is_ok()).count();
+            assert_eq!(may, more);
+        }
+        // One that has never counted, and one that has nothing to give.
+        let (new, theirs) = (RateLimiter::default(), asked(one, rate("1/m"), 5));
+        theirs.adopt(&new, now);
+        new.adopt(&theirs, now);
+        for limiter in [new, theirs] {
+            assert!(limiter.ask(rate("1/m"), one, now).is_err());
+            assert!(limiter.ask(rate("1/m"), two, now).is_ok());
+        }
     }
 }

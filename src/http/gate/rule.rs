@@ -13,7 +13,7 @@ const NOT_SHOWN: &AsciiSet =
     &CONTROLS.add(b' ').add(b'%').add(b'*').add(b'/').add(b'?').add(b'#').add(b'"');
 
 /// Which requests a route is for. What is not said fits all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Those to this host, or to any below this domain, whatever the port.
     pub host: Option<Hosts>,
@@ -24,7 +24,7 @@ pub struct Rule {
 }
 
 /// A path, whole segment by whole segment: `/chat` has `/chat/room` below it, but not `/chats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prefix(Vec<Vec<u8>>);
 
 /// How a rule and a request go together.

@@ -103,7 +103,7 @@ impl Cgi {
             let why = "this is no proxy: a program answers any method but CONNECT";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why).close());
         }
-        let permit = admit(context.registry.permits())?;
+        let permit = admit(context.registry.permits(), context.config.max_sessions)?;
         let entry = Arc::new(Entry { _permits: (permit, None), _address: of_address });
         let running = self.start(&found, &request, arrival, asker, &proof, entry).await?;
         let bill = Bill {

@@ -12,7 +12,6 @@ use sha_crypt::{PasswordVerifier, ShaCrypt};
 use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 
-use super::verified::Verified;
 use crate::file::entries;
 
 /// What bcrypt may cost: htpasswd can't make dearer ones, of which each takes ten seconds.
@@ -27,8 +26,6 @@ pub struct Users {
     /// Of all users; there are some.
     hashes: Vec<Hash>,
     secret: RandomState,
-    /// Those whose password was right a moment ago.
-    pub verified: Verified,
 }
 
 /// A hashed password.
@@ -69,7 +66,7 @@ impl Users {
         if hashes.is_empty() {
             return Err("there are no users in it: add one with htpasswd -B".into());
         }
-        Ok(Users { by_name, hashes, secret: RandomState::new(), verified: Verified::new() })
+        Ok(Users { by_name, hashes, secret: RandomState::new() })
     }
 
     /// The hash of a user's password, and true; for a name that nobody has, somebody's, and false:
@@ -109,6 +106,14 @@ impl Hash {
             Some("6") => sha_crypt(text, 86),
             Some("apr1" | "1") => Err("is hashed with MD5, which is too weak".into()),
             _ => Err("is in no form that is known here (bcrypt, $6$, $5$ or {SHA})".into()),
+        }
+    }
+
+    /// Its bytes, by which one is told from another.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Hash::Bcrypt(text) | Hash::ShaCrypt(text) => text.as_bytes(),
+            Hash::Sha1(bytes) => bytes,
         }
     }
 

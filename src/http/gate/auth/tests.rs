@@ -19,10 +19,22 @@ fn file(dir: &TempDir, name: &str, content: &str) -> PathBuf {
     path
 }
 
+fn open(auth_file: Option<&Path>, token_file: Option<&Path>) -> Result<Option<Auth>, StartError> {
+    AuthFiles::default().open(auth_file, token_file)
+}
+
 fn passwords(dir: &TempDir) -> (PathBuf, Auth) {
     let path = file(dir, "users", &format!("anna:{HASH}\n"));
-    let auth = Auth::open(Some(&path), None).unwrap().unwrap();
+    let auth = open(Some(&path), None).unwrap().unwrap();
     (path, auth)
+}
+
+/// The same, with what reads it again.
+fn reloadable(dir: &TempDir) -> (PathBuf, AuthFiles, Auth) {
+    let path = file(dir, "users", &format!("anna:{HASH}\n"));
+    let mut files = AuthFiles::default();
+    let auth = files.open(Some(&path), None).unwrap().unwrap();
+    (path, files, auth)
 }
 
 fn with_basic(name: &str, password: &str) -> HeaderMap {
@@ -38,14 +50,16 @@ fn check(auth: &Auth, headers: &HeaderMap) -> Result<User, Refusal> {
 
 /// Takes every slot, so that nothing can be checked meanwhile.
 fn all_slots(auth: &Auth) -> Vec<SemaphoreGuardArc> {
-    let slots: Vec<_> = std::iter::from_fn(|| auth.queue.slots.try_acquire_arc()).collect();
+    let slots: Vec<_> =
+        std::iter::from_fn(|| auth.passwords.as_ref().unwrap().queue.slots.try_acquire_arc())
+            .collect();
     assert!(!slots.is_empty());
     slots
 }
 
 #[test]
 fn nobody_is_asked_without_files() {
-    assert!(Auth::open(None, None).unwrap().is_none());
+    assert!(open(None, None).unwrap().is_none());
 }
 
 #[test]
@@ -97,7 +111,7 @@ fn either_a_password_or_a_token() {
     let dir = TempDir::new().unwrap();
     let users = file(&dir, "users", &format!("anna:{HASH}"));
     let tokens = file(&dir, "tokens", "lamp:abc\nplain");
-    let auth = Auth::open(Some(&users), Some(&tokens)).unwrap().unwrap();
+    let auth = open(Some(&users), Some(&tokens)).unwrap().unwrap();
     let prove = |headers: &HeaderMap, query| task::block_on(auth.check(headers, query, None));
     let (basic, none) = (with_basic("anna", "correct horse"), HeaderMap::new());
     assert_eq!(prove(&basic, None).unwrap().scheme, Some("Basic"));
@@ -121,19 +135,45 @@ fn either_a_password_or_a_token() {
 #[test]
 fn a_new_list_counts_at_once_and_a_bad_one_not_at_all() {
     let dir = TempDir::new().unwrap();
-    let (path, auth) = passwords(&dir);
+    let (path, files, auth) = reloadable(&dir);
     let (anna, bob) = (with_basic("anna", "correct horse"), with_basic("bob", "correct horse"));
     assert!(check(&auth, &anna).is_ok() && check(&auth, &bob).is_err());
     fs::write(&path, "bob:in plain text").unwrap();
-    auth.reload();
+    files.reload();
     assert!(check(&auth, &anna).is_ok() && check(&auth, &bob).is_err());
     fs::write(&path, format!("bob:{HASH}")).unwrap();
-    auth.reload();
+    files.reload();
     assert!(check(&auth, &anna).is_err(), "what was remembered of the old list is forgotten");
     assert!(check(&auth, &bob).is_ok());
     fs::remove_file(&path).unwrap();
-    auth.reload();
+    files.reload();
     assert!(check(&auth, &bob).is_ok());
+}
+
+#[test]
+fn what_was_right_is_remembered_by_the_next_list() {
+    /// The hash of another password.
+    const OTHER: &str = "$2b$04$b8JmJ4dZrJ1Jm1cD0yF5EuWpJb3bqUJxZ0eJjzXk0Gm8y0oS8Qm6K";
+    let dir = TempDir::new().unwrap();
+    let (path, files, auth) = reloadable(&dir);
+    let anna = with_basic("anna", "correct horse");
+    check(&auth, &anna).unwrap();
+    fs::write(&path, format!("bob:{OTHER}\nanna:{HASH}\n")).unwrap();
+    files.reload();
+    let next = AuthFiles::after(Some(&files)).open(Some(&path), None).unwrap().unwrap();
+    let slots = all_slots(&auth);
+    // Nothing can be checked now, not by the next configuration either, whose file is the same.
+    for auth in [&auth, &next] {
+        assert!(check(auth, &anna).is_ok());
+    }
+    fs::write(&path, format!("anna:{OTHER}\n")).unwrap();
+    files.reload();
+    let asked = task::block_on(async {
+        let asked = next.check(&anna, None, None);
+        asked.now_or_never().is_some()
+    });
+    assert!(!asked, "a new password has to be checked");
+    drop(slots);
 }
 
 #[test]
@@ -141,7 +181,7 @@ fn files_that_cant_be_used_are_named() {
     let dir = TempDir::new().unwrap();
     let bad = file(&dir, "bad", "anna:$apr1$x$y");
     fs::write(dir.path().join("binary"), b"anna:\xff").unwrap();
-    let open = |path: &Path| Auth::open(Some(&path.to_owned()), None).unwrap_err();
+    let open = |path: &Path| open(Some(path), None).unwrap_err();
     for (path, want) in [
         (dir.path().join("missing"), "missing: no such file or directory"),
         (dir.path().to_owned(), "is a directory"),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::htpasswd::Hash;
 use crate::sync::lock;
 
 /// How long right credentials are remembered.
@@ -16,12 +17,12 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many are remembered.
 const MOST: usize = 1024;
 
-/// Name and password as one hash, under a key of this process: nothing that is kept here helps
+/// Name, password and the hash that it was held against as one hash, under a key of this process: nothing that is kept here helps
 /// anyone who reads it.
 pub type Tag = [u8; 32];
 
-/// A small, short memory of right credentials. It belongs to one version of the list of users, and
-/// goes with it.
+/// A small, short memory of right credentials. It outlives the versions of the list of users: whoever has
+/// another hash now has another tag, and is checked.
 pub struct Verified {
     key: [u8; 32],
     /// By tag: until when.
@@ -33,11 +34,14 @@ impl Verified {
         Verified { key: super::secret(), until: Mutex::default() }
     }
 
-    /// The tag of a name and a password.
-    pub fn tag(&self, name: &str, password: &[u8]) -> Tag {
-        let hash =
-            Sha256::new_with_prefix(self.key).chain_update((name.len() as u64).to_be_bytes());
-        hash.chain_update(name).chain_update(password).finalize().into()
+    /// The tag of a name and a password that is held against this hash.
+    pub fn tag(&self, name: &str, password: &[u8], hash: &Hash) -> Tag {
+        let mut tag = Sha256::new_with_prefix(self.key);
+        for part in [name.as_bytes(), hash.as_bytes()] {
+            tag.update((part.len() as u64).to_be_bytes());
+            tag.update(part);
+        }
+        tag.chain_update(password).finalize().into()
     }
 
     /// Whether these credentials were right a moment ago.
@@ -68,33 +72,45 @@ impl fmt::Debug for Verified {
 mod tests {
     use super::*;
 
+    const HASH: Hash = Hash::Sha1([0; 20]);
+
     #[test]
     fn tags_tell_credentials_apart() {
         let verified = Verified::new();
-        let tag = verified.tag("anna", b"secret");
-        assert_eq!(tag, verified.tag("anna", b"secret"));
-        for (name, password) in [("anna", "Secret"), ("annas", "ecret"), ("", "annasecret")] {
-            assert_ne!(tag, verified.tag(name, password.as_bytes()), "{name} {password}");
+        let tag = |name: &str, password: &str, hash: &str| {
+            verified.tag(name, password.as_bytes(), &Hash::Bcrypt(hash.into()))
+        };
+        let anna = tag("anna", "secret", "hash");
+        assert_eq!(anna, tag("anna", "secret", "hash"));
+        for (name, password, hash) in [
+            ("anna", "Secret", "hash"),
+            ("annas", "ecret", "hash"),
+            ("", "annasecret", "hash"),
+            ("anna", "secret", "another"),
+            ("anna", "ssecret", "has"),
+        ] {
+            assert_ne!(anna, tag(name, password, hash), "{name} {password} {hash}");
         }
-        assert_ne!(tag, Verified::new().tag("anna", b"secret"), "another process, another key");
+        let other = Verified::new().tag("anna", b"secret", &Hash::Bcrypt("hash".into()));
+        assert_ne!(anna, other, "another process, another key");
     }
 
     #[test]
     fn for_a_moment_only() {
         let (verified, now) = (Verified::new(), Instant::now());
-        let tag = verified.tag("anna", b"secret");
+        let tag = verified.tag("anna", b"secret", &HASH);
         assert!(!verified.contains(&tag, now));
         verified.insert(tag, now);
         let almost = now + REMEMBERED - Duration::from_millis(1);
         assert!(verified.contains(&tag, now) && verified.contains(&tag, almost));
         assert!(!verified.contains(&tag, now + REMEMBERED));
-        assert!(!verified.contains(&verified.tag("anna", b"other"), now));
+        assert!(!verified.contains(&verified.tag("anna", b"other", &HASH), now));
     }
 
     #[test]
     fn so_many_only() {
         let (verified, now) = (Verified::new(), Instant::now());
-        let tag = |n: usize| verified.tag(&n.to_string(), b"");
+        let tag = |n: usize| verified.tag(&n.to_string(), b"", &HASH);
         for n in 0..2 * MOST {
             verified.insert(tag(n), now);
         }
