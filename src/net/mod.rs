@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod address_prefix;
+pub mod duplex;
 pub mod listener;
 pub mod lookup;
 pub mod pipes;
