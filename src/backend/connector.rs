@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_io::Async;
 
 use super::program::{Held, Launcher, Programs};
-use super::{Backend, BackendIo, ClientInfo, OpenError};
+use super::{BackendIo, ClientInfo, OpenError, Target};
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::net::lookup;
@@ -23,7 +23,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Opens connections to a backend, and keeps what all of them need.
 #[derive(Debug)]
 pub struct Connector {
-    backend: Backend,
+    backend: Target,
     way: Way,
     /// What goes on top.
     tls: Option<tls::Connector>,
@@ -43,22 +43,22 @@ impl Connector {
     ///
     /// # Errors
     /// [`StartError::Environment`], if there is no such program, or nothing to check a certificate against.
-    pub fn new(backend: Backend) -> Result<Self, StartError> {
+    pub fn new(backend: Target) -> Result<Self, StartError> {
         let tls = match &backend {
-            Backend::Tls { host, ca, .. } => Some(tls::Connector::new(host, ca.as_deref())),
+            Target::Tls { host, ca, .. } => Some(tls::Connector::new(host, ca.as_deref())),
             _ => None,
         };
         let tls = tls.transpose().map_err(StartError::Environment)?;
         let way = match &backend {
-            Backend::Tcp { host, port } | Backend::Tls { host, port, .. } => match host.parse() {
+            Target::Tcp { host, port } | Target::Tls { host, port, .. } => match host.parse() {
                 Ok(ip) => Way::Addr(SocketAddr::new(ip, *port)),
                 Err(_) => Way::Name(host.clone(), *port),
             },
-            Backend::Unix(path) => Way::Unix(path.clone()),
-            Backend::Program(program) => {
+            Target::Unix(path) => Way::Unix(path.clone()),
+            Target::Program(program) => {
                 Way::Program(Launcher::new(program).map_err(StartError::Environment)?)
             }
-            Backend::Programs(dir) => {
+            Target::Programs(dir) => {
                 Way::Programs(Programs::open(dir).map_err(StartError::Environment)?)
             }
         };
@@ -66,7 +66,7 @@ impl Connector {
     }
 
     /// What it connects to.
-    pub fn backend(&self) -> &Backend {
+    pub fn backend(&self) -> &Target {
         &self.backend
     }
 

@@ -13,7 +13,7 @@ use super::gate::forwarded::Arrival;
 use super::gate::guard::{Guard, GuardConfig, Limits};
 use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
-use crate::backend::{Backend, Connector};
+use crate::backend::{Connector, Target};
 use crate::error::StartError;
 use crate::session::SessionConfig;
 
@@ -23,7 +23,7 @@ pub struct RouteConfig {
     /// Which requests it is for.
     pub rule: Rule,
     /// Where their sessions are relayed to.
-    pub backend: Backend,
+    pub backend: Target,
     /// Who is let in.
     pub guard: GuardConfig,
     /// What is settled before the 101.

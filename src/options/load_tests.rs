@@ -98,7 +98,7 @@ fn a_routes_own_settings_count_more_than_those_above() {
     assert!(chat.max_sessions.is_none() && default.max_sessions.is_none());
     assert_eq!(config.max_sessions, 100);
     assert_eq!(vnc.session.slow_client, crate::session::SlowClient::Wait);
-    let crate::backend::Backend::Program(program) = &irc.backend else { panic!("{irc:?}") };
+    let crate::backend::Target::Program(program) = &irc.backend else { panic!("{irc:?}") };
     assert_eq!(program.pass_env, ["A"]);
 }
 

@@ -8,7 +8,7 @@ use super::args::Args;
 use super::guard::guard;
 use super::session::session;
 use super::values::{bounded, choice, usage};
-use crate::backend::Backend;
+use crate::backend::Target;
 use crate::backend::program::{Program, ProgramDir};
 use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
@@ -43,7 +43,7 @@ impl RouteOptions {
     pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
         let parsed = match text.split_once('=') {
             None => Err("it needs a path and an address".into()),
-            Some((path, to)) => Prefix::parse(path).and(Backend::parse(to)).map(|_| (path, to)),
+            Some((path, to)) => Prefix::parse(path).and(Target::parse(to)).map(|_| (path, to)),
         };
         let (path, to) = parsed.or_else(|why: String| {
             usage(format!("--route {text}: {why}; type --route /chat=localhost:7777"))
@@ -129,7 +129,7 @@ pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
     })
 }
 
-fn backend(args: &Args) -> Result<Backend, StartError> {
+fn backend(args: &Args) -> Result<Target, StartError> {
     let command = args.program.split_first();
     let dir = args.program_dir.as_deref();
     let ways = [
@@ -142,13 +142,13 @@ fn backend(args: &Args) -> Result<Backend, StartError> {
     }
     match (&args.to, dir, command) {
         (Some(to), ..) => {
-            let backend = Backend::parse(to).or_else(|why| {
+            let backend = Target::parse(to).or_else(|why| {
                 usage(format!("--to {to}: {why}; type --to localhost:7777, unix:/path or tls://example.org:7777"))
             })?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }
-        (_, Some(dir), _) => Ok(Backend::Programs(program_dir(args, dir)?)),
-        (_, _, Some((command, rest))) => Ok(Backend::Program(Program {
+        (_, Some(dir), _) => Ok(Target::Programs(program_dir(args, dir)?)),
+        (_, _, Some((command, rest))) => Ok(Target::Program(Program {
             command: command.clone(),
             args: rest.to_vec(),
             pass_env: pass_env(args.pass_env.as_deref())?,

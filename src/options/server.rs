@@ -9,7 +9,7 @@ use super::route::{self, RouteOptions};
 use super::session::session;
 use super::tls::tls;
 use super::values::{bounded, choice, usage};
-use crate::backend::{Backend, PROGRAM_DESCRIPTORS};
+use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
 use crate::http::{CgiConfig, Config, Pages, RouteConfig};
@@ -90,7 +90,7 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
 pub(super) fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     let starts_programs = routes
         .iter()
-        .any(|route| matches!(route.backend, Backend::Program(_) | Backend::Programs(_)))
+        .any(|route| matches!(route.backend, Target::Program(_) | Target::Programs(_)))
         || args.cgi_dir.is_some();
     for (name, given) in [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)] {
         if given.is_some() && !starts_programs {
@@ -229,7 +229,7 @@ mod tests {
     fn a_program_takes_more_descriptors() {
         let server = config("--port 1 --to localhost:7777").unwrap();
         let config = config("--port 1 -- cat -n").unwrap();
-        let Backend::Program(program) = &config.routes[0].backend else { panic!("{config:?}") };
+        let Target::Program(program) = &config.routes[0].backend else { panic!("{config:?}") };
         assert_eq!((program.command.as_str(), &program.args[..]), ("cat", &["-n".to_owned()][..]));
         assert_eq!(program.pass_env, ["PATH"]);
         assert_eq!(program.kill_grace, Duration::from_secs(1));

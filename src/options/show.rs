@@ -9,7 +9,7 @@ use super::guard::guard;
 use super::load::{ABOUT_LINES, Options};
 use super::route::{RouteOptions, handshake};
 use super::session::session;
-use crate::backend::Backend;
+use crate::backend::Target;
 use crate::error::StartError;
 use crate::framing::{Eol, Framing, LineRules, Newlines};
 use crate::http::gate::guard::GuardConfig;
@@ -181,15 +181,15 @@ fn show_acme(acme: &AcmeConfig, toml: &mut Toml) {
     }
 }
 
-fn show_backend(backend: &Backend, toml: &mut Toml) {
+fn show_backend(backend: &Target, toml: &mut Toml) {
     match backend {
-        Backend::Program(program) => {
+        Target::Program(program) => {
             let words: Vec<_> =
                 iter::once(&program.command).chain(&program.args).cloned().collect();
             toml.list("program", &words);
             show_started(&program.pass_env, program.kill_grace, toml);
         }
-        Backend::Programs(programs) => {
+        Target::Programs(programs) => {
             toml.text("program-dir", programs.dir.display());
             show_started(&programs.pass_env, programs.kill_grace, toml);
         }

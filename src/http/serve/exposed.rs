@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::backend::Backend;
+use crate::backend::Target;
 use crate::error::StartError;
 use crate::http::config::Config;
 use crate::net::tls::CertSource;
@@ -38,7 +38,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 /// Directories of programs, with the option that names each.
 fn programs(config: &Config) -> Vec<(&'static str, &PathBuf)> {
     let backends = config.routes.iter().filter_map(|route| match &route.backend {
-        Backend::Programs(programs) => Some(("--program-dir", &programs.dir)),
+        Target::Programs(programs) => Some(("--program-dir", &programs.dir)),
         _ => None,
     });
     let cgi = config.pages.cgi.iter().map(|cgi| ("--cgi-dir", &cgi.programs.dir));
