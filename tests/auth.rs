@@ -168,7 +168,7 @@ fn pages_are_open_unless_told_otherwise() {
     }
     let right = basic("anna", "correct horse");
     assert_eq!(relay.get("/", &[("Authorization", &right)]).text(), "hello");
-    assert_eq!(relay.get("/missing", &[("Authorization", &right)]).status, 426);
+    assert_eq!(relay.get("/missing", &[("Authorization", &right)]).status, 404);
 }
 
 #[test]

@@ -286,7 +286,7 @@ fn programs_come_first_then_files_then_the_relay() {
     assert_eq!(get("/file"), (200, "file\n".into()));
     assert_eq!(get("/"), (200, "home".into()));
     assert_eq!(get("/data"), (403, "data is not executable\n".into()));
-    assert_eq!(get("/none").0, 426);
+    assert_eq!(get("/none").0, 404);
     assert_eq!(
         relay.http("POST /file HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").status,
         405

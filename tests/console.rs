@@ -68,7 +68,7 @@ fn its_parts_are_where_it_looks_for_them() {
         assert_eq!(media_type, expected, "{path}");
         assert_eq!(response.header("vary"), None, "{path} is the same for all");
     }
-    assert_eq!(relay.get("/.wsrelay/console/no.js", &[SCRIPT]).status, 426);
+    assert_eq!(relay.get("/.wsrelay/console/no.js", &[SCRIPT]).status, 404);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn files_come_first() {
     assert_eq!(relay.get("/docs", &[PAGE]).status, 301);
     for path in ["/", "/none.html", "/.wsrelay/console/index.html"] {
         assert!(relay.get(path, &[PAGE]).text().contains(TITLE), "{path}");
-        assert_eq!(relay.get(path, &[SCRIPT]).status, 426, "{path}");
+        assert_eq!(relay.get(path, &[SCRIPT]).status, 404, "{path}");
     }
     let script = relay.get("/.wsrelay/console/console.js", &[SCRIPT]).text();
     assert!(script.contains("connection.js"), "{script}");

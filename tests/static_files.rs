@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use support::program::wait_until;
-use support::{Relay, echo, relay_to, retry, run};
+use support::{Relay, echo, handshake, relay_to, retry, run};
 use tempfile::TempDir;
 
 const SECRET: &str = "nobody outside may read this";
@@ -77,8 +77,21 @@ fn files_and_websockets_on_one_port() {
     let response = relay.get("/docs?query", &[]);
     assert_eq!((response.status, response.header("location")), (301, Some("/docs/?query")));
     for path in ["/no-such-file", "/empty/", "/docs/index.html/", "/loop"] {
-        assert_eq!(relay.get(path, &[]).status, 426, "{path}");
+        let response = relay.get(path, &[]);
+        assert_eq!((response.status, response.header("upgrade")), (404, None), "{path}");
     }
+
+    let head = "HEAD /no HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let mut tcp = relay.tcp();
+    tcp.write_all(head.as_bytes()).unwrap();
+    let mut all = String::new();
+    tcp.read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 404 ") && all.ends_with("\r\n\r\n"), "{all}");
+    // What is no path is no missing file, and a handshake that lost a header was none.
+    let options = "OPTIONS * HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    assert_eq!(relay.http(options).status, 426);
+    let stripped = handshake("/no", "").replace("Upgrade: websocket\r\n", "");
+    assert_eq!(relay.http(&stripped).status, 426);
 
     // A page opens the WebSocket wherever it likes, a file's own address included.
     for path in ["/", "/app.js", "/docs", "/no-such-file", "/../secret.txt"] {
@@ -185,7 +198,7 @@ fn nothing_from_outside() {
             let mut all = String::new();
             tcp.read_to_string(&mut all).unwrap();
             let status = all.split(' ').nth(1).unwrap_or_default();
-            assert!(["426", "400"].contains(&status), "{method} {path}: {all}");
+            assert!(["404", "400"].contains(&status), "{method} {path}: {all}");
             assert!(!all.contains(SECRET) && !all.contains("root:"), "{method} {path}: {all}");
         }
     }
@@ -199,7 +212,7 @@ fn files_can_only_be_read() {
         for (path, status, allow) in [
             ("/app.js", 405, Some("GET, HEAD")),
             ("/docs", 405, Some("GET, HEAD")),
-            ("/no", 426, None),
+            ("/no", 404, None),
         ] {
             let request = format!(
                 "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
@@ -353,6 +366,6 @@ fn secrets_are_no_pages() {
         assert!(said.contains(&want) && said.lines().count() == 1, "{said}");
     }
     let relay = relay_to(echo(), &["--static-dir", &dir, "--auth-file", &at(".users")]);
-    assert_eq!(relay.get("/.users", &[]).status, 426);
+    assert_eq!(relay.get("/.users", &[]).status, 404);
     assert_eq!(relay.get("/index.html", &[]).status, 200);
 }

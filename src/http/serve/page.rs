@@ -51,22 +51,29 @@ async fn page(
             let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
             Err(refusal.with(header::ALLOW, "GET, HEAD"))
         }
-        None if is_relay_path() => Err(upgrade_required(request, arrival, context)),
-        None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
+        None => Err(nothing(request, arrival, context, is_relay_path())),
     }
 }
 
-/// What is no page could still be a WebSocket.
-fn upgrade_required(request: &Request<Incoming>, arrival: &Arrival, context: &Context) -> Refusal {
-    let why = if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+/// What is said where there is no page: it could have been one, or still be a WebSocket.
+fn nothing(
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    context: &Context,
+    is_relay_path: bool,
+) -> Refusal {
+    let not_found = |why| Refusal::new(StatusCode::NOT_FOUND, why);
+    let why = if !is_relay_path {
+        return not_found("there is nothing at this path");
+    } else if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         "this WebSocket handshake has lost its Upgrade header on the way: \
          a proxy in front must pass on Upgrade and Connection"
-    } else if context.site.is_empty() && arrival.secure {
+    } else if context.site.covers(request.uri().path()) {
+        return not_found("there is no such page, and this request is no WebSocket handshake");
+    } else if arrival.secure {
         "this is a WebSocket relay: connect with new WebSocket(\"wss://…\")"
-    } else if context.site.is_empty() {
-        "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
     } else {
-        "there is no such page, and this request is no WebSocket handshake"
+        "this is a WebSocket relay: connect with new WebSocket(\"ws://…\")"
     };
     Refusal::new(StatusCode::UPGRADE_REQUIRED, why).upgrade()
 }

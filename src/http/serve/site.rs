@@ -46,9 +46,12 @@ impl Site {
         Ok(Site { files, builtin: pages.builtin.clone() })
     }
 
-    /// Whether there is nothing at all.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_none() && self.builtin.is_empty()
+    /// Whether what is asked for could have been a page, though there is none: any path where files are
+    /// served, otherwise one beside a page that is built in. A path such as `*` is none.
+    pub fn covers(&self, path: &str) -> bool {
+        path.starts_with('/')
+            && (self.files.is_some()
+                || self.builtin.iter().copied().flatten().any(|page| page.is_beside(path)))
     }
 
     /// Answers a GET or HEAD, or None if there is nothing for it.
@@ -78,6 +81,12 @@ impl Page {
             Some(beginning) => path.starts_with(beginning),
             None => self.path == path,
         }
+    }
+
+    /// Whether a path lies in the same directory, if that is not the root, where relays are.
+    fn is_beside(&self, path: &str) -> bool {
+        let dir = self.path.rfind('/').map_or("", |last| &self.path[..=last]);
+        dir.len() > 1 && path.starts_with(dir)
     }
 
     fn respond(&self, method: &Method) -> Response<Body> {
@@ -118,6 +127,31 @@ fn is_never(parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_have_been_a_page() {
+        const fn page(path: &'static str) -> Page {
+            Page { path, media_type: "text/plain", content: b"" }
+        }
+        static PAGES: [Page; 3] = [page("/"), page("*"), page("/.wsrelay/console/console.js")];
+        let builtin = Site { files: None, builtin: vec![&PAGES] };
+        let dir = tempfile::TempDir::new().unwrap();
+        let files = Site { files: Some(Files::open(dir.path()).unwrap()), builtin: Vec::new() };
+        let nothing = Site { files: None, builtin: Vec::new() };
+        for (path, by_files, by_pages) in [
+            ("/", true, false),
+            ("/chat", true, false),
+            ("/.wsrelay", true, false),
+            ("/.wsrelay/console", true, false),
+            ("/.wsrelay/console/", true, true),
+            ("/.wsrelay/console/no.js", true, true),
+            ("*", false, false),
+            ("", false, false),
+        ] {
+            let covers = [&files, &builtin, &nothing].map(|site| site.covers(path));
+            assert_eq!(covers, [by_files, by_pages, false], "{path}");
+        }
+    }
 
     #[test]
     fn only_those_who_name_the_type_accept_it() {
