@@ -30,6 +30,9 @@ pub enum Entry {
     Any,
     /// `null`: pages without an origin of their own, such as files and sandboxed frames.
     Null,
+    /// Pages of this scheme that have no host, or a name that could be none, in the form of
+    /// [`Origin::Local`].
+    Local(String),
     /// Pages of these hosts.
     Pages {
         /// In lower case; none: of any scheme.
@@ -65,11 +68,16 @@ pub enum Ports {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     Null,
-    Page { scheme: String, at: HostPort },
+    /// That of a page which comes with an app: `file://`, `app://.`; the scheme in lower case.
+    Local(String),
+    Page {
+        scheme: String,
+        at: HostPort,
+    },
 }
 
 impl Entry {
-    /// Reads `https://example.org`, `https://*.example.org`, `http://localhost:*`, `example.org`,
+    /// Reads `https://example.org`, `https://*.example.org`, `http://localhost:*`, `example.org`, `file://`,
     /// `null` or `*`.
     ///
     /// # Errors
@@ -85,6 +93,9 @@ impl Entry {
             Some((scheme, _)) => return Err(format!("{scheme:?} is no scheme such as https")),
             None => (None, text),
         };
+        if let Some(local) = scheme.as_deref().and_then(|scheme| local(scheme, rest)) {
+            return Ok(Entry::Local(local));
+        }
         let (rest, any_port) = match rest.strip_suffix(":*") {
             Some(rest) => (rest, true),
             None => (rest, false),
@@ -114,6 +125,7 @@ impl Entry {
     fn allows(&self, origin: &Origin) -> bool {
         match (self, origin) {
             (Entry::Any, _) | (Entry::Null, Origin::Null) => true,
+            (Entry::Local(ours), Origin::Local(theirs)) => ours == theirs,
             (Entry::Pages { scheme, host, port }, Origin::Page { scheme: theirs, at }) => {
                 scheme.as_ref().is_none_or(|scheme| scheme == theirs)
                     && host.contains(&at.host)
@@ -181,9 +193,12 @@ impl Origin {
         if text == "null" {
             return Some(Origin::Null);
         }
-        let (scheme, at) = text.split_once("://")?;
-        let at = HostPort::parse(at)?;
-        is_scheme(scheme).then(|| Origin::Page { scheme: scheme.to_ascii_lowercase(), at })
+        let (scheme, at) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+        let scheme = scheme.to_ascii_lowercase();
+        if let Some(local) = local(&scheme, at) {
+            return Some(Origin::Local(local));
+        }
+        Some(Origin::Page { scheme, at: HostPort::parse(at)? })
     }
 
     /// Whether it is that of what is connected to: a page served from there.
@@ -200,6 +215,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Null => f.write_str("null"),
+            Origin::Local(text) => f.write_str(text),
             Origin::Page { scheme, at } => write!(f, "{scheme}://{at}"),
         }
     }
@@ -256,6 +272,13 @@ impl OriginRules {
             _ => format!("{add} (this is {}://{host})", arrival.scheme()),
         }
     }
+}
+
+/// The origin of pages that no host serves, where that is what a scheme and what follows `://` are:
+/// `file://` (Cordova, Electron, microcontrollers), `app://.` (Electron).
+fn local(scheme: &str, rest: &str) -> Option<String> {
+    let is_local = default_port(scheme).is_none() && (rest.is_empty() || rest == ".");
+    is_local.then(|| format!("{scheme}://{rest}"))
 }
 
 /// Whether a text is the name of a scheme (RFC 3986, section 3.1).
