@@ -68,15 +68,15 @@ fn a_line_goes_up_and_comes_down() {
 
 #[test]
 fn a_message_becomes_a_line_and_its_own_newline_is_not_doubled() {
-    let messages = ["a", "b\n", "c\r\n", "", "\n", "two\n\n", " \t ", "cr\r", "last"];
-    let want = "a\nb\nc\r\n\n\ntwo\n\n \t \ncr\r\nlast\n";
+    let messages = ["a", "b\n", "c\r\n", "", "\n", "two\n\n", " \t ", "cr\r", "\r", "last"];
+    let want = "a\nb\nc\r\n\n\ntwo\n\n \t \ncr\n\nlast\n";
     assert_eq!(up(&[], &messages), want);
 }
 
 #[test]
 fn crlf_ends_every_line_the_inner_ones_too() {
-    let messages = ["a", "b\n", "c\r\n", "", "d\ne", "f\r\ng\n", "\n\n"];
-    let want = "a\r\nb\r\nc\r\n\r\nd\r\ne\r\nf\r\ng\r\n\r\n\r\n";
+    let messages = ["a", "b\n", "c\r\n", "", "d\ne", "f\r\ng\n", "\n\n", "cr\r", "\r"];
+    let want = "a\r\nb\r\nc\r\n\r\nd\r\ne\r\nf\r\ng\r\n\r\n\r\ncr\r\n\r\n";
     assert_eq!(up(&["--eol", "crlf"], &messages), want);
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::charset::{Charset, LineConverter};
 use super::{Batch, Eol, FramingError, LineRules, Newlines, Payload};
@@ -322,7 +322,7 @@ impl LineEncoder {
         self.append(slice(message, start, content.len()), out);
         out.extend_from_slice(match (self.rules.eol, &bytes[content.len()..]) {
             (Eol::CrLf, _) => b"\r\n",
-            (Eol::Lf, []) => b"\n",
+            (Eol::Lf, [] | b"\r") => b"\n",
             (Eol::Lf, own) => own,
         });
         Ok(lines)
@@ -332,7 +332,7 @@ impl LineEncoder {
         let text = batch.text.as_bytes();
         let as_it_stands = self.rules.charset.is_utf8()
             && text.len() <= self.rules.max_line
-            && memchr(b'\n', text).is_none();
+            && memchr2(b'\n', b'\r', text).is_none();
         if !as_it_stands {
             return None;
         }
@@ -363,9 +363,11 @@ impl LineEncoder {
     }
 }
 
+/// The message without the one end of line that may end it: `\n`, `\r\n`, or the lone `\r` of a terminal's
+/// Enter.
 fn without_final_eol(message: &[u8]) -> &[u8] {
     match message {
-        [content @ .., b'\r', b'\n'] | [content @ .., b'\n'] => content,
+        [content @ .., b'\r', b'\n'] | [content @ .., b'\n'] | [content @ .., b'\r'] => content,
         content => content,
     }
 }

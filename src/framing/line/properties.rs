@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{Decoder, Eol, Framing, Newlines, Payload};
+use super::super::{Batch, Decoder, Eol, Framing, Newlines, Payload};
 use super::reference::{
     Outcome, charset, decode, decode_slowly, decoder, encode_slowly, push, rules, text,
 };
@@ -159,6 +159,39 @@ proptest! {
         let messages = vec![line.clone(), line];
         let expected = Outcome { messages, error: None, replaced: 0 };
         prop_assert_eq!(decode(&rules, cut(&bytes, &cuts)), expected);
+    }
+
+    #[test]
+    fn a_batch_is_encoded_as_its_messages_are(
+        messages in prop::collection::vec("[ab\u{e9}]{0,3}[a\r\n]{0,1}", 0..6),
+        eol in select(vec![Eol::Lf, Eol::CrLf]),
+        newlines in select(vec![Newlines::Split, Newlines::Space, Newlines::Reject]),
+        label in select(vec!["utf-8", "windows-1252"]),
+        max_line in select(vec![3, 10, usize::MAX]),
+    ) {
+        let mut rules = rules(label, max_line);
+        (rules.eol, rules.newlines) = (eol, newlines);
+        let mut text = String::new();
+        let mut ranges = Vec::new();
+        for message in &messages {
+            // As where a frame's header was.
+            text.push_str("\0\0");
+            ranges.push((text.len() as u32, (text.len() + message.len()) as u32));
+            text.push_str(message);
+        }
+        let mut encoder = Framing::Lines(rules).encoder();
+        let mut together = Vec::new();
+        if let Some(lines) = encoder.encode_batch(Batch::new(&text, &ranges), &mut together) {
+            let mut each = Vec::new();
+            let encode = |message| encoder.encode(Payload::Text(message), &mut each);
+            let counts: Result<Vec<u64>, _> = messages.iter().map(String::as_str).map(encode).collect();
+            prop_assert_eq!(counts.map(|counts| counts.iter().sum()), Ok(lines));
+            prop_assert_eq!(together, each);
+        } else {
+            let whole = text.len() > max_line || text.contains(['\r', '\n']) || label != "utf-8";
+            prop_assert!(whole, "it could have been encoded together: {:?}", messages);
+            prop_assert_eq!(together, b"");
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn encode_slowly(rules: &LineRules, message: &str) -> Result<String, Framing
         Some(content) => (content, Some("\r\n")),
         None => match message.strip_suffix('\n') {
             Some(content) => (content, Some("\n")),
-            None => (message, None),
+            None => (message.strip_suffix('\r').unwrap_or(message), None),
         },
     };
     if content.len() > rules.max_line {

@@ -35,7 +35,11 @@ fn messages_become_lines() {
             ("\n", "\n", "\r\n"),
             ("\r\n", "\r\n", "\r\n"),
             ("a\rb", "a\rb\n", "a\rb\r\n"),
-            ("a\r", "a\r\n", "a\r\r\n"),
+            ("a\r", "a\n", "a\r\n"),
+            ("\r", "\n", "\r\n"),
+            ("a\r\r", "a\r\n", "a\r\r\n"),
+            ("a\r\r\n", "a\r\r\n", "a\r\r\n"),
+            ("12345678\r", "12345678\n", "12345678\r\n"),
             ("12345678\r\n", "12345678\r\n", "12345678\r\n"),
         ] {
             encodes(Eol::Lf, newlines, message, Ok((lf, 1)));
@@ -45,6 +49,8 @@ fn messages_become_lines() {
     for (message, lines, lf, crlf, space) in [
         ("a\nb", 2, "a\nb\n", "a\r\nb\r\n", "a b"),
         ("a\r\nb\n", 2, "a\r\nb\n", "a\r\nb\r\n", "a b"),
+        ("a\nb\r", 2, "a\nb\n", "a\r\nb\r\n", "a b"),
+        ("a\n\r", 2, "a\n\n", "a\r\n\r\n", "a "),
         ("\n\n", 2, "\n\n", "\r\n\r\n", " "),
         ("a\r\r\nb\rc", 2, "a\r\r\nb\rc\n", "a\r\r\nb\rc\r\n", "a\r b\rc"),
         ("\na\n\r\nb", 4, "\na\n\r\nb\n", "\r\na\r\n\r\nb\r\n", " a  b"),
@@ -57,7 +63,14 @@ fn messages_become_lines() {
         encodes(Eol::Lf, Reject, message, Err(FramingError::NewlineInMessage));
         encodes(Eol::CrLf, Reject, message, Err(FramingError::NewlineInMessage));
     }
-    for message in ["123456789", "123456789\n", "1234567\n\n\n", "1234567\u{e9}"] {
+    for message in [
+        "123456789",
+        "123456789\n",
+        "1234567\n\n\n",
+        "123456789\r",
+        "12345678\r\r",
+        "1234567\u{e9}",
+    ] {
         for newlines in [Split, Space, Reject] {
             encodes(Eol::Lf, newlines, message, Err(FramingError::MessageTooLong { limit: 8 }));
         }
