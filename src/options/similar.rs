@@ -6,7 +6,7 @@ use argh::FromArgs;
 use super::args::Args;
 
 /// Options of websocketd and websockify that have another name here; theirs without dashes.
-/// The README has them all.
+/// docs/migration.md has them all.
 const RENAMED: &[(&str, &str)] = &[
     // websocketd
     ("unixsocket", "--listen unix:PATH"),

@@ -189,9 +189,9 @@ def is_alive(pid):
 
 
 def table(heading):
-    """The rows of the first table below a heading of the README or docs/migration.md, a list of cells each, without its
+    """The rows of the first table below a heading of docs/migration.md, a list of cells each, without the table's
     own heading."""
-    text = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/migration.md"))
+    text = (ROOT / "docs/migration.md").read_text()
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
     rows = re.search(r"(?:^\|.*\|\n)+", section[1], re.MULTILINE)[0].splitlines()
     return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]

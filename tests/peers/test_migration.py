@@ -1,4 +1,4 @@
-"""The README knows every option of theirs and names only options of ours, and docs/migration.md lists what the tests see."""
+"""docs/migration.md has every option of theirs, names only options of ours, and lists the differences that the tests see."""
 import re
 import subprocess
 
