@@ -8,20 +8,25 @@
 //!                               └▶ CGI programs, files, pages, refusals
 //! ```
 //!
-//! Where things are:
-//! - [`options`] is what the command line and the file say; [`error`] why a start fails.
-//! - [`server`] accepts and stops; [`registry`] knows who is connected; [`log`] says so.
-//! - [`clock`] is what every limit of time waits for, [`limits`] how many files may be open; `threads` are
-//!   those on which others wait.
-//! - [`net`] is bytes: listeners, streams, TLS, addresses, and who tells that a socket is ready.
-//! - [`file`] reads the text files that people write.
-//! - `path` is what a URI may name below a directory, `sync` how a lock is taken.
-//! - [`http`] is what is said before the 101; [`http::gate::rule`] says which requests a route is for,
-//!   [`http::gate::guard`] who is let in.
-//! - [`session`] is the heart: both directions, keepalive, how it ends.
-//! - [`framing`] is pure: bytes in, messages out.
-//! - [`backend`] is the other side: a server, or a program of the session's own.
-//! - [`demo`] is `wsrelay demo`, [`console`] the page of `--dev-console`.
+//! The rooms, from the top: each may import only what stands in lower rows (`tests/layers.rs` checks it).
+//!
+//! ```text
+//! ┌───────────────────────────────────────────────────────────────────────────────────────────────────┐
+//! │ demo                  │ `wsrelay demo`: a chat server, a page, the relay between them             │
+//! │ options               │ the command line and the file, checked, as the rooms' own configurations  │
+//! │ server                │ listeners, accepting, reload, stop                                        │
+//! │ console               │ the page of --dev-console                                                 │
+//! │ http                  │ what is said before the 101: who may connect, what is served              │
+//! │ session               │ both directions, keepalive, how it ends                                   │
+//! │ backend               │ a server, or a program of the session's own                               │
+//! │ net                   │ sockets, TLS, addresses, who tells that a socket is ready                 │
+//! │ framing               │ pure: bytes in, messages out                                              │
+//! │ threads log           │ threads on which others wait; the log, set up                             │
+//! │ clock                 │ what every limit of time waits for                                        │
+//! │ error registry        │ why a start fails; who is connected                                       │
+//! │ task text file limits path sync │ the runtime, words, files that people write, open files, URI paths, locks
+//! └───────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
 
 pub mod backend;
 pub mod clock;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::{Request, StatusCode};
 
 use super::Context;
-use super::gate::auth::{Proof, User};
+use super::gate::auth::{Identity, User};
 use super::gate::forwarded::Arrival;
 use super::refusal::Refusal;
 use crate::backend::ClientInfo;
@@ -45,9 +45,9 @@ impl Asker {
     }
 
     /// What it has proved: where a password or token had no name, that of its certificate.
-    pub fn identify(&self, proof: Option<Proof>) -> Proof {
-        let Proof { user, scheme } = proof.unwrap_or_default();
-        Proof { user: user.or_else(|| self.certified()), scheme }
+    pub fn identify(&self, identity: Option<Identity>) -> Identity {
+        let Identity { user, scheme } = identity.unwrap_or_default();
+        Identity { user: user.or_else(|| self.certified()), scheme }
     }
 
     /// The name that its certificate proves, if it has one.
@@ -63,7 +63,7 @@ impl Asker {
         script: &'a str,
         arrival: &Arrival,
         subprotocol: Option<&'a str>,
-        proof: &'a Proof,
+        identity: &'a Identity,
     ) -> ClientInfo<'a> {
         ClientInfo {
             id: self.subject.id,
@@ -78,8 +78,8 @@ impl Asker {
             secure: arrival.secure,
             tls: self.tls.as_deref(),
             subprotocol,
-            user: proof.user.as_deref(),
-            auth_scheme: proof.scheme,
+            user: identity.user.as_deref(),
+            auth_scheme: identity.scheme,
         }
     }
 }

@@ -92,16 +92,17 @@ async fn join(
 ) -> Result<(BackendIo, Arc<Entry>, User), Refusal> {
     let Asked { request, arrival, covered, subprotocol, asker } = asked;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Admitted { proof, permit: of_address } = route.guard.check(headers, query, arrival).await?;
-    let proof = asker.identify(proof);
+    let Admitted { identity, permit: of_address } =
+        route.guard.check(headers, query, arrival).await?;
+    let identity = asker.identify(identity);
     let own = admit(&route.counters.sessions, route.max_sessions)?;
     let permits = (admit(context.registry.permits(), context.config.max_sessions)?, Some(own));
     let entry = Arc::new(Entry { _permits: permits, _address: of_address });
     let limit = route.handshake.connect_timeout;
     let client =
-        asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &proof);
+        asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &identity);
     let backend = route.connector.open(&client, limit, entry.clone()).await;
-    Ok((backend.map_err(Refusal::no_backend)?, entry, proof.user))
+    Ok((backend.map_err(Refusal::no_backend)?, entry, identity.user))
 }
 
 /// A permit to be one of at most `most` sessions.

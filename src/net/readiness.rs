@@ -290,6 +290,6 @@ mod tests {
         theirs.write_all(b"x").unwrap();
         woken.recv_timeout(Duration::from_secs(10)).expect("it is woken, and gets the lock");
         // Others are still served.
-        async_std::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx)));
+        crate::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx)));
     }
 }

@@ -1,6 +1,7 @@
 //! Credentials: who a request says it is from, by a password or a token, and whether that is true.
 
 mod htpasswd;
+mod identity;
 mod tokens;
 mod verified;
 
@@ -17,6 +18,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
 use self::htpasswd::Users;
+use self::identity::authorization;
 use self::tokens::Tokens;
 use self::verified::Verified;
 use crate::error::StartError;
@@ -26,6 +28,8 @@ use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
 
+pub use self::identity::{Identity, User};
+
 /// Bytes of a password. crypt(3) takes no longer ones either, and hashing it takes time in
 /// proportion to them, or to their square.
 const LONGEST_PASSWORD: usize = 512;
@@ -33,18 +37,6 @@ const LONGEST_PASSWORD: usize = 512;
 /// Passwords that may wait to be checked: at a quarter of a second each, as bcrypt takes, the last
 /// one waits for as long as people do.
 const LONGEST_QUEUE: usize = 32;
-
-/// Who is let in, by name if there is one: a token needs none.
-pub type User = Option<Arc<str>>;
-
-/// What a request has proved.
-#[derive(Clone, Debug, Default)]
-pub struct Proof {
-    /// By what name.
-    pub user: User,
-    /// By what scheme (RFC 9110, section 11.1), if by any; that of a token, wherever it stood.
-    pub scheme: Option<&'static str>,
-}
 
 /// What is checked.
 #[derive(Clone, Debug)]
@@ -308,14 +300,14 @@ impl Auth {
         headers: &HeaderMap,
         query: Option<&str>,
         guesses: Option<Guesses<'_>>,
-    ) -> Result<Proof, Refusal> {
+    ) -> Result<Identity, Refusal> {
         let mut presented = false;
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.current();
             for token in tokens::presented(headers, query) {
                 presented = true;
                 if let Some(user) = tokens.owner(&token) {
-                    return Ok(Proof { user, scheme: Some("Bearer") });
+                    return Ok(Identity { user, scheme: Some("Bearer") });
                 }
             }
         }
@@ -324,7 +316,7 @@ impl Auth {
         {
             presented = true;
             if passwords.verify(&name, password, guesses).await? {
-                return Ok(Proof { user: Some(name.into()), scheme: Some("Basic") });
+                return Ok(Identity { user: Some(name.into()), scheme: Some("Basic") });
             }
         } else if presented {
             guesses.iter().for_each(Guesses::count);
@@ -358,27 +350,12 @@ impl Auth {
     }
 }
 
-/// What follows this scheme in the Authorization header, if there is one such header.
-fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (given, rest) = value.to_str().ok()?.trim().split_once(' ')?;
-    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
-}
-
 /// The user name and password of HTTP Basic (RFC 7617).
 fn basic(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
     let pair = BASE64.decode(authorization(headers, "Basic")?.as_bytes()).ok()?;
     let colon = pair.iter().position(|byte| *byte == b':')?;
     let name = std::str::from_utf8(&pair[..colon]).ok()?;
     Some((name.to_owned(), pair[colon + 1..].to_vec()))
-}
-
-/// Random bytes that are a secret of this process.
-fn secret() -> [u8; 32] {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).expect("the kernel has random numbers");
-    key
 }
 
 #[cfg(test)]

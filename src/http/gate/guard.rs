@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
 use super::address_counts::{AddressCounts, AddressLimit, AddressPermit, Group};
-use super::auth::{Auth, AuthFiles, Guesses, Proof};
+use super::auth::{Auth, AuthFiles, Guesses, Identity};
 use super::counters::{Counters, RouteCounters};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
@@ -59,7 +59,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Admitted {
     /// What it has proved, if that was asked for.
-    pub proof: Option<Proof>,
+    pub identity: Option<Identity>,
     /// Among the sessions of its address, if it has one.
     pub permit: Option<AddressPermit>,
 }
@@ -137,11 +137,11 @@ impl Guard {
             let asked = self.limits.rate.ask(rate, prefix, Instant::now());
             asked.map_err(|wait| Refusal::too_often(prefix, wait))?;
         }
-        let proof = match &self.auth {
+        let identity = match &self.auth {
             Some(auth) => Some(auth.check(headers, query, None).await?),
             None => None,
         };
-        self.admit(proof, prefix)
+        self.admit(identity, prefix)
     }
 
     /// Whether a request may start a program that answers it. Unlike a page that does something, so
@@ -162,11 +162,11 @@ impl Guard {
             origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         }
         let prefix = arrival.client.map(AddressPrefix::from);
-        let proof = match &self.auth {
+        let identity = match &self.auth {
             Some(auth) => Some(self.guess(auth, headers, query, prefix).await?),
             None => None,
         };
-        self.admit(proof, prefix)
+        self.admit(identity, prefix)
     }
 
     /// Credentials of a request that is not rate-limited itself: whoever was wrong too often has to wait.
@@ -176,7 +176,7 @@ impl Guard {
         headers: &HeaderMap,
         query: Option<&str>,
         prefix: Option<AddressPrefix>,
-    ) -> Result<Proof, Refusal> {
+    ) -> Result<Identity, Refusal> {
         let limited =
             self.config.connect_rate.zip(prefix).filter(|_| auth.is_tried(headers, query));
         let limiter = &self.limits.guesses;
@@ -189,7 +189,7 @@ impl Guard {
     /// A permit among the sessions of the prefix.
     fn admit(
         &self,
-        proof: Option<Proof>,
+        identity: Option<Identity>,
         prefix: Option<AddressPrefix>,
     ) -> Result<Admitted, Refusal> {
         let permit = match prefix {
@@ -201,7 +201,7 @@ impl Guard {
             }
             None => None,
         };
-        Ok(Admitted { proof, permit })
+        Ok(Admitted { identity, permit })
     }
 
     /// Whether a page may be read.

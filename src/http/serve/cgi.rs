@@ -34,7 +34,7 @@ use crate::http::asker::Asker;
 use crate::http::body::{Body, full};
 use crate::http::config::CgiConfig;
 use crate::http::connection::Entry;
-use crate::http::gate::auth::Proof;
+use crate::http::gate::auth::Identity;
 use crate::http::gate::forwarded::Arrival;
 use crate::http::gate::guard::Admitted;
 use crate::http::refusal::Refusal;
@@ -71,7 +71,7 @@ impl Cgi {
         arrival: &Arrival,
         asker: &Asker,
     ) -> Result<Lookup, Refusal> {
-        let nobody = Proof::default();
+        let nobody = Identity::default();
         let client = asker.describe(request, "", arrival, None, &nobody);
         self.programs.find(&client).await.map_err(Refusal::no_backend)
     }
@@ -90,9 +90,9 @@ impl Cgi {
         asker: &Asker,
     ) -> Result<Response<Body>, Refusal> {
         let (headers, query) = (request.headers(), request.uri().query());
-        let Admitted { proof, permit: of_address } =
+        let Admitted { identity, permit: of_address } =
             context.guard.check_program(headers, query, arrival).await?;
-        let proof = asker.identify(proof);
+        let identity = asker.identify(identity);
         let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {
             let why = "a program has to be told how long the body is: send Content-Length";
@@ -105,9 +105,9 @@ impl Cgi {
         }
         let permit = admit(context.registry.permits(), context.config.max_sessions)?;
         let entry = Arc::new(Entry { _permits: (permit, None), _address: of_address });
-        let running = self.start(&found, &request, arrival, asker, &proof, entry).await?;
+        let running = self.start(&found, &request, arrival, asker, &identity, entry).await?;
         let bill = Bill {
-            subject: Subject { user: proof.user, ..asker.subject.clone() },
+            subject: Subject { user: identity.user, ..asker.subject.clone() },
             path: logged_path(&request),
             program: found.name,
             began: Instant::now(),
@@ -134,10 +134,10 @@ impl Cgi {
         request: &Request<Incoming>,
         arrival: &Arrival,
         asker: &Asker,
-        proof: &Proof,
+        identity: &Identity,
         entry: Arc<Entry>,
     ) -> Result<Running, Refusal> {
-        let client = asker.describe(request, "", arrival, None, proof);
+        let client = asker.describe(request, "", arrival, None, identity);
         // In its own directory (section 7.2).
         let started = timeout(self.timeout, self.programs.start(found, &client, true, entry)).await;
         let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));

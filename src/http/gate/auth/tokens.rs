@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::{User, authorization, secret};
+use super::identity::{User, authorization, random_key};
 use crate::file::entries;
 
 /// Tokens that are looked at of all cookies of a request, and of its query: browsers send a cookie of each path. A
@@ -28,7 +28,7 @@ impl Tokens {
     /// # Errors
     /// Which line is wrong, and what to do about it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut tokens = Tokens { key: secret(), owners: HashMap::new() };
+        let mut tokens = Tokens { key: random_key(), owners: HashMap::new() };
         for (n, line) in entries(text) {
             let (name, token) = match line.split_once(':') {
                 Some((name, token)) => (Some(name.trim_end()), token.trim_start()),

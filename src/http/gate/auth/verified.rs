@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::htpasswd::Hash;
+use super::identity::random_key;
 use crate::sync::lock;
 
 /// How long right credentials are remembered.
@@ -31,7 +32,7 @@ pub struct Verified {
 
 impl Verified {
     pub fn new() -> Self {
-        Verified { key: super::secret(), until: Mutex::default() }
+        Verified { key: random_key(), until: Mutex::default() }
     }
 
     /// The tag of a name and a password that is held against this hash.
