@@ -117,46 +117,78 @@ fn a_client_that_leaves_while_its_backend_is_dialled() {
 }
 
 #[test]
-fn other_protocols() {
+fn other_protocols_and_requests_that_are_none() {
     let mut relay = relay_to(echo(), &[]);
     // The beginning of a ClientHello, as browsers send it to wss:// on a ws:// port.
     let mut client_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
     client_hello.extend((0..506u32).map(|n| (n * 7) as u8));
     let h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let everything: Vec<u8> = (0..=255).collect();
-    for bytes in [
-        &client_hello[..],
-        h2,
-        b"hello\n",
-        b"NICK me\r\nUSER me 0 * :me\r\n",
-        b"\xff\xfb\x01\xff\xfb\x03\r\n",
-        b"GET\r\n\r\n",
-        b"GET /\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"GET  /two-spaces HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"G\0T / HTTP/1.1\r\n\r\n",
-        &[0; 4096],
-        &everything,
+    let get = |rest: &str| format!("GET / HTTP/1.1\r\nHost: t\r\n{rest}\r\n\r\n").into_bytes();
+    let long = |n: usize| get(&format!("X: {}", "x".repeat(n)));
+    let none = "this is no HTTP request";
+    for (bytes, status, want) in [
+        (&client_hello[..], 400, "TLS on a port without TLS"),
+        (h2, 400, "an HTTP/2 connection preface: this port speaks HTTP/1.1"),
+        (&h2[..18], 400, "an HTTP/2 connection preface"),
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 400, "SSH"),
+        (b"SSH-2.0-libssh\r\n", 400, "SSH"),
+        (b"\x04\x01\0\x50\x7f\0\0\x01\0", 400, "SOCKS4"),
+        (b"\x05\x01\0", 400, "SOCKS5"),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n", 400, "PROXY protocol"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 400, "PROXY protocol"),
+        (b"hello\n", 400, none),
+        (b"NICK me\r\nUSER me 0 * :me\r\n", 400, "has no version"),
+        (b"\xff\xfb\x01\xff\xfb\x03\r\n", 400, "telnet"),
+        (b"GET\r\n\r\n", 400, none),
+        (b"GET /\r\n\r\n", 400, "has no version"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "HTTP/9.9"),
+        (b"GET / HTTP/1.2\r\n\r\n", 400, "HTTP/1.2"),
+        (b"GET  /two-spaces HTTP/1.1\r\n\r\n", 400, "a space"),
+        (b"GET /a b HTTP/1.1\r\n\r\n", 400, "%20"),
+        (b"GET /\x1b[31m HTTP/1.1\r\n\r\n", 400, "control character"),
+        (&get("no colon"), 400, "no colon"),
+        (&get("A: b\r\n folded"), 400, "folded"),
+        (&get("A : b"), 400, "before its colon"),
+        (&get("Content-Length: -1"), 400, "Content-Length"),
+        (&get("Content-Length: 1\r\nContent-Length: 2"), 400, "Content-Length"),
+        (&get("Transfer-Encoding: gzip"), 400, "Transfer-Encoding"),
+        (b"G\0T / HTTP/1.1\r\n\r\n", 400, none),
+        (&[0; 4096], 400, none),
+        (&everything, 400, none),
+        (&long(17_000), 431, "16 KiB"),
+        (&long(33_000), 431, "16 KiB"),
+        (&long(1_000_000), 431, "16 KiB"),
+        (&get(&"X: 1\r\n".repeat(300)), 431, "100 headers"),
         // With more behind it than anybody will read.
-        &b"hello\n".repeat(50_000),
+        (&b"hello\n".repeat(50_000), 400, none),
     ] {
-        let mut tcp = relay.tcp();
         let shown = bytes[..bytes.len().min(40)].escape_ascii();
-        let (mut writer, all) = (tcp.try_clone().unwrap(), bytes.to_vec());
-        let writer = std::thread::spawn(move || {
-            let _ = writer.write_all(&all);
-            let _ = writer.shutdown(Shutdown::Write);
-        });
-        let answer = read_to_fin(&mut tcp);
-        writer.join().unwrap();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{shown}: {answer}");
-        assert!(!answer.is_empty() || bytes == h2, "{shown} is told that this is HTTP");
-        let client = format!("client={}", tcp.local_addr().unwrap());
-        let line = relay.wait_log(&["refused", "status=400", "not HTTP", &client]);
-        assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+        // At once, and as a second request on a connection.
+        for first in ["", "GET /first HTTP/1.1\r\nHost: t\r\n\r\n"] {
+            let mut tcp = relay.tcp();
+            let (mut writer, all) = (tcp.try_clone().unwrap(), [first.as_bytes(), bytes].concat());
+            let writer = std::thread::spawn(move || {
+                let _ = writer.write_all(&all);
+                let _ = writer.shutdown(Shutdown::Write);
+            });
+            if !first.is_empty() {
+                assert_eq!(HttpResponse::read(&mut tcp).status, 426);
+            }
+            let answer = HttpResponse::read(&mut tcp);
+            assert_eq!(read_to_fin(&mut tcp), "");
+            writer.join().unwrap();
+            assert_eq!(answer.status, status, "{shown}: {answer:?}");
+            assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{shown}");
+            assert_eq!(answer.header("connection"), Some("close"), "{shown}");
+            let text = answer.text();
+            assert!(text.contains(want), "{shown}: {text:?}");
+            assert!(text.ends_with('\n') && text.lines().count() == 1, "{shown}: {text:?}");
+            let client = format!("client={}", tcp.local_addr().unwrap());
+            let status = format!("status={status}");
+            let line = relay.wait_log(&["refused", &status, text.trim(), &client, "why="]);
+            assert!(!line.contains(char::is_control), "{}", line.escape_debug());
+        }
     }
     assert_serves(&relay);
 }

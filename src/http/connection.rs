@@ -1,5 +1,6 @@
 //! Connection: HTTP is spoken on it, until it ends or becomes a session.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,19 +11,22 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::{AsyncWriteExt, TryFutureExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 use super::answer::answer;
 use super::asker::{Asker, Ends};
 use super::gate::address_counts::AddressPermit;
 use super::patient::Patient;
+use super::refusal::Refusal;
 use super::routes::Route;
 use super::secure::{Opened, secure};
 use super::timer::Timer;
-use super::{Body, Context, Current, handshake};
+use super::turn::{Tracked, Turn};
+use super::{Body, Context, Current, handshake, malformed};
 use crate::backend::BackendIo;
 use crate::clock::{Deadline, timeout};
 
@@ -37,6 +41,9 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a connection that was answered for the last time may take to hang up.
 pub const LINGER: Duration = Duration::from_secs(2);
+
+/// What is said of a head that is so long that nobody reads on.
+const TOO_LARGE: &str = "the request's head is longer than 16 KiB, or has more than 100 headers";
 
 /// What a completed handshake leads to.
 pub enum Joined {
@@ -178,18 +185,20 @@ pub async fn speak_http(
     registration: &Registration,
     answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
 ) -> Spoken {
-    let io = Patient::new(io, context.config.response_timeout);
+    let turn = Turn::default();
+    let io = Patient::new(io, context.config.response_timeout, turn.clone());
     let limit = context.config.handshake_timeout;
     let is_asked = AtomicBool::new(false);
     let answer = |request| {
         is_asked.store(true, Ordering::Relaxed);
-        answer(request)
+        turn.begin();
+        let turn = turn.clone();
+        answer(request).map_ok(|response| response.map(|body| Tracked::new(body, turn)))
     };
     let mut connection = http1::Builder::new()
         .timer(Timer)
         .header_read_timeout(limit)
-        // Somewhat above our own limits, so that a head just over them gets our answer, with a
-        // text; one far over them gets hyper's 431, without.
+        // Somewhat above our own limits: a head just over them is still understood, and its path logged.
         .max_header_size(2 * handshake::MAX_HEAD)
         .max_headers(2 * handshake::MAX_HEADERS)
         .max_buf_size(64 * 1024)
@@ -223,27 +232,46 @@ pub async fn speak_http(
     .await;
     // First of all what was being answered is given up, and with it a place among the sessions.
     let parts = connection.into_parts();
-    if let Err(error) = &spoken {
-        tell(subject, error, context);
+    let is_hushed = parts.io.is_hushed();
+    let (mut io, early) = (parts.io.into_inner(), parts.read_buf);
+    if let Err(error) = &spoken
+        && let Some((status, why)) = tell(subject, error, &early, context)
+        // hyper says nothing to who speaks HTTP/2.
+        && (is_hushed || early.starts_with(malformed::HTTP2))
+    {
+        let response = Refusal::written(status, &why);
+        let _ = timeout(LINGER, io.write_all(response.as_bytes())).await;
     }
     let is_whole = !cut && spoken.is_ok();
-    Spoken { io: parts.io.into_inner(), early: parts.read_buf, is_whole }
+    Spoken { io, early, is_whole }
 }
 
-/// Logs how HTTP failed: hyper has answered already, where there was something to answer.
-fn tell(subject: &Subject, error: &hyper::Error, context: &Context) {
+/// Logs how HTTP failed; gives what is to be answered, if a request was refused. `head` is what was not
+/// understood.
+fn tell(
+    subject: &Subject,
+    error: &hyper::Error,
+    head: &[u8],
+    context: &Context,
+) -> Option<(StatusCode, Cow<'static, str>)> {
+    if error.is_parse() {
+        let (status, why): (_, Cow<'static, str>) = if error.is_parse_too_large() {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE.into())
+        } else {
+            (StatusCode::BAD_REQUEST, malformed::what_it_was(head, &error.to_string()))
+        };
+        subject.refused("", status.as_u16(), &why);
+        return Some((status, why));
+    }
     if error.is_timeout() {
         subject.dropped(&no_request(context.config.handshake_timeout));
-    } else if error.is_parse_too_large() {
-        subject.refused("", 431, "request head far too large");
-    } else if error.is_parse() {
-        subject.refused("", 400, &format!("not HTTP: {error}"));
     } else if is_stall(error) {
         let limit = context.config.response_timeout;
         subject.dropped(&format!("took nothing of its response for {limit:?}"));
     } else {
         tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
     }
+    None
 }
 
 fn no_request(limit: Duration) -> String {

@@ -16,6 +16,7 @@ mod context;
 pub mod extra;
 pub mod gate;
 pub mod handshake;
+mod malformed;
 mod patient;
 pub mod redirect;
 pub mod refusal;
@@ -25,6 +26,7 @@ pub mod serve;
 mod spelling;
 mod subject;
 mod timer;
+mod turn;
 mod upgrade;
 
 pub use self::asker::Ends;

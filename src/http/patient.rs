@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::io::{AsyncRead, AsyncWrite};
 use hyper::rt;
 
+use super::turn::Turn;
 use crate::clock::Deadline;
 use crate::net::scratch;
 use crate::net::stream::{ByteStream, Outlet};
@@ -20,12 +21,20 @@ pub struct Patient {
     io: ByteStream,
     limit: Duration,
     stalled: Option<Deadline>,
+    turn: Turn,
+    /// Whether hyper has refused a request by itself, and was not let say so.
+    hushed: bool,
 }
 
 impl Patient {
     /// Watches over the writes to `io`.
-    pub fn new(io: ByteStream, limit: Duration) -> Self {
-        Patient { io, limit, stalled: None }
+    pub fn new(io: ByteStream, limit: Duration, turn: Turn) -> Self {
+        Patient { io, limit, stalled: None, turn, hushed: false }
+    }
+
+    /// Whether hyper has refused a request, and the answer is still to be written.
+    pub fn is_hushed(&self) -> bool {
+        self.hushed
     }
 
     /// The stream alone.
@@ -69,6 +78,10 @@ impl rt::Write for Patient {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.turn.is_nobodys() {
+            self.hushed = true;
+            return Poll::Ready(Ok(buf.len()));
+        }
         let done = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch(cx, done)
     }
@@ -78,6 +91,10 @@ impl rt::Write for Patient {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.turn.is_nobodys() {
+            self.hushed = true;
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let done = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.watch(cx, done)
     }
@@ -91,6 +108,7 @@ impl rt::Write for Patient {
         let done = Pin::new(&mut self.io).poll_flush(cx);
         if done.is_ready() {
             self.stalled = None;
+            self.turn.flushed();
         }
         self.watch(cx, done)
     }

@@ -112,6 +112,15 @@ impl Refusal {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server shutting down").close()
     }
 
+    /// The response as it is written where no request was understood, the last on its connection.
+    pub fn written(status: StatusCode, why: &str) -> String {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{why}\n",
+            why.len() + 1
+        )
+    }
+
     /// The response.
     pub fn response(self) -> Response<Body> {
         let mut response = Response::new(full(Bytes::from(self.why + "\n")));

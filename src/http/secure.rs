@@ -7,8 +7,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
+use hyper::StatusCode;
 
 use super::connection::{LINGER, linger};
+use super::refusal::Refusal;
 use crate::clock::{Deadline, timeout};
 use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
@@ -77,11 +79,7 @@ async fn turn_away(failure: Failure, mut io: ByteStream, subject: &Subject) {
         }
         Failure::PlainHttp => {
             subject.refused("", 400, PLAIN_HTTP);
-            let response = format!(
-                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-                 Content-Length: {}\r\nConnection: close\r\n\r\n{PLAIN_HTTP}\n",
-                PLAIN_HTTP.len() + 1
-            );
+            let response = Refusal::written(StatusCode::BAD_REQUEST, PLAIN_HTTP);
             let said = timeout(LINGER, io.write_all(response.as_bytes())).await;
             if matches!(said, Ok(Ok(()))) {
                 linger(io).await;
