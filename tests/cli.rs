@@ -43,7 +43,7 @@ fn wrong_command_lines() {
         (&["--port=", "--to=a:1"], "not a port number"),
         (&["--port", "0", "--port", "1", "--to", "a:1"], "--port is given twice"),
         (&["--port", "0", "--to", "localhost"], "has no port"),
-        (&["--port", "0", "--to", "::1:7"], "brackets: [::1]:7"),
+        (&["--port", "0", "--to", "::1:7"], "needs brackets; type --to [::1]:7\n"),
         (&["--port", "0", "--to", "unix:"], "needs a path"),
         (&["--port", "0", "--to", "localhost:0"], "port 0"),
         (&["--port", "0", "--to", ""], "--to"),

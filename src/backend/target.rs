@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::open_error::OpenError;
 use super::program::{Program, ProgramDir};
-use crate::net::address::{split_host_port, unix_path};
+use crate::net::address::unix_path;
+use crate::net::host_port::{BadAddress, Usual, join, split_host_port};
 use crate::text::reason;
 
 /// Descriptors that a client and its program take: a socket, three pipes, and what tells of its exit.
@@ -41,24 +42,38 @@ pub enum Target {
     Programs(ProgramDir),
 }
 
+/// What stands before the address of a backend that speaks TLS.
+const TLS: &str = "tls://";
+
+/// What is suggested where a part of an address is missing.
+const USUAL: Usual = Usual { host: "localhost", port: 7777 };
+
 impl Target {
     /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path` or `tls://HOST:PORT`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return unix_path(path).map(Target::Unix);
+    /// What is wrong, and what to type.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        if let Some(path) = unix_path(text) {
+            return path.map(Target::Unix);
         }
-        let tls = text.strip_prefix("tls://");
-        let (host, port) = split_host_port(tls.unwrap_or(text))?;
+        let (tls, address) = match text.split_at_checked(TLS.len()) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(TLS) => (true, rest),
+            _ => (false, text),
+        };
+        let with_scheme = |bad: BadAddress| match tls {
+            true => BadAddress { instead: format!("{TLS}{}", bad.instead), ..bad },
+            false => meant_tls(text).unwrap_or(bad),
+        };
+        let (host, port) = split_host_port(address, USUAL).map_err(with_scheme)?;
         if port == 0 {
-            return Err("port 0 can't be connected to".into());
+            let why = "port 0 can't be connected to".to_owned();
+            return Err(with_scheme(BadAddress { why, instead: join(host, USUAL.port) }));
         }
         let host = host.to_owned();
         Ok(match tls {
-            Some(_) => Target::Tls { host, port, ca: None },
-            None => Target::Tcp { host, port },
+            true => Target::Tls { host, port, ca: None },
+            false => Target::Tcp { host, port },
         })
     }
 
@@ -107,11 +122,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Tcp { host, port } => write_host_port(f, host, *port),
-            Target::Tls { host, port, .. } => {
-                f.write_str("tls://")?;
-                write_host_port(f, host, *port)
-            }
+            Target::Tcp { host, port } => f.write_str(&join(host, *port)),
+            Target::Tls { host, port, .. } => write!(f, "{TLS}{}", join(host, *port)),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
             Target::Program(program) => f.write_str(program.name()),
             Target::Programs(programs) => programs.dir.display().fmt(f),
@@ -119,11 +131,17 @@ impl fmt::Display for Target {
     }
 }
 
-fn write_host_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
-    match host.contains(':') {
-        true => write!(f, "[{host}]:{port}"),
-        false => write!(f, "{host}:{port}"),
-    }
+/// What to type in place of an address of TLS in somebody else's notation, if it is one: `https://host`, `tls:host:1`.
+fn meant_tls(text: &str) -> Option<BadAddress> {
+    let (scheme, rest) = text.split_once(':')?;
+    ["tls", "ssl", "tcps", "https", "wss"].iter().find(|tls| scheme.eq_ignore_ascii_case(tls))?;
+    let rest = if rest.starts_with("//") { text } else { rest };
+    let address = match split_host_port(rest, USUAL) {
+        Ok((host, port)) => join(host, port),
+        Err(bad) => bad.instead,
+    };
+    let why = "a backend that speaks TLS is written tls://HOST:PORT".to_owned();
+    Some(BadAddress { why, instead: format!("{TLS}{address}") })
 }
 
 #[cfg(test)]
@@ -142,21 +160,35 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text).unwrap().to_string(), text);
         }
+        assert_eq!(Target::parse("TLS://a:1").unwrap().to_string(), "tls://a:1");
+        assert!(!Target::parse("tls:7777").unwrap().is_tls(), "a host of that name");
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
-        for (text, want) in [
-            ("localhost", "has no port"),
-            ("localhost:0", "port 0"),
-            ("unix:", "needs a path"),
-            ("::1:80", "needs brackets"),
-            ("tls://localhost", "has no port"),
-            ("tls://localhost:0", "port 0"),
-            ("tls://localhost:1/", "not a port number"),
+    fn what_is_wrong_says_what_to_type() {
+        for (text, why, instead) in [
+            ("localhost", "has no port", "localhost:7777"),
+            ("localhost:0", "port 0 can't be connected to", "localhost:7777"),
+            ("[::1]:0", "port 0 can't be connected to", "[::1]:7777"),
+            ("[::1]", "has no port", "[::1]:7777"),
+            ("unix:", "unix: needs a path", "unix:/run/wsrelay.sock"),
+            ("/run/a.sock", "stands behind unix:", "unix:/run/a.sock"),
+            ("./a.sock", "stands behind unix:", "unix:./a.sock"),
+            ("fe80::1:80", "needs brackets", "[fe80::1]:80"),
+            ("tls://localhost", "has no port", "tls://localhost:7777"),
+            ("tls://localhost:0", "port 0", "tls://localhost:7777"),
+            ("tls://localhost:1/", "not a port number", "tls://localhost:1"),
+            ("tls://", "it is empty", "tls://localhost:7777"),
+            ("tls://[::1", "the bracket is not closed", "tls://[::1]:7777"),
+            ("tls:host:1", "is written tls://HOST:PORT", "tls://host:1"),
+            ("https://host/", "is written tls://HOST:PORT", "tls://host:443"),
+            ("ssl://host:1", "is written tls://HOST:PORT", "tls://host:1"),
+            ("TLS://host", "has no port", "tls://host:7777"),
+            ("tls://http://host:1", "leave out http://", "tls://host:1"),
         ] {
             let got = Target::parse(text).unwrap_err();
-            assert!(got.contains(want), "{text}: {got}");
+            assert!(got.why.contains(why) && got.instead == instead, "{text}: {got:?}");
+            assert!(Target::parse(instead).is_ok(), "{instead}");
         }
     }
 }

@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::host_port::{BadAddress, Usual, join, split_host_port};
 use super::lookup;
 
 /// How long a start, a check or a reload waits for the address of a name. The system's resolver gives up a name
 /// server after 5 s, and asks it, or the next one, again (resolv.conf(5)).
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is suggested to listen on: every interface, as those who type `:8082` or `*:8082` mean.
+const USUAL: Usual = Usual { host: "::", port: 8082 };
 
 /// What `--listen` and `--port` stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,23 +31,26 @@ impl ListenAddr {
     /// Reads `127.0.0.1:8082`, `[::]:8082`, `localhost:8082` or `unix:/path`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what to type.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return unix_path(path).map(ListenAddr::Unix);
+    /// What is wrong, and what to type.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        if let Some(path) = unix_path(text) {
+            return path.map(ListenAddr::Unix);
         }
         if let Ok(addr) = text.parse() {
             return Ok(ListenAddr::Exact(addr));
         }
-        let (host, port) = split_host_port(text)?;
+        let (host, port) = split_host_port(text, USUAL)?;
+        let unusable = |why| BadAddress { why, instead: join("127.0.0.1", port) };
         let found = lookup::wait(host, LOOKUP_LIMIT).map_err(|e| match e.kind() {
             io::ErrorKind::TimedOut => {
                 format!("{host:?} was not resolved within {} s", LOOKUP_LIMIT.as_secs())
             }
             _ => format!("{host:?}: {e}"),
-        })?;
+        });
+        let found = found.map_err(unusable)?;
         // Of several addresses the first is meant, as with every other server's listen option.
-        let mut addr = *found.first().ok_or_else(|| format!("{host:?} has no address"))?;
+        let mut addr =
+            *found.first().ok_or_else(|| unusable(format!("{host:?} has no address")))?;
         addr.set_port(port);
         Ok(ListenAddr::Exact(addr))
     }
@@ -123,48 +130,26 @@ impl fmt::Display for PeerAddr {
     }
 }
 
-/// Splits `host:port`, `[v6]:port` into the host without brackets and the port.
+/// Reads `unix:/path`; `None`: it is no such address.
 ///
 /// # Errors
-/// A sentence that says what is missing.
-pub fn split_host_port(text: &str) -> Result<(&str, u16), String> {
-    if let Some((scheme, _)) = text.split_once("://") {
-        return Err(format!("an address is no URL: leave out {scheme}://"));
-    }
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("{text:?} has no port"))?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => {
-            let inner = rest.strip_suffix(']').filter(|v6| v6.parse::<Ipv6Addr>().is_ok());
-            inner.ok_or_else(|| format!("{host:?} is not an IPv6 address in brackets"))?
-        }
-        None if host.contains(':') => {
-            return Err(format!("an IPv6 address needs brackets: [{host}]:{port}"));
-        }
-        None => host,
-    };
-    if host.is_empty() {
-        return Err(format!("{text:?} has no host name"));
-    }
-    if host.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(format!("{host:?} is not a host name"));
-    }
-    match port.parse() {
-        Ok(port) => Ok((host, port)),
-        Err(_) => Err(format!("{port:?} is not a port number (0 to 65535)")),
-    }
-}
-
-/// Reads the path behind `unix:`.
-///
-/// # Errors
-/// A sentence that says what is wrong.
-pub fn unix_path(path: &str) -> Result<PathBuf, String> {
+/// What is wrong, and what to type.
+pub fn unix_path(text: &str) -> Option<Result<PathBuf, BadAddress>> {
     // sockaddr_un holds 108 bytes with the closing NUL (unix(7)).
     const LONGEST: usize = 107;
+    let wrong = |why: String, path| Some(Err(BadAddress { why, instead: format!("unix:{path}") }));
+    let Some(path) = text.strip_prefix("unix:") else {
+        let is_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
+        return is_path
+            .then(|| wrong("the path of a Unix socket stands behind unix:".into(), text))?;
+    };
     match path.len() {
-        0 => Err("unix: needs a path, such as unix:/run/wsrelay.sock".into()),
-        1..=LONGEST => Ok(Path::new(path).to_path_buf()),
-        n => Err(format!("the path of a Unix socket can have {LONGEST} bytes, this one has {n}")),
+        0 => wrong("unix: needs a path".into(), "/run/wsrelay.sock"),
+        1..=LONGEST => Some(Ok(Path::new(path).to_path_buf())),
+        n => wrong(
+            format!("the path of a Unix socket can have {LONGEST} bytes, this one has {n}"),
+            "/run/wsrelay.sock",
+        ),
     }
 }
 
@@ -173,30 +158,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_and_port() {
-        type Row<'a> = (&'a str, Result<(&'a str, u16), &'a str>);
-        let table: &[Row<'_>] = &[
-            ("localhost:7777", Ok(("localhost", 7777))),
-            ("127.0.0.1:1", Ok(("127.0.0.1", 1))),
-            ("[::1]:7777", Ok(("::1", 7777))),
-            ("localhost", Err("has no port")),
-            (":7777", Err("has no host")),
-            ("::1:7777", Err("needs brackets: [::1]:7777")),
-            ("[localhost]:1", Err("not an IPv6 address")),
-            ("host:http", Err("not a port number")),
-            ("host:65536", Err("not a port number")),
-            ("http://host:80", Err("leave out http://")),
-            ("tcp://[::1]:80", Err("leave out tcp://")),
-            ("ws://localhost", Err("leave out ws://")),
-            ("a b:80", Err("not a host name")),
-        ];
-        for (text, want) in table {
-            match (split_host_port(text), want) {
-                (Ok(got), Ok(want)) => assert_eq!(got, *want),
-                (Err(got), Err(want)) => assert!(got.contains(want), "{text}: {got}"),
-                (got, _) => panic!("{text}: {got:?}"),
-            }
+    fn what_is_no_address_says_what_to_type() {
+        for (text, instead) in [
+            ("8082", "[::]:8082"),
+            (":8082", "[::]:8082"),
+            ("*:80", "[::]:80"),
+            ("127.0.0.1", "127.0.0.1:8082"),
+            ("::1", "[::1]:8082"),
+            ("http://localhost:80/", "localhost:80"),
+            ("unix:", "unix:/run/wsrelay.sock"),
+            ("/run/a.sock", "unix:/run/a.sock"),
+        ] {
+            assert_eq!(ListenAddr::parse(text).unwrap_err().instead, instead, "{text}");
         }
+        let long = format!("unix:/{}", "x".repeat(200));
+        assert_eq!(ListenAddr::parse(&long).unwrap_err().instead, "unix:/run/wsrelay.sock");
     }
 
     #[test]

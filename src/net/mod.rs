@@ -3,6 +3,7 @@
 pub mod address;
 pub mod address_prefix;
 pub mod duplex;
+pub mod host_port;
 pub mod listener;
 pub mod lookup;
 pub mod pipes;

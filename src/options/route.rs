@@ -14,6 +14,7 @@ use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
 use crate::http::gate::rule::{Prefix, Rule};
 use crate::http::{HandshakeConfig, Refuse, RouteConfig};
+use crate::net::host_port::BadAddress;
 
 /// A route as somebody wrote it: for whom it is, and the options that hold for it.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +42,18 @@ impl RouteOptions {
     /// # Errors
     /// [`StartError::Usage`], if it has no path or no address.
     pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
-        let parsed = match text.split_once('=') {
-            None => Err("it needs a path and an address".into()),
-            Some((path, to)) => Prefix::parse(path).and(Target::parse(to)).map(|_| (path, to)),
+        let wrong = |why: &str, path: &str, to: &str| {
+            usage(format!("--route {text}: {why}; type --route {path}={to}"))
         };
-        let (path, to) = parsed.or_else(|why: String| {
-            usage(format!("--route {text}: {why}; type --route /chat=localhost:7777"))
-        })?;
+        let Some((path, to)) = text.split_once('=') else {
+            return wrong("it needs a path and an address", "/chat", "localhost:7777");
+        };
+        if let Err(why) = Prefix::parse(path) {
+            return wrong(&why, "/chat", to);
+        }
+        if let Err(BadAddress { why, instead }) = Target::parse(to) {
+            return wrong(&why, path, &instead);
+        }
         let args = Args {
             to: Some(to.to_owned()),
             program: Vec::new(),
@@ -142,8 +148,8 @@ fn backend(args: &Args) -> Result<Target, StartError> {
     }
     match (&args.to, dir, command) {
         (Some(to), ..) => {
-            let backend = Target::parse(to).or_else(|why| {
-                usage(format!("--to {to}: {why}; type --to localhost:7777, unix:/path or tls://example.org:7777"))
+            let backend = Target::parse(to).or_else(|BadAddress { why, instead }| {
+                usage(format!("--to {to}: {why}; type --to {instead}"))
             })?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }

@@ -16,6 +16,7 @@ use crate::http::{CgiConfig, Config, Pages, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
+use crate::net::host_port::BadAddress;
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -163,10 +164,8 @@ pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenA
         None => listen
             .iter()
             .map(|text| {
-                ListenAddr::parse(text).or_else(|why| {
-                    usage(format!(
-                        "--listen {text}: {why}; type --listen 127.0.0.1:8082, [::]:8082 or unix:/path"
-                    ))
+                ListenAddr::parse(text).or_else(|BadAddress { why, instead }| {
+                    usage(format!("--listen {text}: {why}; type --listen {instead}"))
                 })
             })
             .collect(),
