@@ -24,7 +24,7 @@
 //! │ threads log           │ threads on which others wait; the log, set up                             │
 //! │ clock                 │ what every limit of time waits for                                        │
 //! │ error registry        │ why a start fails; who is connected                                       │
-//! │ task text file limits path sync │ the runtime, words, files that people write, open files, URI paths, locks
+//! │ task text file open_files limits path sync │ the runtime, words, files that people write, files in use, how many may be open, URI paths, locks
 //! └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
@@ -39,6 +39,7 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod net;
+mod open_files;
 pub mod options;
 mod path;
 pub mod registry;

@@ -69,8 +69,8 @@ pub struct Reloader {
 
 impl Reloader {
     /// Takes over the configuration that `load` comes to, read from `file`; one that is wrong, or
-    /// names what can't be used, changes nothing. Passwords, tokens and certificates are read again in any
-    /// case.
+    /// names what can't be used, changes nothing. All files that the
+    /// configuration names are read again in any case.
     pub fn reload(&self, file: &str, load: impl FnOnce() -> Result<Config, StartError>) {
         let _turn = lock(&self.reloading.turn);
         let old = self.current.get();
@@ -98,7 +98,7 @@ impl Reloader {
         current.reload_files();
     }
 
-    /// Reads passwords, tokens and certificates again, where there is no configuration file.
+    /// Reads all files again that the command line names, where there is no configuration file.
     pub fn reload_files(&self) {
         let _turn = lock(&self.reloading.turn);
         if !self.current.get().reload_files() {

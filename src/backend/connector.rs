@@ -16,9 +16,13 @@ use crate::error::StartError;
 use crate::net::lookup;
 use crate::net::stream::ByteStream;
 use crate::net::tls;
+use crate::open_files::OpenFiles;
 
 /// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Whose certificates are believed, by the file of `--backend-ca`; `None`: the system's authorities.
+pub type BackendAuthorities = OpenFiles<Option<PathBuf>, tls::Authorities>;
 
 /// Opens connections to a backend, and keeps what all of them need.
 #[derive(Debug)]
@@ -43,9 +47,12 @@ impl Connector {
     ///
     /// # Errors
     /// [`StartError::Environment`], if there is no such program, or nothing to check a certificate against.
-    pub fn new(backend: Target) -> Result<Self, StartError> {
+    pub fn new(backend: Target, known: &mut BackendAuthorities) -> Result<Self, StartError> {
         let tls = match &backend {
-            Target::Tls { host, ca, .. } => Some(tls::Connector::new(host, ca.as_deref())),
+            Target::Tls { host, ca, .. } => {
+                let open = |ca| tls::Authorities::open("--backend-ca", ca);
+                Some(known.get(ca, open).and_then(|known| tls::Connector::new(host, known)))
+            }
             _ => None,
         };
         let tls = tls.transpose().map_err(StartError::Environment)?;

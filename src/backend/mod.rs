@@ -14,7 +14,7 @@ mod target;
 
 pub use self::backend_io::BackendIo;
 pub use self::client_info::ClientInfo;
-pub use self::connector::Connector;
+pub use self::connector::{BackendAuthorities, Connector};
 pub use self::open_error::OpenError;
 pub use self::program::ProgramEnd;
 pub use self::target::{PROGRAM_DESCRIPTORS, Target};

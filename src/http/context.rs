@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::config::Config;
-use super::gate::auth::AuthFiles;
 use super::gate::counters::Counters;
 use super::gate::guard::{Guard, Limits};
+use super::named_files::NamedFiles;
 use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
 use super::serve::exposed;
@@ -49,7 +49,7 @@ pub struct Context {
     pub(super) tls: Option<Arc<Acceptor>>,
     pub(super) registry: Arc<Registry>,
     counters: Arc<Counters>,
-    auth_files: AuthFiles,
+    files: NamedFiles,
 }
 
 impl Context {
@@ -65,21 +65,20 @@ impl Context {
     ) -> Result<Self, StartError> {
         exposed::check(&config)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
-        let site = Site::open(&config.pages)?;
+        let site = Site::open(&config.pages, old.map(|old| &old.site))?;
         let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
         counters.forget();
-        let mut auth_files = AuthFiles::after(old.map(|old| &old.auth_files));
+        let mut files = NamedFiles::after(old.map(|old| &old.files));
         let together = counted_together(&config.routes, &config.guard, &counters);
-        let routes =
-            Routes::open(&config.routes, &config.guard, &counters, &together, &mut auth_files)?;
+        let routes = Routes::open(&config.routes, &config.guard, &counters, &together, &mut files)?;
         let limits = Limits::of_whole(&config.guard, &counters, &together);
-        let guard = Guard::open(&config.guard, limits, &mut auth_files)?;
-        auth_files.settle();
+        let guard = Guard::open(&config.guard, limits, &mut files.auth)?;
+        files.settle();
         let tls = match old {
             None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
             Some(old) => old.tls_for(&config)?,
         };
-        Ok(Context { config, routes, cgi, site, guard, tls, registry, counters, auth_files })
+        Ok(Context { config, routes, cgi, site, guard, tls, registry, counters, files })
     }
 
     /// Has its rates hold from now on, for those too who have asked before.
@@ -103,11 +102,14 @@ impl Context {
         &self.config
     }
 
-    /// Reads passwords, tokens and certificates again; false if there are none.
+    /// Reads all files again that the configuration names, and opens the directory of pages; false if
+    /// there are none. What can't be used changes nothing, and is logged.
     pub fn reload_files(&self) -> bool {
-        let any = self.auth_files.reload();
+        let any = self.files.reload();
         self.tls.iter().for_each(|tls| tls.reload());
-        any || self.tls.is_some()
+        // In another directory there may be what was in none before.
+        let has_pages = self.site.reload(|| exposed::check(&self.config));
+        any || has_pages || self.tls.is_some()
     }
 
     /// What makes connections encrypted ones, if they are.

@@ -17,6 +17,7 @@ pub mod extra;
 pub mod gate;
 pub mod handshake;
 mod malformed;
+mod named_files;
 mod patient;
 pub mod redirect;
 pub mod refusal;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 
 use super::gate::address_counts::Group;
-use super::gate::auth::AuthFiles;
 use super::gate::counters::{Counters, RouteCounters};
 use super::gate::forwarded::Arrival;
 use super::gate::guard::{Guard, GuardConfig, Limits};
 use super::gate::rule::{Fit, Rule};
+use super::named_files::NamedFiles;
 use super::refusal::Refusal;
 use crate::backend::{Connector, Target};
 use crate::error::StartError;
@@ -112,15 +112,15 @@ impl Routes {
         whole: &GuardConfig,
         counters: &Counters,
         together: &Arc<[Group]>,
-        files: &mut AuthFiles,
+        files: &mut NamedFiles,
     ) -> Result<Self, StartError> {
         let open = |config: &RouteConfig| {
             let counted = counters.route(&config.rule);
             let limits = Limits::of_route(&config.guard, whole, counters, &counted, together);
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
-                connector: Connector::new(config.backend.clone())?,
-                guard: Guard::open(&config.guard, limits, files)?,
+                connector: Connector::new(config.backend.clone(), &mut files.authorities)?,
+                guard: Guard::open(&config.guard, limits, &mut files.auth)?,
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),
                 counters: counted,

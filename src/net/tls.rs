@@ -18,7 +18,7 @@ use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 
 pub use self::acceptor::{Acceptor, Failure, LOOK};
 pub use self::config::{AcmeConfig, CertSource, LETS_ENCRYPT, TlsConfig};
-pub use self::connector::Connector;
+pub use self::connector::{Authorities, Connector};
 pub use self::facts::Facts;
 pub use self::names::Subject;
 pub use self::stream::Tls;

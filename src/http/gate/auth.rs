@@ -5,7 +5,6 @@ mod identity;
 mod tokens;
 mod verified;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +25,7 @@ use crate::file;
 use crate::http::gate::rate::{Rate, RateLimiter};
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
+use crate::open_files::OpenFiles;
 use crate::sync::lock;
 
 pub use self::identity::{Identity, User};
@@ -45,19 +45,12 @@ pub struct Auth {
     tokens: Option<Arc<Source<Tokens>>>,
 }
 
-/// The files that are open, each once. What they were found to hold, and the passwords that were right a
-/// moment ago, outlive the configuration that named them.
+/// The files of passwords and tokens that a configuration names. The passwords that were right a moment ago
+/// outlive it, too.
 #[derive(Debug, Default)]
 pub struct AuthFiles {
-    open: ByPath,
-    /// Those of the configuration before this one, until this one has opened its own.
-    old: ByPath,
-}
-
-#[derive(Clone, Debug, Default)]
-struct ByPath {
-    passwords: HashMap<PathBuf, Arc<Passwords>>,
-    tokens: HashMap<PathBuf, Arc<Source<Tokens>>>,
+    passwords: OpenFiles<PathBuf, Passwords>,
+    tokens: OpenFiles<PathBuf, Source<Tokens>>,
 }
 
 /// A file of passwords.
@@ -224,8 +217,10 @@ impl Passwords {
 impl AuthFiles {
     /// None yet; what is open in `old` is not read again, as long as its name is the same.
     pub fn after(old: Option<&AuthFiles>) -> Self {
-        let old = old.map(|old| old.open.clone()).unwrap_or_default();
-        AuthFiles { open: ByPath::default(), old }
+        AuthFiles {
+            passwords: OpenFiles::after(old.map(|old| &old.passwords)),
+            tokens: OpenFiles::after(old.map(|old| &old.tokens)),
+        }
     }
 
     /// Opens these files, if any are named.
@@ -234,54 +229,30 @@ impl AuthFiles {
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
     pub fn open(
         &mut self,
-        auth_file: Option<&Path>,
-        token_file: Option<&Path>,
+        auth_file: Option<&PathBuf>,
+        token_file: Option<&PathBuf>,
     ) -> Result<Option<Auth>, StartError> {
-        let ByPath { passwords, tokens } = &mut self.open;
-        let passwords = auth_file
-            .map(|path| open_once(path, passwords, &self.old.passwords, Passwords::open))
-            .transpose()?;
-        let tokens = token_file
-            .map(|path| {
-                let open = |path| Source::open("--token-file", path, Tokens::parse);
-                open_once(path, tokens, &self.old.tokens, open)
-            })
-            .transpose()?;
+        let AuthFiles { passwords, tokens } = self;
+        let passwords = auth_file.map(|path| passwords.get(path, Passwords::open)).transpose()?;
+        let open = |path| Source::open("--token-file", path, Tokens::parse);
+        let tokens = token_file.map(|path| tokens.get(path, open)).transpose()?;
         let any = passwords.is_some() || tokens.is_some();
         Ok(any.then_some(Auth { passwords, tokens }))
     }
 
-    /// Lets go of those that the configuration before this one had, and this one has not.
+    /// Lets go of those that only the configuration before this one has.
     pub fn settle(&mut self) {
-        self.old = ByPath::default();
+        self.passwords.settle();
+        self.tokens.settle();
     }
 
     /// Reads the files again; false if there are none. One that can't be used changes nothing, and is
     /// logged.
     pub fn reload(&self) -> bool {
-        let ByPath { passwords, tokens } = &self.open;
-        passwords.values().for_each(|passwords| passwords.users.reload());
-        tokens.values().for_each(|tokens| tokens.reload());
-        !passwords.is_empty() || !tokens.is_empty()
+        let passwords = self.passwords.iter().map(|passwords| passwords.users.reload());
+        let tokens = self.tokens.iter().map(Source::reload);
+        passwords.chain(tokens).count() > 0
     }
-}
-
-/// The file at `path`: that of `known`, or that of `old`, or one that is opened now.
-fn open_once<T>(
-    path: &Path,
-    known: &mut HashMap<PathBuf, Arc<T>>,
-    old: &HashMap<PathBuf, Arc<T>>,
-    open: impl FnOnce(PathBuf) -> Result<T, StartError>,
-) -> Result<Arc<T>, StartError> {
-    if let Some(file) = known.get(path) {
-        return Ok(file.clone());
-    }
-    let file = match old.get(path) {
-        Some(file) => file.clone(),
-        None => Arc::new(open(path.to_owned())?),
-    };
-    known.insert(path.to_owned(), file.clone());
-    Ok(file)
 }
 
 impl Auth {

@@ -111,7 +111,7 @@ impl Guard {
         limits: Limits,
         files: &mut AuthFiles,
     ) -> Result<Self, StartError> {
-        let auth = files.open(config.auth_file.as_deref(), config.token_file.as_deref())?;
+        let auth = files.open(config.auth_file.as_ref(), config.token_file.as_ref())?;
         Ok(Guard { config: config.clone(), auth, limits })
     }
 

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -34,6 +34,7 @@ use target::Target;
 
 use crate::http::Body;
 use crate::path;
+use crate::sync::lock;
 use crate::text::reason;
 
 /// The file that answers for its directory.
@@ -49,28 +50,39 @@ const RELEVANT: [HeaderName; 6] = [
     header::RANGE,
 ];
 
-/// A directory served to browsers. Cheap to clone.
+/// A directory served to browsers.
 ///
 /// Nothing outside the directory can be reached: not by `..`, not by a symbolic link (one that is absolute is refused
 /// wherever it points, one that stays inside is followed). Names beginning with a dot (`.git`, `.env`) are not found,
 /// except in a top-level `.well-known/` (RFC 8615). Directories are never listed; `index.html` answers for its own.
 ///
-/// The directory is opened once: if it is renamed, or its name given to another, the one first opened is still served.
-#[derive(Clone, Debug)]
+/// The directory stays open: if it is renamed, or its name given to another, the one opened is still served, until it is
+/// [opened again](Files::reopen).
+#[derive(Debug)]
 pub struct Files {
-    root: Arc<Dir>,
+    path: PathBuf,
+    /// Locked for a moment by each request.
+    root: Mutex<Arc<Dir>>,
 }
 
 impl Files {
     /// Opens the directory. The error names it and says why not.
-    pub fn open(root: &Path) -> io::Result<Self> {
-        match Dir::open_ambient_dir(root, cap_std::ambient_authority()) {
-            Ok(dir) => Ok(Self { root: Arc::new(dir) }),
-            Err(why) => Err(io::Error::new(
-                why.kind(),
-                format!("can't serve files from {}: {}", root.display(), reason(&why)),
-            )),
-        }
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let root = Mutex::new(Arc::new(open(path)?));
+        Ok(Self { path: path.to_owned(), root })
+    }
+
+    /// Opens what has the directory's name now; requests that come from now on are answered from there. An error changes
+    /// nothing.
+    pub fn reopen(&self) -> io::Result<()> {
+        let root = open(&self.path)?;
+        *lock(&self.root) = Arc::new(root);
+        Ok(())
+    }
+
+    /// The directory's name.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Answers a GET or HEAD, or None if there is no such file. `path` is as it came in the URI, still
@@ -83,7 +95,7 @@ impl Files {
         headers: &HeaderMap,
     ) -> Option<Response<Body>> {
         let target = Target::parse(path)?;
-        let root = Arc::clone(&self.root);
+        let root = Arc::clone(&lock(&self.root));
         let query = query.map(str::to_owned);
         let relevant = RELEVANT
             .iter()
@@ -103,6 +115,14 @@ impl Files {
         .await?;
         Some(if head { response.map(|_| empty()) } else { response })
     }
+}
+
+fn open(path: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(path, cap_std::ambient_authority()).map_err(|why| {
+        let shown = path.display();
+        let text = format!("can't serve files from --static-dir {shown}: {}", reason(&why));
+        io::Error::new(why.kind(), text)
+    })
 }
 
 /// A regular file, and how it was when it was opened.

@@ -1,5 +1,8 @@
 //! Site: what is served to requests that are no handshakes, files first, then pages built in.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, Uri};
@@ -31,17 +34,22 @@ pub struct Page {
 /// What is served to requests that are no handshakes.
 #[derive(Debug)]
 pub struct Site {
-    files: Option<Files>,
+    files: Option<Arc<Files>>,
     builtin: Vec<&'static [Page]>,
 }
 
 impl Site {
-    /// Opens what the configuration names.
+    /// Opens what the configuration names, but for what `old` has open.
     ///
     /// # Errors
     /// If the directory can't be opened.
-    pub fn open(pages: &Pages) -> Result<Self, StartError> {
-        let files = pages.dir.as_deref().map(Files::open).transpose();
+    pub fn open(pages: &Pages, old: Option<&Site>) -> Result<Self, StartError> {
+        let known = old.and_then(|old| old.files.as_ref());
+        let open = |dir: &PathBuf| match known.filter(|known| known.path() == dir) {
+            Some(known) => Ok(known.clone()),
+            None => Files::open(dir).map(Arc::new),
+        };
+        let files = pages.dir.as_ref().map(open).transpose();
         let files = files.map_err(|e| StartError::Environment(reason(&e)))?;
         Ok(Site { files, builtin: pages.builtin.clone() })
     }
@@ -52,6 +60,23 @@ impl Site {
         path.starts_with('/')
             && (self.files.is_some()
                 || self.builtin.iter().copied().flatten().any(|page| page.is_beside(path)))
+    }
+
+    /// Opens the directory again, which may be another of that name by now, unless `check` objects; false
+    /// if there is none. It logs how that went; one that can't be served changes nothing.
+    pub fn reload(&self, check: impl FnOnce() -> Result<(), StartError>) -> bool {
+        let Some(files) = &self.files else { return false };
+        let reopened = check().map_err(|e| e.to_string());
+        match reopened.and_then(|()| files.reopen().map_err(|e| reason(&e))) {
+            Ok(()) => tracing::info!(file = %files.path().display(), "reloaded"),
+            Err(why) => tracing::warn!(why, "not reloaded: the old directory is served on"),
+        }
+        true
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_none() && self.builtin.is_empty()
     }
 
     /// Answers a GET or HEAD, or None if there is nothing for it.
@@ -136,7 +161,8 @@ mod tests {
         static PAGES: [Page; 3] = [page("/"), page("*"), page("/.wsrelay/console/console.js")];
         let builtin = Site { files: None, builtin: vec![&PAGES] };
         let dir = tempfile::TempDir::new().unwrap();
-        let files = Site { files: Some(Files::open(dir.path()).unwrap()), builtin: Vec::new() };
+        let files =
+            Site { files: Some(Arc::new(Files::open(dir.path()).unwrap())), builtin: Vec::new() };
         let nothing = Site { files: None, builtin: Vec::new() };
         for (path, by_files, by_pages) in [
             ("/", true, false),

@@ -122,7 +122,7 @@ impl Acceptor {
     /// Reads the files again; it logs how that went. A certificate that could not be had is asked for again.
     pub fn reload(&self) {
         if let Some(acme) = &self.acme {
-            acme.hurry();
+            acme.reload();
         }
         if self.has_files() {
             let mut seen = lock(&self.seen);

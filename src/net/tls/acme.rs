@@ -13,7 +13,6 @@ use async_channel::{Receiver, Sender};
 use blocking::unblock;
 use futures::future::{Either, select};
 use futures_rustls::pki_types::PrivateKeyDer;
-use futures_rustls::rustls::ClientConfig;
 use futures_rustls::rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls_acme::acme::Account;
 
@@ -22,7 +21,7 @@ use self::certificates::Certificate;
 pub use self::certificates::Certificates;
 use self::order::Customer;
 use self::trouble::Trouble;
-use super::connector::client_config;
+use super::connector::Authorities;
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::net::tls::AcmeConfig;
@@ -41,7 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Acme {
     config: AcmeConfig,
-    client: Arc<ClientConfig>,
+    /// Whom the authority's own certificate has to be of.
+    authorities: Authorities,
     cache: Cache,
     /// The account's key (PKCS #8).
     account: Vec<u8>,
@@ -58,9 +58,9 @@ impl Acme {
     pub fn open(config: &AcmeConfig) -> Result<Self, StartError> {
         let cache = Cache::open(config)?;
         let account = account(&cache)?;
-        let client = client_config("--acme-ca", config.ca.as_deref());
+        let authorities = Authorities::open("--acme-ca", config.ca.clone());
         let acme = Acme {
-            client: Arc::new(client.map_err(StartError::Environment)?),
+            authorities: authorities.map_err(StartError::Environment)?,
             account,
             certificates: Arc::default(),
             hurry: async_channel::bounded(1),
@@ -87,8 +87,10 @@ impl Acme {
         &self.certificates
     }
 
-    /// Ends a pause after a failure: the operator may have put right what was wrong.
-    pub fn hurry(&self) {
+    /// Reads the file of `--acme-ca` again, and ends a pause after a failure: the operator may have put
+    /// right what was wrong.
+    pub fn reload(&self) {
+        self.authorities.reload();
         // If it is full, that is on its way already.
         let _ = self.hurry.0.try_send(());
     }
@@ -139,7 +141,8 @@ impl Acme {
 
     /// Gets a certificate, serves it and keeps it.
     async fn order(&self) -> Result<Arc<Certificate>, Trouble> {
-        let Acme { config, client, account, certificates, .. } = self;
+        let Acme { config, account, certificates, .. } = self;
+        let client = &self.authorities.current();
         let order = Customer { config, client, account, certificates }.order();
         let names = u32::try_from(config.domains.len()).unwrap_or(u32::MAX);
         let limit = LONGEST_ORDER.saturating_add(LONGEST_PROOF.saturating_mul(names));

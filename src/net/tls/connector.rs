@@ -1,8 +1,8 @@
 //! Connector: makes encrypted streams of connections to a backend, and knows whom to believe.
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -20,27 +20,35 @@ use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
 use crate::net::stream::ByteStream;
+use crate::sync::lock;
 
 /// Makes encrypted streams to one host.
 #[derive(Debug)]
 pub struct Connector {
-    config: Arc<ClientConfig>,
+    authorities: Arc<Authorities>,
     name: ServerName<'static>,
-    /// Whether authorities were given, and not the system's.
-    has_ca: bool,
+}
+
+/// Whose certificates are believed: the system's authorities, or those of a file, as they were when they
+/// were last read.
+#[derive(Debug)]
+pub struct Authorities {
+    /// The option that names the file.
+    option: &'static str,
+    path: Option<PathBuf>,
+    /// Locked for a moment by each connection that begins.
+    current: Mutex<(Option<PemFile>, Arc<ClientConfig>)>,
 }
 
 impl Connector {
-    /// For a host by name or address, whose certificate is checked against the system's roots, or
-    /// those of a file.
+    /// For a host by name or address, whose certificate is checked against these authorities.
     ///
     /// # Errors
     /// A sentence that says what to type.
-    pub fn new(host: &str, ca: Option<&Path>) -> Result<Self, String> {
+    pub fn new(host: &str, authorities: Arc<Authorities>) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
-        let config = client_config("--backend-ca", ca)?;
-        Ok(Connector { config: Arc::new(config), name, has_ca: ca.is_some() })
+        Ok(Connector { authorities, name })
     }
 
     /// Does the handshake. There is no limit of time.
@@ -48,27 +56,59 @@ impl Connector {
     /// # Errors
     /// What is wrong, in plain words.
     pub async fn connect(&self, io: ByteStream) -> io::Result<ByteStream> {
-        let connector = TlsConnector::from(self.config.clone());
+        let connector = TlsConnector::from(self.authorities.current());
         let connecting = connector.connect_with(self.name.clone(), Counted::new(io), |tls| {
             tls.set_buffer_limit(Some(BUFFER));
         });
         match connecting.await {
             Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
             Err(error) => {
-                let why = words::of_backend(&error, &self.name.to_str(), self.has_ca);
+                let why =
+                    words::of_backend(&error, &self.name.to_str(), self.authorities.path.is_some());
                 Err(io::Error::new(error.kind(), why))
             }
         }
     }
 }
 
-/// How to connect to a server whose certificate is checked against the system's roots, or those of
-/// the file that `option` names.
-///
-/// # Errors
-/// A sentence that says what to type.
-pub fn client_config(option: &str, ca: Option<&Path>) -> Result<ClientConfig, String> {
-    let (roots, pinned) = match ca.map(|path| PemFile::read(option, path)) {
+impl Authorities {
+    /// Reads the file that `option` names, or the system's.
+    ///
+    /// # Errors
+    /// A sentence that says what to type.
+    pub fn open(option: &'static str, path: Option<PathBuf>) -> Result<Self, String> {
+        let file = path.as_deref().map(|path| PemFile::read(option, path));
+        let config = client_config(option, file.as_ref())?;
+        Ok(Authorities { option, path, current: Mutex::new((file, Arc::new(config))) })
+    }
+
+    /// How connections begin now.
+    pub fn current(&self) -> Arc<ClientConfig> {
+        lock(&self.current).1.clone()
+    }
+
+    /// Reads them again; it logs how that went. If they can't be used, those from before are kept.
+    pub fn reload(&self) {
+        let file = self.path.as_deref().map(|path| PemFile::read(self.option, path));
+        let name = file.as_ref().map_or("the system's certificates", PemFile::name).to_owned();
+        // Of what is the same a new configuration would only forget the TLS sessions.
+        if file.is_none() || lock(&self.current).0 != file {
+            match client_config(self.option, file.as_ref()) {
+                Ok(config) => *lock(&self.current) = (file, Arc::new(config)),
+                Err(why) => {
+                    tracing::warn!(why, "not reloaded: the old ones are kept");
+                    return;
+                }
+            }
+        }
+        tracing::info!(file = name, "reloaded");
+    }
+}
+
+/// How to connect to a server whose certificate is checked against the system's authorities, or those of
+/// this file.
+fn client_config(option: &str, file: Option<&PemFile>) -> Result<ClientConfig, String> {
+    let (roots, pinned) = match file {
         None => (system_roots(option)?, Vec::new()),
         Some(file) => (file.roots()?, file.certificates()?),
     };

@@ -19,7 +19,10 @@ fn file(dir: &TempDir, name: &str, content: &str) -> PathBuf {
     path
 }
 
-fn open(auth_file: Option<&Path>, token_file: Option<&Path>) -> Result<Option<Auth>, StartError> {
+fn open(
+    auth_file: Option<&PathBuf>,
+    token_file: Option<&PathBuf>,
+) -> Result<Option<Auth>, StartError> {
     AuthFiles::default().open(auth_file, token_file)
 }
 
@@ -181,7 +184,7 @@ fn files_that_cant_be_used_are_named() {
     let dir = TempDir::new().unwrap();
     let bad = file(&dir, "bad", "anna:$apr1$x$y");
     fs::write(dir.path().join("binary"), b"anna:\xff").unwrap();
-    let open = |path: &Path| open(Some(path), None).unwrap_err();
+    let open = |path: &Path| open(Some(&path.to_owned()), None).unwrap_err();
     for (path, want) in [
         (dir.path().join("missing"), "missing: no such file or directory"),
         (dir.path().to_owned(), "is a directory"),

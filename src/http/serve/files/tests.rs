@@ -264,7 +264,5 @@ fn answers_can_be_awaited_on_any_thread() {
     }
     let site = Site::new();
     let headers = HeaderMap::new();
-    assert!(
-        block_on(is_send(site.files.clone().respond(&Method::GET, "/", None, &headers))).is_none()
-    );
+    assert!(block_on(is_send(site.files.respond(&Method::GET, "/", None, &headers))).is_none());
 }

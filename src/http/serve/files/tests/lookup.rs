@@ -164,7 +164,7 @@ fn an_unreadable_file_is_forbidden() {
     for (name, mode) in [("private", 0o000), ("locked", 0o000), ("public", 0o644), ("", 0o755)] {
         fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
-    let root = Arc::clone(&site.files.root);
+    let root = Arc::clone(&lock(&site.files.root));
     let status = move |path: &str| match find(&root, &Target::parse(path).unwrap()) {
         Ok(Found::File(..)) => Some(200),
         Ok(_) => None,
@@ -189,7 +189,8 @@ fn other_failures_are_told_apart_from_not_found() {
     assert!(got.body.starts_with(b"this file could not be read: "), "{got:?}");
     let Err(why) = Files::open(Path::new("/no/such/directory")) else { panic!("opened") };
     assert!(
-        why.to_string().starts_with("can't serve files from /no/such/directory: no such"),
+        why.to_string()
+            .starts_with("can't serve files from --static-dir /no/such/directory: no such"),
         "{why}"
     );
     let site = Site::new();
