@@ -1,14 +1,17 @@
-//! Automatic certificates without an authority: what is said at the start, and what works while there
-//! is no certificate. tests/peers/test_acme.py has a real authority.
+//! Automatic certificates: what is said at the start, what works while there is no certificate, and an
+//! authority that answers in unusual ways. tests/peers/test_acme.py has a real one.
 
 mod support;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use support::authority::{Authority, Framing, Manners};
 use support::tls::{Ca, tls};
 use support::{HttpResponse, Mute, Refusing, Relay, relay, run};
 use tempfile::TempDir;
@@ -16,12 +19,12 @@ use tempfile::TempDir;
 /// A directory for a cache, and a relay that uses it.
 struct Site {
     dir: TempDir,
-    ca: Ca,
+    ca: Arc<Ca>,
 }
 
 impl Site {
     fn new() -> Self {
-        Site { dir: TempDir::new().unwrap(), ca: Ca::new() }
+        Site { dir: TempDir::new().unwrap(), ca: Arc::new(Ca::new()) }
     }
 
     fn cache(&self) -> std::path::PathBuf {
@@ -60,6 +63,18 @@ impl Site {
     }
 }
 
+/// A relay that has got its certificate from an authority with these manners.
+fn obtained(manners: Manners) -> (Authority, Site, Relay) {
+    let site = Site::new();
+    let authority = Authority::start(site.ca.clone(), manners);
+    let port = authority.addr.port();
+    let mut relay =
+        site.relay(port, &["--acme-domain", "localhost", "--acme-email", "a@b.example"]);
+    relay.wait_log(&["certificate obtained"]);
+    assert!(tls(relay.tcp(), site.ca.client(None)).is_ok());
+    (authority, site, relay)
+}
+
 fn said(args: &[&str]) -> (i32, String) {
     let done = run(args);
     (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
@@ -79,7 +94,7 @@ fn mistakes_are_told_at_the_start() {
         (&["--acme-directory", "https://x/"], "add --acme-domain relay.example.org"),
         (&["--acme-ca", "f"], "add --acme-domain relay.example.org"),
         (&["--acme-domain", "*.a.example", "--acme-cache", "d"], "a wildcard"),
-        (&["--acme-domain", "192.0.2.1", "--acme-cache", "d"], "an address"),
+        (&["--acme-domain", "192.0.2.1:443", "--acme-cache", "d"], "with a port"),
         (
             &["--acme-domain", "a.example", "--acme-cache", "d", "--tls-cert", "c"],
             "give one or the other",
@@ -225,4 +240,46 @@ fn nothing_is_written_unless_a_certificate_is_asked_for() {
     command.current_dir(&dir).args(["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"]);
     drop(support::start(command));
     assert!(is_empty(dir.path()));
+}
+
+#[test]
+fn answers_may_be_framed_in_any_way() {
+    for framing in [Framing::Length, Framing::Chunked, Framing::End] {
+        for nonce_status in [200, 204] {
+            obtained(Manners { framing, nonce_status, ..Manners::default() });
+        }
+    }
+}
+
+#[test]
+fn an_order_that_is_ready_still_is_not_finalized_again() {
+    let (authority, ..) = obtained(Manners { ready_for: 4, ..Manners::default() });
+    assert_eq!(authority.asked("POST /finalize").len(), 1);
+    let asked = authority.asked("POST /order/1");
+    assert_eq!(asked.len(), 4);
+    // With pauses that grow: 250, 500, 1000 and 2000 ms.
+    for (pair, pause) in asked.windows(2).zip([500, 1000, 2000]) {
+        assert!(pair[1] - pair[0] >= Duration::from_millis(pause), "{asked:?}");
+    }
+}
+
+#[test]
+fn the_authority_says_when_to_ask_again() {
+    let manners = Manners { ready_for: 2, retry_after: "2", ..Manners::default() };
+    let (authority, ..) = obtained(manners);
+    let asked = [authority.asked("POST /finalize"), authority.asked("POST /order/1")].concat();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(2)), "{asked:?}");
+}
+
+#[test]
+fn an_order_that_is_not_ready_yet_is_finalized_later() {
+    let (authority, _site, mut relay) = obtained(Manners { not_ready: 2, ..Manners::default() });
+    let finalized = authority.asked("POST /finalize");
+    assert_eq!(finalized.len(), 3);
+    let pause = Duration::from_millis(250);
+    assert!(finalized.windows(2).all(|pair| pair[1] - pair[0] >= pause), "{finalized:?}");
+    assert_eq!(authority.asked("POST /order").len(), 1);
+    relay.signal("TERM");
+    assert!(!relay.log_to_end().iter().any(|line| line.contains("can't get a certificate")));
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, missing_docs, unused_imports)]
 
+pub mod authority;
 pub mod backend;
 pub mod cgi;
 pub mod client;

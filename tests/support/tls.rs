@@ -20,8 +20,8 @@ use futures_rustls::rustls::{
     SupportedProtocolVersion, version,
 };
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, PublicKeyData,
 };
 use tempfile::TempDir;
 
@@ -42,8 +42,7 @@ pub struct Pair {
 
 /// An authority, and a directory for what it issues.
 pub struct Ca {
-    issuer: Certificate,
-    key: KeyPair,
+    issuer: CertifiedIssuer<'static, KeyPair>,
     pub pem: String,
     dir: TempDir,
 }
@@ -54,10 +53,9 @@ impl Ca {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let mut params = params(&[], &format!("CA {}", COUNT.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let issuer = params.self_signed(&key).unwrap();
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let pem = issuer.pem();
-        let ca = Ca { issuer, key, pem, dir: TempDir::new().unwrap() };
+        let ca = Ca { issuer, pem, dir: TempDir::new().unwrap() };
         ca.write("ca.pem", &ca.pem.clone());
         ca
     }
@@ -74,8 +72,13 @@ impl Ca {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         more(&mut params);
         let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer, &self.key).unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
+    /// A certificate for somebody else's key, as PEM.
+    pub fn certify(&self, names: &[&str], key: &impl PublicKeyData) -> String {
+        params(names, "certified").signed_by(key, &self.issuer).unwrap().pem()
     }
 
     /// A certificate for these names, or for a client.

@@ -19,11 +19,10 @@ use futures_rustls::rustls::server::{
     NoServerSessionStorage, ServerConnection, WantsServerCert, WebPkiClientVerifier,
 };
 use futures_rustls::rustls::{self, ConfigBuilder, ServerConfig};
-use rustls_acme::acme::ACME_TLS_ALPN_NAME;
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
-use super::acme::{Acme, Certificates};
+use super::acme::{ACME_TLS_ALPN_NAME, Acme, Certificates};
 use super::config::{CertSource, TlsConfig};
 use super::facts::Facts;
 use super::files::PemFile;

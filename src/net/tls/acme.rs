@@ -2,6 +2,7 @@
 
 mod cache;
 mod certificates;
+mod http;
 mod order;
 mod trouble;
 
@@ -12,9 +13,7 @@ use std::time::{Duration, SystemTime};
 use async_channel::{Receiver, Sender};
 use blocking::unblock;
 use futures::future::{Either, select};
-use futures_rustls::pki_types::PrivateKeyDer;
-use futures_rustls::rustls::crypto::ring::sign::any_ecdsa_type;
-use rustls_acme::acme::Account;
+use instant_acme::Key;
 
 use self::cache::Cache;
 use self::certificates::Certificate;
@@ -26,7 +25,10 @@ use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::net::tls::AcmeConfig;
 
-/// How long an order may take, and what each name may add: they are proven one after the other.
+/// The name of the protocol in which an authority asks for a proof (RFC 8737, section 6.2).
+pub const ACME_TLS_ALPN_NAME: &[u8] = b"acme-tls/1";
+
+/// How long an order may take, and what each name may add: each is a few requests more.
 const LONGEST_ORDER: Duration = Duration::from_secs(240);
 const LONGEST_PROOF: Duration = Duration::from_secs(60);
 
@@ -162,8 +164,9 @@ impl Acme {
 
     fn serve(&self, certificate: Arc<Certificate>, what: &str) {
         let until = httpdate::fmt_http_date(certificate.not_after);
-        tracing::info!(names = self.names(), until, "{what}");
+        // First, so that whoever reads of it is shown it.
         self.certificates.serve(certificate);
+        tracing::info!(names = self.names(), until, "{what}");
     }
 
     /// Tells of a failure, and leaves the authority alone for a while.
@@ -205,12 +208,13 @@ impl Acme {
 /// The key of the account that was kept, or of a new one.
 fn account(cache: &Cache) -> Result<Vec<u8>, StartError> {
     if let Some(key) = cache.account()? {
-        match any_ecdsa_type(&PrivateKeyDer::Pkcs8(key.as_slice().into())) {
+        match Key::from_pkcs8_der(key.as_slice().into()) {
             Ok(_) => return Ok(key),
             Err(error) => tracing::warn!(%error, "the account's key that was kept is unusable"),
         }
     }
-    let key = Account::generate_key_pair();
+    let (_, key) = Key::generate_pkcs8().map_err(|e| StartError::Environment(e.to_string()))?;
+    let key = key.secret_pkcs8_der().to_vec();
     cache.keep_account(&key).map_err(|e| cache.trouble("write to", &e))?;
     Ok(key)
 }

@@ -33,7 +33,7 @@ pub enum CertSource {
 /// Which certificate to order, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeConfig {
-    /// The names that it is for; not empty, in lower case.
+    /// The names and addresses that it is for; not empty, in lower case, addresses as short as they get.
     pub domains: Vec<String>,
     /// Whom the authority may write to, as `mailto:` URLs (RFC 8555, section 7.3).
     pub contact: Vec<String>,

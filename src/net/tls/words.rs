@@ -64,6 +64,17 @@ pub fn of_backend(error: &io::Error, host: &str, has_ca: bool) -> String {
     }
 }
 
+/// What is wrong with the certificate of an authority of certificates itself; `None` if it is not that which
+/// made the handshake fail.
+pub fn of_authority(error: &io::Error) -> Option<String> {
+    match tls_error(error)? {
+        Error::InvalidCertificate(error) => {
+            Some(format!("the authority's own certificate {}", certificate(error)))
+        }
+        _ => None,
+    }
+}
+
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".into(),

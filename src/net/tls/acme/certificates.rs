@@ -1,5 +1,6 @@
 //! Certificates: what clients are shown, and what the authority is shown when it asks for proof.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,9 +9,9 @@ use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
 use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use futures_rustls::rustls::sign::CertifiedKey;
-use rustls_acme::is_tls_alpn_challenge;
 use x509_parser::parse_x509_certificate;
 
+use super::ACME_TLS_ALPN_NAME;
 use crate::net::tls::files::defect;
 use crate::sync::lock;
 
@@ -27,7 +28,7 @@ struct Inner {
     served: Option<Arc<Certificate>>,
     /// Who is asked as long as there is none.
     stand_in: Option<Arc<dyn ResolvesServerCert>>,
-    /// By name.
+    /// By the name that the authority asks for.
     proofs: Vec<(String, Arc<CertifiedKey>)>,
     told: Option<Instant>,
 }
@@ -36,7 +37,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Proof<'a> {
     certificates: &'a Certificates,
-    domain: String,
+    name: String,
 }
 
 /// A certificate that can be served.
@@ -74,10 +75,11 @@ impl Certificates {
         lock(&self.0).served.clone()
     }
 
-    /// Shows the authority this proof when it connects for `domain`.
-    pub fn prove(&self, domain: String, proof: Arc<CertifiedKey>) -> Proof<'_> {
-        lock(&self.0).proofs.push((domain.clone(), proof));
-        Proof { certificates: self, domain }
+    /// Shows the authority this proof when it connects for `domain`, a name or an address.
+    pub fn prove(&self, domain: &str, proof: Arc<CertifiedKey>) -> Proof<'_> {
+        let name = name_asked_for(domain);
+        lock(&self.0).proofs.push((name.clone(), proof));
+        Proof { certificates: self, name }
     }
 
     /// Whether the authority may connect for a proof.
@@ -107,21 +109,40 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if !is_tls_alpn_challenge(&hello) {
+        let mut protocols = hello.alpn().into_iter().flatten();
+        let is_for_proof =
+            protocols.next() == Some(ACME_TLS_ALPN_NAME) && protocols.next().is_none();
+        if !is_for_proof {
             return self.for_client(hello);
         }
         let name = hello.server_name()?;
         let inner = lock(&self.0);
         // The one that was asked for last, if a name has several.
         let mut proofs = inner.proofs.iter().rev();
-        let (_, proof) = proofs.find(|(domain, _)| domain.eq_ignore_ascii_case(name))?;
+        let (_, proof) = proofs.find(|(asked, _)| asked.eq_ignore_ascii_case(name))?;
         Some(proof.clone())
     }
 }
 
 impl Drop for Proof<'_> {
     fn drop(&mut self) {
-        lock(&self.certificates.0).proofs.retain(|(domain, _)| *domain != self.domain);
+        lock(&self.certificates.0).proofs.retain(|(name, _)| *name != self.name);
+    }
+}
+
+/// The name that an authority asks for to prove a name or an address: TLS has no way to ask for an
+/// address, so it asks for the name of its reverse look-up (RFC 8738, section 6).
+fn name_asked_for(domain: &str) -> String {
+    match domain.parse() {
+        Err(_) => domain.to_owned(),
+        Ok(IpAddr::V4(ip)) => {
+            let [a, b, c, d] = ip.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        Ok(IpAddr::V6(ip)) => {
+            let digits = ip.octets().into_iter().rev().flat_map(|byte| [byte & 15, byte >> 4]);
+            digits.map(|digit| format!("{digit:x}.")).collect::<String>() + "ip6.arpa"
+        }
     }
 }
 
@@ -207,13 +228,29 @@ mod tests {
         }
     }
 
+    /// The examples of RFC 8738, section 6, and of RFC 3596, section 2.5.
+    #[test]
+    fn addresses_are_proven_by_the_names_of_their_reverse_look_ups() {
+        for (domain, asked) in [
+            ("relay.example", "relay.example"),
+            ("192.0.2.1", "1.2.0.192.in-addr.arpa"),
+            ("2001:db8::1", &*format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23))),
+            (
+                "4321:0:1:2:3:4:567:89ab",
+                "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa",
+            ),
+        ] {
+            assert_eq!(name_asked_for(domain), asked, "{domain}");
+        }
+    }
+
     #[test]
     fn proofs_end_with_their_holders() {
         let key = KeyPair::generate().unwrap();
         let certificate = Certificate::from_pem(pem(&key, &key).as_bytes()).unwrap();
         let certificates = Certificates::default();
-        let proof = certificates.prove("relay.example".into(), certificate.key.clone());
-        let other = certificates.prove("www.relay.example".into(), certificate.key.clone());
+        let proof = certificates.prove("relay.example", certificate.key.clone());
+        let other = certificates.prove("www.relay.example", certificate.key.clone());
         drop(other);
         assert!(certificates.is_proving());
         drop(proof);

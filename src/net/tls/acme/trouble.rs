@@ -1,12 +1,10 @@
 //! Trouble: why there is no certificate, what to check, and how long to leave the authority alone.
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
-use rustls_acme::acme::{AcmeError, Problem};
-
-use crate::text::reason;
+use http::StatusCode;
+use instant_acme::{Error, Problem};
 
 /// The first pause after a failure that may pass by itself; doubled at each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -17,11 +15,23 @@ const FIRST_PAUSE_REFUSED: Duration = Duration::from_secs(60);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
+/// The longest pause that the authority can ask for: a certificate is renewed weeks before its end, or, one
+/// that is good for six days, two days before.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Characters of an answer that are told of it: some are whole pages.
+const SHOWN: usize = 200;
+
+/// What the types of problems begin with that are ACME's (RFC 8555, section 6.7).
+const ACME_ERROR: &str = "urn:ietf:params:acme:error:";
+
 /// Why an order failed.
 #[derive(Debug)]
 pub struct Trouble {
     why: String,
     kind: Kind,
+    /// How long the authority wants to be left alone, if it says so.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +46,8 @@ enum Kind {
     Busy,
     /// The same, as our request was one number behind.
     StaleNonce,
+    /// It is not as far yet as it said.
+    NotReady,
     /// We asked too often.
     Limited,
     /// It will not.
@@ -45,27 +57,89 @@ enum Kind {
 }
 
 impl Trouble {
+    fn new(why: impl Into<String>, kind: Kind) -> Self {
+        Trouble { why: why.into(), kind, retry_after: None }
+    }
+
+    /// There is no connection to the authority, or none that holds.
+    pub fn unreachable(why: impl Into<String>) -> Self {
+        Trouble::new(why, Kind::Unreachable)
+    }
+
+    /// The authority's own certificate is not accepted.
+    pub fn untrusted(why: impl Into<String>) -> Self {
+        Trouble::new(why, Kind::Untrusted)
+    }
+
+    /// What it answered is no ACME.
+    pub fn foreign(why: impl Into<String>) -> Self {
+        Trouble::new(why, Kind::Foreign)
+    }
+
     /// The authority could not prove that `domain` is ours.
     pub fn unproven(domain: String, problem: Option<Problem>) -> Self {
         let why = problem.and_then(|problem| problem.detail);
         let why = why.unwrap_or_else(|| "the authority does not say why".into());
-        Trouble { why, kind: Kind::Unproven(domain) }
+        Trouble::new(why, Kind::Unproven(domain))
     }
 
     /// The authority will not issue it.
     pub fn refused(why: impl Into<String>) -> Self {
-        Trouble { why: why.into(), kind: Kind::Refused }
+        Trouble::new(why, Kind::Refused)
     }
 
     /// It took too long.
     pub fn timed_out(limit: Duration) -> Self {
         let why = format!("the authority did not finish within {} s", limit.as_secs());
-        Trouble { why, kind: Kind::Busy }
+        Trouble::new(why, Kind::Busy)
+    }
+
+    /// It said nothing.
+    pub fn silent(limit: Duration) -> Self {
+        let why = format!("the authority did not answer within {} s", limit.as_secs());
+        Trouble::new(why, Kind::Unreachable)
+    }
+
+    /// An answer whose status is no success.
+    pub fn answered(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Self {
+        if let Ok(problem @ Problem { r#type: Some(_), .. }) = serde_json::from_slice(body) {
+            return Trouble::problem(problem, status, retry_after);
+        }
+        let kind = match status {
+            StatusCode::TOO_MANY_REQUESTS => Kind::Limited,
+            status if status.is_server_error() => Kind::Busy,
+            _ => Kind::Foreign,
+        };
+        let body: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
+        let why = format!("the authority answered {} {body:?}", status.as_u16());
+        Trouble { retry_after, ..Trouble::new(why, kind) }
+    }
+
+    /// A problem that came with this status (RFC 8555, section 6.7).
+    fn problem(problem: Problem, status: StatusCode, retry_after: Option<Duration>) -> Self {
+        let name = problem.r#type.as_deref().and_then(|name| name.strip_prefix(ACME_ERROR));
+        let kind = match name {
+            Some("badNonce") => Kind::StaleNonce,
+            Some("rateLimited") => Kind::Limited,
+            Some("orderNotReady") => Kind::NotReady,
+            Some("serverInternal") => Kind::Busy,
+            _ if status.is_server_error() => Kind::Busy,
+            None if status == StatusCode::TOO_MANY_REQUESTS => Kind::Limited,
+            None => Kind::Foreign,
+            Some(_) => Kind::Refused,
+        };
+        let why = problem.detail.clone().unwrap_or_else(|| problem.to_string());
+        Trouble { retry_after, ..Trouble::new(why, kind) }
     }
 
     /// Whether the same request may be made again at once (RFC 8555, section 6.5).
     pub fn is_stale_nonce(&self) -> bool {
         self.kind == Kind::StaleNonce
+    }
+
+    /// Whether the authority said that an order is not ready to be finalized (RFC 8555, section 7.4).
+    pub fn is_not_ready(&self) -> bool {
+        self.kind == Kind::NotReady
     }
 
     /// What the operator should look at; `directory` is the authority's.
@@ -83,21 +157,22 @@ impl Trouble {
             Kind::Unproven(domain) => format!(
                 "port 443 of {domain} must reach this process, at all addresses that the name has"
             ),
-            Kind::Busy | Kind::StaleNonce | Kind::Refused => return None,
+            Kind::Busy | Kind::StaleNonce | Kind::NotReady | Kind::Refused => return None,
         })
     }
 
     /// How long to leave the authority alone after so many failures in a row, from 1.
     pub fn pause(&self, failures: u32) -> Duration {
         let first = match self.kind {
-            Kind::Unreachable | Kind::Busy | Kind::StaleNonce => FIRST_PAUSE,
+            Kind::Unreachable | Kind::Busy | Kind::StaleNonce | Kind::NotReady => FIRST_PAUSE,
             Kind::Untrusted | Kind::Foreign | Kind::Refused | Kind::Unproven(_) => {
                 FIRST_PAUSE_REFUSED
             }
             Kind::Limited => LONGEST_PAUSE,
         };
         let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
-        first.saturating_mul(doubled).min(LONGEST_PAUSE)
+        let asked = self.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        first.saturating_mul(doubled).min(LONGEST_PAUSE).max(asked)
     }
 }
 
@@ -107,140 +182,88 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl From<AcmeError> for Trouble {
-    fn from(error: AcmeError) -> Self {
+impl std::error::Error for Trouble {}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
         match error {
-            // Its type can't be named from outside rustls-acme; its text has it all.
-            AcmeError::HttpRequest(error) => read(&error.to_string()),
-            AcmeError::Io(error) => Trouble { why: reason(&error), kind: Kind::Unreachable },
-            AcmeError::Json(_) | AcmeError::MissingHeader(_) => {
-                Trouble { why: error.to_string(), kind: Kind::Foreign }
+            Error::Other(error) => match error.downcast::<Trouble>() {
+                Ok(trouble) => *trouble,
+                Err(error) => Trouble::refused(error.to_string()),
+            },
+            Error::Api(problem) => Trouble::problem(problem, StatusCode::BAD_REQUEST, None),
+            Error::Json(_) | Error::Str(_) | Error::Http(_) | Error::InvalidUri(_) => {
+                Trouble::foreign(format!("the authority's answer is no ACME: {error}"))
             }
             other => Trouble::refused(other.to_string()),
         }
     }
 }
 
-/// Reads the text of an error of rustls-acme's HTTP client.
-fn read(text: &str) -> Trouble {
-    let trouble = |why: String, kind| Trouble { why, kind };
-    if let Some(answer) = text.strip_prefix("non 2xx http status: ") {
-        return refusal(answer);
-    }
-    if let Some((_, certificate)) = text.split_once("InvalidCertificate(") {
-        let end = certificate.find(|c: char| !c.is_alphanumeric() && c != '(');
-        let word = certificate[..end.unwrap_or(certificate.len())].rsplit('(').next();
-        let why = format!("the authority's own certificate: {}", word.unwrap_or_default());
-        return trouble(why, Kind::Untrusted);
-    }
-    // An I/O error as Debug shows it: the system's, or one of a library.
-    let quoted = ["message: \"", "error: \""].iter().find_map(|before| {
-        let (_, rest) = text.split_once(before)?;
-        rest.split('"').next()
-    });
-    trouble(reason(&io::Error::other(quoted.unwrap_or(text))), Kind::Unreachable)
-}
-
-/// Reads a status and a body, quoted as Rust's Debug does.
-fn refusal(answer: &str) -> Trouble {
-    let (status, quoted) = answer.split_once(' ').unwrap_or((answer, ""));
-    // Debug and JSON quote alike but for characters that are seldom in such a document.
-    let problem = serde_json::from_str::<String>(quoted)
-        .and_then(|body| serde_json::from_str::<Problem>(&body))
-        .unwrap_or(Problem { typ: None, detail: None });
-    let kind =
-        problem.typ.as_deref().and_then(|typ| typ.strip_prefix("urn:ietf:params:acme:error:"));
-    let kind = match (kind, status.as_bytes().first()) {
-        (Some("badNonce"), _) => Kind::StaleNonce,
-        (Some("rateLimited"), _) => Kind::Limited,
-        (_, Some(b'5')) => Kind::Busy,
-        (None, _) if status == "429" => Kind::Limited,
-        (None, _) => Kind::Foreign,
-        (Some(_), _) => Kind::Refused,
-    };
-    let why = problem.detail.unwrap_or_else(|| format!("the authority answered {answer}"));
-    Trouble { why, kind }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Texts as they come from rustls-acme and its HTTP client.
     #[test]
-    fn errors_are_told_in_plain_words() {
-        let refused = |typ: &str, detail: &str| {
-            let body = format!("{{\n  \"type\": \"{typ}\",\n  \"detail\": \"{detail}\"\n}}");
-            format!("non 2xx http status: 400 {body:?}")
+    fn answers_are_told_in_plain_words() {
+        let problem = |name: &str, detail: &str| {
+            serde_json::json!({ "type": format!("{ACME_ERROR}{name}"), "detail": detail })
+                .to_string()
         };
-        for (text, why, kind) in [
+        for (status, body, why, kind) in [
             (
-                "http error: ConnectError(TcpConnect(Os { code: 111, kind: ConnectionRefused, \
-                 message: \"Connection refused\" }))"
-                    .into(),
-                "connection refused",
-                Kind::Unreachable,
-            ),
-            (
-                "http error: ConnectError(TcpConnect(Custom { kind: Uncategorized, error: \"failed \
-                 to lookup address information: Name or service not known\" }))"
-                    .into(),
-                "failed to lookup address information: Name or service not known",
-                Kind::Unreachable,
-            ),
-            (
-                "http error: ConnectError(TlsConnect(Custom { kind: InvalidData, error: \
-                 InvalidCertificate(UnknownIssuer) }))"
-                    .into(),
-                "the authority's own certificate: UnknownIssuer",
-                Kind::Untrusted,
-            ),
-            (
-                "http error: ConnectError(TlsConnect(Custom { kind: InvalidData, error: \
-                 InvalidCertificate(Other(OtherError(CaUsedAsEndEntity))) }))"
-                    .into(),
-                "the authority's own certificate: CaUsedAsEndEntity",
-                Kind::Untrusted,
-            ),
-            (
-                refused("urn:ietf:params:acme:error:badNonce", "JWS has an invalid nonce"),
+                400,
+                problem("badNonce", "JWS has an invalid nonce"),
                 "JWS has an invalid nonce",
                 Kind::StaleNonce,
             ),
+            (403, problem("orderNotReady", "wait"), "wait", Kind::NotReady),
             (
-                refused("urn:ietf:params:acme:error:rejectedIdentifier", r#"not \"a.example\""#),
-                r#"not "a.example""#,
+                400,
+                problem("rejectedIdentifier", "not \"a.example\""),
+                "not \"a.example\"",
                 Kind::Refused,
             ),
+            (429, problem("rateLimited", "retry later"), "retry later", Kind::Limited),
+            (500, problem("serverInternal", "oops"), "oops", Kind::Busy),
+            (503, problem("other", "down"), "down", Kind::Busy),
             (
-                refused("urn:ietf:params:acme:error:rateLimited", "too many, retry after"),
-                "too many, retry after",
-                Kind::Limited,
-            ),
-            (
-                "non 2xx http status: 404 \"404 page not found\\n\"".into(),
+                404,
+                "404 page not found\n".into(),
                 "the authority answered 404 \"404 page not found\\n\"",
                 Kind::Foreign,
             ),
-            ("non 2xx http status: 503 \"\"".into(), "the authority answered 503 \"\"", Kind::Busy),
-            ("non 2xx http status: 429".into(), "the authority answered 429", Kind::Limited),
-            (
-                "http error: ConnectError(TlsConnect(Custom { kind: UnexpectedEof, error: \"TLS \
-                 handshake eof\" }))"
-                    .into(),
-                "TLS handshake eof",
-                Kind::Unreachable,
-            ),
-            ("never seen".into(), "never seen", Kind::Unreachable),
+            (400, "{}".into(), "the authority answered 400 \"{}\"", Kind::Foreign),
+            (503, String::new(), "the authority answered 503 \"\"", Kind::Busy),
+            (429, String::new(), "the authority answered 429 \"\"", Kind::Limited),
         ] {
-            let trouble = read(&text);
-            assert_eq!((trouble.to_string().as_str(), &trouble.kind), (why, &kind), "{text}");
+            let status = StatusCode::from_u16(status).unwrap();
+            let trouble = Trouble::answered(status, body.as_bytes(), None);
+            assert_eq!(
+                (trouble.to_string().as_str(), &trouble.kind),
+                (why, &kind),
+                "{status} {body}"
+            );
+            let passed_on = Trouble::from(Error::Other(Box::new(trouble)));
+            assert_eq!((passed_on.to_string().as_str(), &passed_on.kind), (why, &kind));
         }
+        let page = Trouble::answered(StatusCode::BAD_GATEWAY, &[b'x'; 100_000], None);
+        assert!(page.to_string().len() < 2 * SHOWN);
+    }
+
+    #[test]
+    fn the_authority_says_how_long_to_wait() {
+        let pause = |seconds, failures| {
+            let asked = Some(Duration::from_secs(seconds));
+            Trouble::answered(StatusCode::SERVICE_UNAVAILABLE, b"", asked).pause(failures).as_secs()
+        };
+        assert_eq!((pause(0, 1), pause(90, 1), pause(90, 20)), (1, 90, 3600));
+        assert_eq!(pause(7 * 24 * 3600, 1), 24 * 3600);
     }
 
     #[test]
     fn pauses_grow_and_the_authority_is_not_asked_too_often() {
-        let unreachable = read("connection refused");
+        let unreachable = Trouble::unreachable("connection refused");
         let pauses: Vec<_> = (1..5).map(|n| unreachable.pause(n).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8]);
         assert_eq!(unreachable.pause(u32::MAX), LONGEST_PAUSE);
@@ -258,7 +281,12 @@ mod tests {
     fn operators_are_told_what_to_check() {
         let trouble = Trouble::unproven("a.example".into(), None);
         assert!(trouble.check("https://ca").unwrap().contains("port 443 of a.example must reach"));
-        assert!(read("x").check("https://ca").unwrap().contains("must reach https://ca"));
+        assert!(
+            Trouble::unreachable("x")
+                .check("https://ca")
+                .unwrap()
+                .contains("must reach https://ca")
+        );
         assert!(Trouble::refused("no").check("https://ca").is_none());
     }
 }

@@ -1,0 +1,287 @@
+//! Http: the requests to the authority, each on a connection of its own. instant-acme says what to ask,
+//! hyper speaks HTTP.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use futures::io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::ServerName;
+use futures_rustls::rustls::ClientConfig;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http1;
+use hyper::rt;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+
+use super::trouble::Trouble;
+use crate::clock::timeout;
+use crate::net::lookup;
+use crate::net::stream::ByteStream;
+use crate::net::tls::stream::{Counted, Tls};
+use crate::net::tls::words;
+use crate::sync::lock;
+use crate::text::reason;
+
+/// How long a request may take, from the look-up of the name to the last byte of the answer.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
+/// How long an address may take to answer, before the next one is tried.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer's body, at most: a chain of certificates takes a few KiB.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// How requests name us (RFC 8555, section 6.1).
+const SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes that are read at a time: a TLS record.
+const CHUNK: usize = 16 * 1024;
+
+/// Asks an authority.
+#[derive(Clone)]
+pub struct Http {
+    tls: TlsConnector,
+    retry_after: RetryAfter,
+}
+
+/// How long the authority's last answer tells us to wait before we ask again (RFC 9110, section 10.2.3).
+#[derive(Clone, Debug, Default)]
+pub struct RetryAfter(Arc<Mutex<Option<Duration>>>);
+
+impl RetryAfter {
+    /// The time to wait, if the last answer named one.
+    pub fn get(&self) -> Option<Duration> {
+        *lock(&self.0)
+    }
+}
+
+impl Http {
+    /// Connects as `client` says, and keeps each answer's `Retry-After` in `retry_after`.
+    pub fn new(client: Arc<ClientConfig>, retry_after: RetryAfter) -> Self {
+        Http { tls: client.into(), retry_after }
+    }
+
+    /// Makes a request. An answer that is no success is trouble, but for the one that instant-acme itself
+    /// sees to: a nonce that is no good any more.
+    async fn ask(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Trouble> {
+        let method = request.method().clone();
+        let io = self.connect(request.uri()).await?;
+        let (mut parts, body) = exchange(io, request).await?;
+        let retry_after = retry_after(&parts.headers, SystemTime::now());
+        *lock(&self.retry_after.0) = retry_after;
+        if !parts.status.is_success() {
+            let trouble = Trouble::answered(parts.status, &body, retry_after);
+            if !trouble.is_stale_nonce() {
+                return Err(trouble);
+            }
+        } else if method == Method::HEAD {
+            // To a request for a nonce some answer 204, and instant-acme takes 200 alone.
+            parts.status = StatusCode::OK;
+        }
+        Ok(BytesResponse { parts, body: Box::new(body) })
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<ByteStream, Trouble> {
+        let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+            return Err(Trouble::foreign(format!(
+                "the authority names {uri}, which is no https URL"
+            )));
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            Trouble::foreign(format!("{host:?} is no name that a certificate can have"))
+        })?;
+        let io = connect_tcp(host, uri.port_u16().unwrap_or(443)).await;
+        let io = io.map_err(|e| Trouble::unreachable(reason(&e)))?;
+        match self.tls.connect(name, Counted::new(io)).await {
+            Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
+            Err(error) => Err(match words::of_authority(&error) {
+                Some(why) => Trouble::untrusted(why),
+                None => Trouble::unreachable(reason(&error)),
+            }),
+        }
+    }
+}
+
+impl HttpClient for Http {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let http = self.clone();
+        Box::pin(async move {
+            let answered = timeout(LONGEST_REQUEST, http.ask(request)).await;
+            let answered = answered.unwrap_or_else(|_| Err(Trouble::silent(LONGEST_REQUEST)));
+            answered.map_err(|trouble| Error::Other(Box::new(trouble)))
+        })
+    }
+}
+
+/// Connects to the first of a name's addresses that answers.
+async fn connect_tcp(host: &str, port: u16) -> io::Result<ByteStream> {
+    let addrs = lookup::resolve(host).await?;
+    let mut failed = io::Error::other("the name has no address");
+    for addr in &*addrs {
+        let addr = SocketAddr::new(addr.ip(), port);
+        match timeout(LONGEST_CONNECT, ByteStream::connect_tcp(addr)).await {
+            Ok(Ok(io)) => return Ok(io),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    // Somebody else may have its addresses by now.
+    lookup::forget(host, &addrs);
+    Err(failed)
+}
+
+/// Sends a request whose URI is absolute, and reads the whole answer.
+async fn exchange(
+    io: ByteStream,
+    request: Request<BodyWrapper<Bytes>>,
+) -> Result<(http::response::Parts, Bytes), Trouble> {
+    let not_http = |error: &dyn std::error::Error| {
+        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Trouble::unreachable(format!("the authority's answer: {why}"))
+    };
+    let request = origin_form(request)?;
+    let handshake = http1::handshake(Stream::new(io)).await;
+    let (mut sender, connection) = handshake.map_err(|e| not_http(&e))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|e| not_http(&e))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|e| not_http(&*e))?;
+        Ok((parts, body.to_bytes()))
+    };
+    // It is driven for as long as the answer takes. How it ends is told by the answer.
+    let connection = async {
+        let _ = connection.await;
+        pending::<()>().await;
+    };
+    match select(pin!(answer), pin!(connection)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => unreachable!("it is pending"),
+    }
+}
+
+/// The request as a server takes it (RFC 9112, section 3.2.1), the last on its connection.
+fn origin_form<B>(mut request: Request<B>) -> Result<Request<B>, Trouble> {
+    let uri = request.uri();
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(host).map_err(|e| Trouble::foreign(e.to_string()))?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = Uri::try_from(path).map_err(|e| Trouble::foreign(e.to_string()))?;
+    let headers = request.headers_mut();
+    let library = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = format!("{SOFTWARE} {}", library.unwrap_or_default());
+    headers.insert(header::USER_AGENT, agent.trim_end().parse().expect("a header's value"));
+    headers.insert(header::HOST, host);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    *request.uri_mut() = path;
+    Ok(request)
+}
+
+/// What `Retry-After` says: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default())
+        }
+    }
+}
+
+/// A stream as hyper wants it.
+struct Stream {
+    io: ByteStream,
+    chunk: Box<[u8]>,
+}
+
+impl Stream {
+    fn new(io: ByteStream) -> Self {
+        Stream { io, chunk: vec![0; CHUNK].into() }
+    }
+}
+
+impl rt::Read for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Stream { io, chunk } = self.get_mut();
+        let room = buf.remaining().min(chunk.len());
+        let n = ready!(Pin::new(io).poll_read(cx, &mut chunk[..room]))?;
+        buf.put_slice(&chunk[..n]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl rt::Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_authority_asks_us_to_wait() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        for (value, want) in [
+            ("7", Some(7)),
+            (" 120 ", Some(120)),
+            ("0", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), want.map(Duration::from_secs), "{value:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn requests_are_sent_as_servers_take_them() {
+        for (uri, path, host) in [
+            ("https://ca.example/new-order?x=1", "/new-order?x=1", "ca.example"),
+            ("https://ca.example:14000", "/", "ca.example:14000"),
+            ("https://[::1]:14000/dir", "/dir", "[::1]:14000"),
+        ] {
+            let request =
+                Request::get(uri).header(header::USER_AGENT, "library/1").body(()).unwrap();
+            let request = origin_form(request).unwrap();
+            let header = |name| request.headers()[name].to_str().unwrap();
+            assert_eq!(request.uri(), path);
+            assert_eq!(header(header::HOST), host);
+            assert_eq!(header(header::USER_AGENT), format!("{SOFTWARE} library/1"));
+        }
+    }
+}
