@@ -70,10 +70,11 @@ fn domains(lists: &[String]) -> Result<Vec<String>, StartError> {
     Ok(domains)
 }
 
-/// A name that tls-alpn-01 can prove to be ours (RFC 8737, section 3).
+/// A name or an address that tls-alpn-01 can prove to be ours (RFC 8737, section 3; RFC 8738, section 6).
 fn domain(typed: &str) -> Result<String, &'static str> {
-    if typed.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok() {
-        return Err("an address, and certificates are for names");
+    let unbracketed = typed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(address) = unbracketed.unwrap_or(typed).parse::<IpAddr>() {
+        return Ok(address.to_string());
     }
     if typed.contains("://") {
         return Err("a URL, and only the name in it is wanted");
@@ -136,15 +137,23 @@ mod tests {
         assert_eq!((config.directory.as_str(), config.contact.len()), (LETS_ENCRYPT, 0));
         assert_eq!(domain("Relay.Example.Org."), Ok("relay.example.org".into()));
         assert_eq!(domain("localhost"), Ok("localhost".into()));
+        for (typed, read) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(domain(typed), Ok(read.into()));
+        }
         assert_eq!(super::acme(&Args::default()).unwrap(), None);
     }
 
     #[test]
     fn what_can_not_be_ordered_is_told() {
         for (typed, want) in [
-            ("192.0.2.1", "an address"),
-            ("[2001:db8::1]", "an address"),
-            ("2001:db8::1", "an address"),
+            ("192.0.2.1:443", "with a port"),
+            ("[2001:db8::1]:443", "with a port"),
+            ("192.0.2.0/24", "not a name"),
+            ("192.0.2.256", "not a name"),
             ("*.example.org", "a wildcard"),
             ("https://example.org/", "a URL"),
             ("example.org:443", "with a port"),

@@ -53,8 +53,8 @@ pub struct Args {
     #[argh(option, arg_name = "file")]
     pub tls_key: Option<String>,
 
-    /// get a certificate for this name and keep it renewed, from Let's Encrypt, to whose terms you agree by
-    /// that; its port 443 must lead here (repeatable, or comma-separated: one certificate for all)
+    /// get a certificate for this name or IP address and keep it renewed, from Let's Encrypt, to whose terms you
+    /// agree by that; its port 443 must lead here (repeatable, or comma-separated: one certificate for all)
     #[argh(option, arg_name = "name")]
     pub acme_domain: Vec<String>,
 

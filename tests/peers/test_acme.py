@@ -67,6 +67,13 @@ def test_a_certificate_comes_by_itself(authority, site, tmp_path):
     assert relay.program.wait() == 0
 
 
+def test_a_certificate_for_an_address(authority, site):
+    """RFC 8738: proven by the name of its reverse look-up."""
+    site = site(authority())
+    site.start(names=f"127.0.0.1,{NAME}").wait_log(r"certificate obtained names=.*127.0.0.1,relay.example")
+    assert set(site.certificate("127.0.0.1")["subjectAltName"]) == {("DNS", NAME), ("IP Address", "127.0.0.1")}
+
+
 def test_proofs_are_no_clients(authority, site):
     """The authority connects several times: neither sessions nor failures."""
     site = site(authority())
