@@ -161,15 +161,17 @@ async fn drive() {
 }
 
 impl Clock {
-    /// The first tick that is not before `at`, from 1.
+    /// The first tick that is not before `at`, from 1; never, if that is centuries away.
     fn tick_after(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start).as_nanos();
-        let tick = since.div_ceil(TICK.as_nanos()).max(1);
-        u64::try_from(tick).unwrap_or(NEVER)
+        match u64::try_from(since) {
+            Ok(nanos) => nanos.div_ceil(TICK.as_nanos() as u64).max(1),
+            Err(_) => NEVER,
+        }
     }
 
     fn moment(&self, tick: u64) -> Instant {
-        self.start + Duration::from_nanos(TICK.as_nanos() as u64 * tick)
+        self.start + Duration::from_nanos((TICK.as_nanos() as u64).saturating_mul(tick))
     }
 
     /// Has `waker` woken at `tick`; gives its number, or `None` if the tick has passed meanwhile.
@@ -269,6 +271,17 @@ mod tests {
             Deadline::after(10 * MS).await;
         };
         assert!(matches!(block_on(select(far, pin!(near))), Either::Right(_)));
+    }
+
+    /// As of a certificate that its authority lets hold for millennia.
+    #[test]
+    fn a_deadline_that_is_centuries_away_stops_no_other() {
+        let year = Duration::from_secs(365 * 24 * 3600);
+        for years in [100, 584, 585, 700, 100_000] {
+            let far = Deadline::after(years * year);
+            let near = Deadline::after(10 * MS);
+            assert!(matches!(block_on(select(far, near)), Either::Right(_)), "{years}");
+        }
     }
 
     #[test]
