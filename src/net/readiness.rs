@@ -43,12 +43,26 @@ const ENDED: u8 = 4;
 /// The stream was cut: what is there can be read, and nothing more is waited for.
 const CUT: u8 = 8;
 
+/// The kernel has an error to tell: a connection that was reset, or given up by it.
+const FAILED: u8 = 16;
+
+/// Neither direction can carry anything more, but for what was received already.
+const HUNG_UP: u8 = 32;
+
 /// A socket's registration, for as long as it lives. The socket itself is closed by its owner,
 /// which takes it out of the epoll.
 #[derive(Debug)]
 pub struct Source {
     entry: Arc<Entry>,
     key: usize,
+}
+
+/// Tells of a socket's reset to those who do not hold the socket. It shares the reader's place to wait:
+/// both belong to one task.
+#[derive(Debug)]
+pub struct ResetWatch {
+    entry: Arc<Entry>,
+    signs: u8,
 }
 
 /// Ends a stream from elsewhere, for the one case that the kernel never tells of: a process is gone,
@@ -125,6 +139,18 @@ impl Source {
         self.entry.state.load(Ordering::Acquire) & ENDED != 0
     }
 
+    /// What tells of a reset. A hang-up is one too if `or_hang_up`: with TCP it is, as long as we have not
+    /// ended our own direction; a Unix socket that is closed hangs up as well, and its last words
+    /// are still there.
+    pub fn reset_watch(&self, or_hang_up: bool) -> ResetWatch {
+        ResetWatch { entry: self.entry.clone(), signs: reset_signs(or_hang_up) }
+    }
+
+    /// Ready when the connection was reset, as [`reset_watch`](Self::reset_watch) says.
+    pub fn poll_reset(&self, cx: &mut Context<'_>, or_hang_up: bool) -> Poll<()> {
+        self.entry.poll_any(reset_signs(or_hang_up), cx)
+    }
+
     /// There is more to read.
     pub fn still_readable(&self) {
         self.entry.state.fetch_or(READ, Ordering::AcqRel);
@@ -144,6 +170,17 @@ impl Source {
     /// Who can cut this stream.
     pub fn cutter(&self) -> Cutter {
         Cutter(self.entry.clone())
+    }
+}
+
+fn reset_signs(or_hang_up: bool) -> u8 {
+    if or_hang_up { FAILED | HUNG_UP } else { FAILED }
+}
+
+impl ResetWatch {
+    /// Ready when the connection was reset, whether or not anybody reads from it.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.entry.poll_any(self.signs, cx)
     }
 }
 
@@ -173,6 +210,16 @@ impl Entry {
         if self.take(what) { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Ready when any of `signs` is there; they stay.
+    fn poll_any(&self, signs: u8, cx: &mut Context<'_>) -> Poll<()> {
+        let is_there = || self.state.load(Ordering::Acquire) & signs != 0;
+        if is_there() {
+            return Poll::Ready(());
+        }
+        self.reader.register(cx.waker());
+        if is_there() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn take(&self, what: u8) -> bool {
         let lasting = if what == READ { ENDED | CUT } else { 0 };
         let state = self.state.load(Ordering::Acquire);
@@ -183,6 +230,12 @@ impl Entry {
     /// Notes what happened, and adds those who wait for it to `woken`.
     fn note(&self, events: EventFlags, woken: &mut Vec<Waker>) {
         let mut state = 0;
+        if events.contains(EventFlags::ERR) {
+            state |= FAILED;
+        }
+        if events.contains(EventFlags::HUP) {
+            state |= HUNG_UP;
+        }
         if events.intersects(EventFlags::RDHUP | EventFlags::HUP) {
             state |= ENDED | READ;
         }
@@ -192,11 +245,13 @@ impl Entry {
         if events.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
             state |= WRITE;
         }
-        self.state.fetch_or(state, Ordering::AcqRel);
-        if state & READ != 0 {
+        // Nobody waits for what was there already. A session that does not read is woken by the first
+        // bytes that come meanwhile, and then by the end.
+        let new = state & !self.state.fetch_or(state, Ordering::AcqRel);
+        if new & !WRITE != 0 {
             woken.extend(self.reader.take());
         }
-        if state & WRITE != 0 {
+        if new & WRITE != 0 {
             woken.extend(self.writer.take());
         }
     }

@@ -16,7 +16,7 @@ use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::pipes::Pipes;
-use super::readiness::Source;
+use super::readiness::{ResetWatch, Source};
 use super::scratch;
 use super::tls::Tls;
 
@@ -98,10 +98,52 @@ impl ByteStream {
                 Ok(rustix::net::recv(socket, buf, RecvFlags::PEEK)?.1)
             });
             // All of it is still there.
-            source.still_readable();
+            if peeked.is_ready() {
+                source.still_readable();
+            }
             peeked
         })
         .await
+    }
+
+    /// Whether the peer has ended its stream, as far as the kernel knows, however much of it is still to be
+    /// read. Pipes do not say.
+    pub fn is_ended(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp { source, .. } | Kind::Unix { source, .. } => source.is_ended(),
+            Kind::Pipes(_) => false,
+            Kind::Tls(tls) => tls.below().is_ended(),
+        }
+    }
+
+    /// Ready with the error when the peer has reset the connection, or the kernel has given it up, whether or
+    /// not anybody reads from it. What came before can still be read. Pipes do not say.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let error = match &self.0 {
+            Kind::Tcp { socket, source } => {
+                ready!(source.poll_reset(cx, true));
+                socket.take_error()
+            }
+            Kind::Unix { socket, source } => {
+                ready!(source.poll_reset(cx, false));
+                socket.take_error()
+            }
+            Kind::Pipes(_) => return Poll::Pending,
+            Kind::Tls(tls) => return tls.below().poll_reset(cx),
+        };
+        // The kernel tells it once: somebody may have been told before.
+        let error = error.ok().flatten();
+        Poll::Ready(error.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
+    }
+
+    /// What tells of a reset while somebody else holds the stream. `None` for pipes.
+    pub fn reset_watch(&self) -> Option<ResetWatch> {
+        match &self.0 {
+            Kind::Tcp { source, .. } => Some(source.reset_watch(true)),
+            Kind::Unix { source, .. } => Some(source.reset_watch(false)),
+            Kind::Pipes(_) => None,
+            Kind::Tls(tls) => tls.below().reset_watch(),
+        }
     }
 
     /// Connects to a TCP server. There is no limit of time but the kernel's.
@@ -177,6 +219,8 @@ pub(super) fn poll_read_with(
         ready!(source.poll_readable(cx));
         // Asked before the read: what was written between it and the cut is still to come.
         let is_cut = source.is_cut();
+        // Likewise: an end that comes after it must not be forgotten.
+        let is_ended = source.is_ended();
         match read(buf) {
             Ok(n) => {
                 // Zero is the end of the stream, and stays so however often it is asked for.
@@ -189,7 +233,9 @@ pub(super) fn poll_read_with(
                 if is_cut {
                     return Poll::Ready(Ok(0));
                 }
-                source.not_ended();
+                if is_ended {
+                    source.not_ended();
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => source.still_readable(),
             Err(e) => {

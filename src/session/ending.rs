@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
-use super::Session;
 use super::client::Client;
 use super::reason::{CloseReason, EndedBy};
 use super::up::Up;
+use super::{Counts, Session};
 use crate::backend::BackendIo;
 use crate::clock::timeout;
 use crate::net::scratch::{self, BATCHES};
@@ -19,10 +19,19 @@ use crate::net::stream::ByteStream;
 
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
 /// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
-/// client was told.
-pub async fn end(session: Box<Session>, reason: CloseReason) -> CloseReason {
-    let Session { mut client, backend, up, config, .. } = *session;
-    let has_failed = matches!(reason, CloseReason::BackendFailed(_));
+/// client was told, and what was relayed in all.
+pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> (CloseReason, Counts) {
+    let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
+    if session.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
+        match relay_rest(&mut session).await {
+            // Of its end we know more.
+            Some(CloseReason::ClientGone(_)) => {}
+            Some(last) => reason = last,
+            None => has_failed = true,
+        }
+    }
+    let Session { mut client, backend, up, config, tap, .. } = *session;
+    let counts = tap.counts();
     let settled = settle(&backend, reason);
     let (reason, ()) = join(
         async {
@@ -39,7 +48,26 @@ pub async fn end(session: Box<Session>, reason: CloseReason) -> CloseReason {
         end_backend(backend, up, has_failed, config.close_timeout),
     )
     .await;
-    reason
+    (reason, counts)
+}
+
+/// Relays what the kernel still holds of what a client said that is gone, as long as the backend takes any
+/// of it. Gives the client's end, or `None` if the backend did not take it all.
+async fn relay_rest(session: &mut Session) -> Option<CloseReason> {
+    let Session { client, backend, up, tap, config, .. } = session;
+    loop {
+        up.take_progress();
+        let rest = poll_fn(|cx| {
+            let _ = scratch::poll_discard(cx, backend.io());
+            up.poll(cx, client, backend.io(), tap)
+        });
+        if let Ok(end) = timeout(config.close_timeout, rest).await {
+            return Some(end);
+        }
+        if !up.take_progress() {
+            return None;
+        }
+    }
 }
 
 /// The reason once the backend's part is known: a program tells how it ended, which takes a moment after the

@@ -12,7 +12,8 @@ pub struct Limits {
     pub ping_interval: Option<Duration>,
     /// How long the client may then stay silent.
     pub ping_timeout: Option<Duration>,
-    /// How long a client may take nothing of what waits for it.
+    /// How long a client may take nothing of what waits for it, and a backend nothing of what a client said
+    /// that has ended its stream.
     pub write_timeout: Option<Duration>,
     /// How long there may be no data in either direction.
     pub idle_timeout: Option<Duration>,
@@ -33,6 +34,8 @@ pub struct Seen {
     pub tail_since: Option<Instant>,
     /// Whether we ourselves are not reading from the client.
     pub paused: bool,
+    /// Since when the backend has taken nothing, while the client has ended its stream.
+    pub stuck_since: Option<Instant>,
 }
 
 /// What is due.
@@ -44,8 +47,8 @@ pub enum Due {
     Ping,
     /// Send the unterminated tail.
     Flush,
-    /// Count this moment as a sign of life, as we did not read; and see whether the client is
-    /// still there at all.
+    /// Count this moment as a sign of life, as we did not read; and have the kernel find out whether the
+    /// client is still there at all.
     Excuse,
     /// End the session.
     End(CloseReason),
@@ -64,6 +67,7 @@ impl Keepalive {
         let at = |since: Option<Instant>, limit: Option<Duration>| Some(since? + limit?);
         [
             at(seen.stalled_since, limits.write_timeout),
+            at(seen.stuck_since, limits.write_timeout),
             at(Some(seen.last_data), limits.idle_timeout),
             at(seen.tail_since, limits.flush_after),
             self.life_deadline(limits, seen),
@@ -94,6 +98,10 @@ impl Keepalive {
         };
         if passed(seen.stalled_since, limits.write_timeout) {
             return Due::End(CloseReason::ClientTooSlow);
+        }
+        if passed(seen.stuck_since, limits.write_timeout) {
+            let why = "connection ended, and the backend takes nothing of what it said";
+            return Due::End(CloseReason::ClientGone(why.into()));
         }
         if passed(Some(seen.last_data), limits.idle_timeout) {
             return Due::End(CloseReason::Idle);
@@ -148,6 +156,7 @@ mod tests {
             stalled_since: None,
             tail_since: None,
             paused: false,
+            stuck_since: None,
         }
     }
 
@@ -212,6 +221,18 @@ mod tests {
             keepalive.due(&limits, start + 50 * S, &stalled),
             Due::End(CloseReason::ClientTooSlow)
         );
+    }
+
+    #[test]
+    fn an_end_behind_what_nobody_takes_is_given_the_write_timeout() {
+        let start = Instant::now();
+        let (limits, mut keepalive) = (limits(), Keepalive::default());
+        let limits = Limits { ping_interval: None, ..limits };
+        let stuck = Seen { paused: true, stuck_since: Some(start + 5 * S), ..seen(start) };
+        assert_eq!(keepalive.deadline(&limits, &stuck), Some(start + 35 * S));
+        assert_eq!(keepalive.due(&limits, start + 34 * S, &stuck), Due::Nothing);
+        let due = keepalive.due(&limits, start + 35 * S, &stuck);
+        assert!(matches!(due, Due::End(CloseReason::ClientGone(_))), "{due:?}");
     }
 
     #[test]

@@ -90,10 +90,8 @@ impl Session {
     /// Relays until something ends it, tells both sides, and waits for them to take it.
     pub async fn run(mut self: Box<Self>) -> (CloseReason, Counts) {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
-        let counts = self.tap.counts();
         // Boxed, as it is needed once and an idle session should not hold room for it.
-        let reason = Box::pin(ending::end(self, reason)).await;
-        (reason, counts)
+        Box::pin(ending::end(self, reason)).await
     }
 
     /// Moves what can be moved either way; ready when the session is to end.
@@ -111,36 +109,41 @@ impl Session {
         loop {
             // Pongs, pings and flushed tails leave here; lines have left already.
             let _ = self.client.poll_drain(cx);
+            if let Poll::Ready(reason) = self.poll_gone(cx) {
+                return Poll::Ready(reason);
+            }
             match ready!(self.poll_due(cx)) {
                 Due::Nothing => {}
                 Due::Ping => self.client.ping(),
                 Due::Flush => self.down.flush_tail(&mut self.client, &mut self.tap),
-                Due::Excuse => {
-                    if let Some(reason) = self.excuse() {
-                        return Poll::Ready(reason);
-                    }
-                }
+                Due::Excuse => self.excuse(),
                 Due::End(reason) => return Poll::Ready(reason),
             }
         }
     }
 
+    /// Ready when the client has gone while we do not read from it, as the backend takes nothing: nobody is
+    /// left who waits for that backend. The kernel tells of a reset at once. A stream that ended is looked
+    /// at by the timer, as a client may have said all it has to say to a backend that takes its time.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if !self.up.paused {
+            self.up.stuck_since = None;
+            return Poll::Pending;
+        }
+        let wire = self.client.wire();
+        self.up.note_end(wire.is_ended());
+        wire.poll_reset(cx).map(CloseReason::ClientGone)
+    }
+
     /// Looks after a client that we have not read from for a while, as the backend takes nothing.
-    /// Its silence is no fault of its own, but it may have gone: a Ping makes the kernel find out,
-    /// and then nobody is left who waits for that backend.
-    fn excuse(&mut self) -> Option<CloseReason> {
+    /// Its silence is no fault of its own, but it may have gone without a word: a Ping makes the kernel
+    /// find out.
+    fn excuse(&mut self) {
         let wire = self.client.wire();
         wire.excuse_silence(Instant::now());
-        let (is_broken, queued) = (wire.is_broken(), wire.queued());
-        let is_stuck = !self.up.take_progress();
-        if is_broken && is_stuck {
-            let why = "connection ended, and the backend takes nothing of what it said";
-            return Some(CloseReason::ClientGone(why.into()));
-        }
-        if queued == 0 {
+        if wire.queued() == 0 {
             self.client.ping();
         }
-        None
     }
 
     /// Waits for the next deadline. The timer is lazy: activity only moves the deadline, and the
@@ -152,6 +155,7 @@ impl Session {
             stalled_since: self.client.wire().stalled_since(),
             tail_since: self.down.tail_since,
             paused: self.up.paused,
+            stuck_since: self.up.stuck_since,
         };
         let Some(deadline) = self.keepalive.deadline(&self.config.limits, &seen) else {
             return Poll::Pending;
@@ -173,6 +177,6 @@ mod tests {
     /// Most sessions are idle most of the time, and there are ten thousand of them.
     #[test]
     fn a_session_is_small() {
-        assert!(size_of::<Session>() <= 1024, "{} bytes", size_of::<Session>());
+        assert!(size_of::<Session>() <= 600, "{} bytes", size_of::<Session>());
     }
 }

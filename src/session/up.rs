@@ -3,6 +3,7 @@
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use super::client::{Client, Messages};
 use super::outgoing::Outgoing;
@@ -28,6 +29,8 @@ pub struct Up {
     out: Outgoing,
     /// Whether the client is not being read from, for want of room.
     pub paused: bool,
+    /// Since when the backend has taken nothing of what waits, while the client has ended its stream.
+    pub stuck_since: Option<Instant>,
 }
 
 enum Gathered {
@@ -42,7 +45,7 @@ enum Gathered {
 impl Up {
     /// A pump that makes lines of messages with `encoder`.
     pub fn new(encoder: Encoder) -> Self {
-        Up { encoder, out: Outgoing::default(), paused: false }
+        Up { encoder, out: Outgoing::default(), paused: false, stuck_since: None }
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then
@@ -121,6 +124,16 @@ impl Up {
     /// Writes what waits; ready when nothing does any more.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
         self.out.poll_send(cx, backend)
+    }
+
+    /// Notes whether the client has ended its stream behind what waits; asked at each of the session's
+    /// wake-ups.
+    pub fn note_end(&mut self, is_ended: bool) {
+        if !(is_ended && self.paused && self.out.len() > 0) {
+            self.stuck_since = None;
+        } else if self.take_progress() || self.stuck_since.is_none() {
+            self.stuck_since = Some(Instant::now());
+        }
     }
 
     /// Whether the backend has taken anything since this was last asked.

@@ -15,6 +15,7 @@ use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::{ByteStream, Outlet};
+use crate::text::reason;
 
 /// What comes after plain messages.
 #[derive(Debug)]
@@ -222,6 +223,20 @@ impl<S: AsyncRead + Outlet> Wire<S> {
 }
 
 impl Wire {
+    /// Whether the client has ended its stream, however much of it is still to be read.
+    pub fn is_ended(&self) -> bool {
+        self.io.is_ended() || self.is_broken()
+    }
+
+    /// Ready when nothing more can be sent to the client, as it was reset or a write failed. It is for time
+    /// in which we do not read: a read tells of the end after all that came before it.
+    pub fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        match self.out.broken() {
+            Some(error) => Poll::Ready(reason(error)),
+            None => self.io.poll_reset(cx).map(|error| reason(&error)),
+        }
+    }
+
     /// Hangs up: our FIN, and then the client's.
     pub async fn leave(&mut self) {
         self.io.leave().await;

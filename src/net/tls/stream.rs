@@ -14,6 +14,13 @@ use crate::net::stream::{ByteStream, Outlet};
 #[derive(Debug)]
 pub struct Tls(TlsStream<Counted>);
 
+impl Tls {
+    /// The stream below, which is not to be read from or written to.
+    pub fn below(&self) -> &ByteStream {
+        &self.0.get_ref().0.io
+    }
+}
+
 impl From<server::TlsStream<Counted>> for Tls {
     fn from(stream: server::TlsStream<Counted>) -> Self {
         Tls(stream.into())
