@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use support::cgi::cgi;
+use support::faults::{Flood, reset};
 use support::program::{children, find, wait_childless, wait_dead, wait_until};
 use support::{DEADLINE, HttpResponse, retry};
 
@@ -398,4 +399,19 @@ fn requests_leave_nothing_behind() {
     wait_until("descriptors are given back", || served.relay.descriptors() <= descriptors);
     let grown = served.relay.rss().saturating_sub(memory);
     assert!(grown < 4 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn a_client_that_resets_ends_a_program_that_neither_reads_nor_writes() {
+    let script = "echo started >&2; exec sleep 1000";
+    let mut served = cgi(&[("stuck", script)], &["--cgi-timeout", "1h", "--kill-grace", "100ms"]);
+    // Far more than a pipe takes, hyper and the kernel.
+    let length = 64 << 20;
+    let head = format!("POST /stuck HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+    let tcp = served.ask(&head);
+    Flood(&[b'x'; 60_000]).run(&tcp, length);
+    served.relay.wait_log(&["program says", "started"]);
+    reset(tcp);
+    served.relay.wait_log(&["request ended", "path=\"/stuck\"", "the client took no more"]);
+    wait_childless(&served.relay);
 }

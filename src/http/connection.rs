@@ -185,6 +185,7 @@ pub async fn speak_http(
     registration: &Registration,
     answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
 ) -> Spoken {
+    let watch = io.reset_watch();
     let turn = Turn::default();
     let io = Patient::new(io, context.config.response_timeout, turn.clone());
     let limit = context.config.handshake_timeout;
@@ -227,7 +228,16 @@ pub async fn speak_http(
                 return Poll::Ready(Ok(()));
             }
         }
-        connection.poll_without_shutdown(cx)
+        let spoken = connection.poll_without_shutdown(cx);
+        // hyper does not read while a program takes nothing of a request's body.
+        if spoken.is_pending()
+            && watch.as_ref().is_some_and(|watch| watch.poll_reset(cx).is_ready())
+        {
+            cut = true;
+            tracing::debug!(id = subject.id, client = %subject.client, "connection reset");
+            return Poll::Ready(Ok(()));
+        }
+        spoken
     })
     .await;
     // First of all what was being answered is given up, and with it a place among the sessions.
