@@ -1,5 +1,7 @@
 //! Server: binds, accepts, gives each connection a task of its own, and stops in good order.
 
+mod connection_limit;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -9,6 +11,7 @@ use blocking::unblock;
 use futures::FutureExt;
 use futures::future::{join, join_all, select};
 
+use self::connection_limit::ConnectionLimit;
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::http::{self, Config, Context, Current, Ends};
@@ -41,6 +44,7 @@ pub struct Server {
     current: Arc<Current>,
     registry: Arc<Registry>,
     reloading: Arc<Reloading>,
+    limit: Arc<ConnectionLimit>,
 }
 
 /// What reloads have in common.
@@ -144,7 +148,8 @@ impl Server {
         let context = Arc::new(Context::new(config, registry.clone(), None)?);
         context.take_over();
         let current = Arc::new(Current::new(context));
-        Ok(Server { listeners, redirect, current, registry, reloading })
+        let limit = Arc::default();
+        Ok(Server { listeners, redirect, current, registry, reloading, limit })
     }
 
     /// Opens what the configuration names as [`bind`](Server::bind) does, and closes it again: nothing is
@@ -191,12 +196,15 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         // Tasks, as whoever calls us may run on a thread of his own, and each connection would go from
         // there to the executor's.
+        let entrance = Entrance {
+            limit: self.limit,
+            current: self.current.clone(),
+            registry: self.registry.clone(),
+        };
         let mut accepting: Vec<_> = self
             .listeners
             .into_iter()
-            .map(|listener| {
-                accept(listener, self.current.clone(), self.registry.clone(), http::serve)
-            })
+            .map(|listener| accept(listener, entrance.clone(), http::serve))
             .map(task::spawn)
             .collect();
         if let Some(Redirect { listener, to }) = self.redirect {
@@ -204,8 +212,7 @@ impl Server {
             let serve = move |io, ends, current: Arc<Current>, registration| {
                 http::redirect::serve(io, ends, port, current.get(), registration)
             };
-            let (current, registry) = (self.current.clone(), self.registry.clone());
-            accepting.push(task::spawn(accept(listener, current, registry, serve)));
+            accepting.push(task::spawn(accept(listener, entrance, serve)));
         }
         if self.current.get().tls().is_some() {
             accepting.push(task::spawn(watch_certificates(self.current.clone())));
@@ -238,20 +245,28 @@ fn bind(addr: &ListenAddr, option: &str) -> Result<Listener, StartError> {
     })
 }
 
+/// What each connection passes before it is served, at whatever listener.
+#[derive(Clone)]
+struct Entrance {
+    limit: Arc<ConnectionLimit>,
+    current: Arc<Current>,
+    registry: Arc<Registry>,
+}
+
 /// Does nothing but accept and spawn, so that no client ever waits for another.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     mut listener: Listener,
-    current: Arc<Current>,
-    registry: Arc<Registry>,
+    Entrance { limit, current, registry }: Entrance,
     serve: impl Fn(ByteStream, Ends, Arc<Current>, Registration) -> F,
 ) {
     let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
+        let Some(permit) = limit.admit(peer, current.get().config()) else { continue };
         let registration = registry.register();
         let id = registration.id;
         let served = serve(io, (peer, local), current.clone(), registration);
-        task::spawn(contain(id, peer, served));
+        task::spawn(contain(id, peer, permit, served));
     }
 }
 
@@ -282,15 +297,17 @@ async fn replaced(tls: &Arc<Acceptor>, current: &Current) {
     }
 }
 
-/// Runs a connection's task, whose panic ends itself only.
+/// Runs a connection's task, whose panic ends itself only. It gives back the permit in any case.
 ///
 /// Not an async function, whose future would hold the other twice: as an argument and as it runs.
 fn contain(
     id: u64,
     client: PeerAddr,
+    permit: impl Send,
     served: impl Future<Output = ()>,
 ) -> impl Future<Output = ()> {
     AssertUnwindSafe(served).catch_unwind().map(move |outcome| {
+        let _permit = permit;
         if outcome.is_err() {
             tracing::error!(id, %client, "session ended by a bug in wsrelay, please report it");
         }
@@ -307,11 +324,11 @@ mod tests {
         let (doomed, other) = (registry.register(), registry.register());
         let permit = registry.permits().admit(1);
         let doomed = async move {
-            let _held = (doomed, permit);
+            let _held = doomed;
             task::yield_now().await;
             panic!("as a test of what contains it");
         };
-        task::block_on(contain(1, PeerAddr::Unix, doomed));
+        task::block_on(contain(1, PeerAddr::Unix, permit, doomed));
         assert_eq!(registry.permits().given(), 0);
         registry.stop_all();
         assert!(registry.all_gone().now_or_never().is_none());

@@ -302,6 +302,7 @@ fn the_example_shows_the_defaults() {
         "kill-grace",
         "static-dir",
         "subprotocol",
+        "max-connections",
         "max-sessions",
         "slow-client",
         "queue",

@@ -166,7 +166,8 @@ fn confined(backend: std::net::SocketAddr) -> Relay {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", WSRELAY]);
     command.args(["--listen", "127.0.0.1:0", "--to", &backend.to_string()]);
-    command.args(["--max-sessions", "100", "--handshake-timeout", "1h"]);
+    command.args(["--max-sessions", "100", "--max-connections", "100"]);
+    command.args(["--handshake-timeout", "1h"]);
     start(command)
 }
 

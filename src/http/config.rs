@@ -1,5 +1,6 @@
 //! Config: what a server is made of, checked and opened nowhere yet.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long a plain HTTP client may take nothing of its response.
     pub response_timeout: Duration,
+    /// Connections at a time, sessions included.
+    pub max_connections: usize,
+    /// Of one address; those of trusted proxies are not limited.
+    pub max_connections_per_ip: Option<NonZeroU32>,
     /// Sessions at a time.
     pub max_sessions: usize,
     /// How long sessions may take to end once we are told to stop.

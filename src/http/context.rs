@@ -71,7 +71,7 @@ impl Context {
         let mut files = NamedFiles::after(old.map(|old| &old.files));
         let together = counted_together(&config.routes, &config.guard, &counters);
         let routes = Routes::open(&config.routes, &config.guard, &counters, &together, &mut files)?;
-        let limits = Limits::of_whole(&config.guard, &counters, &together);
+        let limits = Limits::of_whole(&counters, &together);
         let guard = Guard::open(&config.guard, limits, &mut files.auth)?;
         files.settle();
         let tls = match old {

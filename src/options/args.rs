@@ -197,6 +197,16 @@ pub struct Args {
     #[argh(option, arg_name = "header")]
     pub header_http: Vec<String>,
 
+    /// connections at a time, from the first moment to the last, sessions included (default: what the limit
+    /// of open files allows); more are closed at once
+    #[argh(option, arg_name = "n")]
+    pub max_connections: Option<String>,
+
+    /// connections at a time of one address, or IPv6 network of 64 bits, sessions included (default: no
+    /// limit; those of --trust-proxy have none)
+    #[argh(option, arg_name = "n")]
+    pub max_connections_per_ip: Option<String>,
+
     /// sessions at a time (default: what the limit of open files allows); more are refused
     #[argh(option, arg_name = "n")]
     pub max_sessions: Option<String>,

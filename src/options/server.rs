@@ -1,5 +1,6 @@
 //! Server: the options of the server as a whole, checked. What passes here need not be doubted elsewhere.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,13 @@ use crate::net::host_port::BadAddress;
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Of these, descriptors that are free of connections, too: listeners, log, look-ups of names, what tells of
+/// sockets and signals.
+const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// Connections there may be in any case, however low the limit of open files.
+const LEAST_CONNECTIONS: u64 = 16;
 
 /// What nobody takes is not kept for ever, even where sessions may take their time.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,6 +56,12 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartE
     Ok(Config {
         tls: tls(args, &listen)?,
         listen,
+        max_connections: max_connections(args, &routes)?,
+        max_connections_per_ip: count(
+            "--max-connections-per-ip",
+            &args.max_connections_per_ip,
+            "50",
+        )?,
         max_sessions: max_sessions(args, &routes)?,
         routes,
         pages: Pages {
@@ -177,11 +191,57 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError
     if let Some(most) = route::max_sessions(args)? {
         return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
     }
-    let usable = limits::open_files().unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+    let open_files = limits::open_files().unwrap_or(u64::MAX);
+    let most = sessions_within(open_files, descriptors_each(args, routes));
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// Descriptors that a session takes at most, its client's included.
+fn descriptors_each(args: &Args, routes: &[RouteConfig]) -> u64 {
     let each = routes.iter().map(|route| route.backend.descriptors());
     // A request of --cgi-dir takes a place, too.
-    let each = each.chain(args.cgi_dir.iter().map(|_| PROGRAM_DESCRIPTORS)).max().unwrap_or(1);
-    Ok(usize::try_from(usable / each).unwrap_or(usize::MAX).max(1))
+    each.chain(args.cgi_dir.iter().map(|_| PROGRAM_DESCRIPTORS)).max().unwrap_or(1)
+}
+
+/// How many sessions there is room for.
+fn sessions_within(open_files: u64, each: u64) -> u64 {
+    (open_files.saturating_sub(SPARE_DESCRIPTORS) / each).max(1)
+}
+
+/// `--max-connections`, or what the limit of open files allows.
+fn max_connections(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError> {
+    if let Some(most) = count("--max-connections", &args.max_connections, "1000")? {
+        return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
+    }
+    let sessions = u64::try_from(max_sessions(args, routes)?).unwrap_or(u64::MAX);
+    let open_files = limits::open_files().unwrap_or(u64::MAX);
+    let each = descriptors_each(args, routes);
+    let most = connections_within(open_files, sessions, each, args.static_dir.is_some());
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// How many connections there is room for, if so many may become sessions: silent ones must leave
+/// descriptors for the backends of those, and those who are too many for a session should still be told
+/// so. A connection that is no session may have a file open, if there are files.
+fn connections_within(open_files: u64, sessions: u64, each: u64, has_files: bool) -> u64 {
+    let sessions = sessions.min(sessions_within(open_files, each));
+    let free = open_files
+        .saturating_sub(RESERVED_DESCRIPTORS)
+        .saturating_sub(sessions.saturating_mul(each));
+    (sessions + free / (1 + u64::from(has_files))).max(LEAST_CONNECTIONS)
+}
+
+/// An option that is a number above 0, if it was given; `example` is one.
+fn count(
+    option: &str,
+    given: &Option<String>,
+    example: &str,
+) -> Result<Option<NonZeroU32>, StartError> {
+    let Some(text) = given else { return Ok(None) };
+    match text.parse() {
+        Ok(n) => Ok(Some(n)),
+        Err(_) => usage(format!("{option} {text}: not a number above 0; type {option} {example}")),
+    }
 }
 
 #[cfg(test)]
@@ -240,6 +300,31 @@ mod tests {
         let answers = cgi.pages.cgi.unwrap();
         assert_eq!(answers.timeout, Duration::from_secs(30));
         assert_eq!(answers.programs.pass_env, ["A"]);
+    }
+
+    #[test]
+    fn connections_leave_room_for_backends() {
+        for (open_files, sessions, each, has_files, want) in [
+            (256, u64::MAX, 2, false, 128),
+            (256, u64::MAX, 2, true, 112),
+            (256, u64::MAX, 5, false, 72),
+            (256, 10, 2, false, 214),
+            (1024, u64::MAX, 2, false, 512),
+            (1_048_576, u64::MAX, 2, false, 524_288),
+            (40, u64::MAX, 2, false, 16),
+            (0, 1, 2, true, 16),
+        ] {
+            let got = connections_within(open_files, sessions, each, has_files);
+            assert_eq!(got, want, "{open_files} {sessions} {each} {has_files}");
+            let sessions = sessions.min(sessions_within(open_files, each));
+            assert!(open_files < 64 || got + sessions * (each - 1) + 32 <= open_files);
+            assert!(open_files < 64 || got > sessions, "who is one too many is told so");
+        }
+        let most = connections_within(u64::MAX, u64::MAX, 2, false);
+        assert!(most > u64::MAX / 4);
+        let given = config("--port 1 --to a:1 --max-connections 7 --max-connections-per-ip 3");
+        let given = given.unwrap();
+        assert_eq!((given.max_connections, given.max_connections_per_ip.unwrap().get()), (7, 3));
     }
 
     #[test]

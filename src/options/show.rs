@@ -107,6 +107,10 @@ impl Options {
         toml.list("header-http", &args.header_http);
         let common = of_sessions(args)?;
         toml.0.push_str(&common.0);
+        toml.set("max-connections", config.max_connections);
+        if let Some(most) = config.max_connections_per_ip {
+            toml.set("max-connections-per-ip", most);
+        }
         toml.set("max-sessions", config.max_sessions);
         toml.time("handshake-timeout", Some(config.handshake_timeout));
         toml.time("shutdown-timeout", Some(config.shutdown_timeout));

@@ -121,6 +121,11 @@ impl Relay {
         }
     }
 
+    /// Reads what is in the log by now.
+    pub fn read_log(&mut self) {
+        self.seen.extend(self.log.try_iter());
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait_exit(&mut self) -> ExitStatus {
         let end = Instant::now() + DEADLINE;

@@ -21,15 +21,6 @@ pub struct AddressCounts {
     open: Mutex<HashMap<(AddressPrefix, Group), u32>>,
 }
 
-/// How many of an address prefix there may be.
-#[derive(Clone, Debug)]
-pub struct AddressLimit {
-    /// So many.
-    pub most: NonZeroU32,
-    /// Of these groups together.
-    pub groups: Arc<[Group]>,
-}
-
 /// The right to be one of those of an address prefix, given back when dropped.
 #[derive(Debug)]
 pub struct AddressPermit {
@@ -48,16 +39,17 @@ impl Group {
 }
 
 impl AddressCounts {
-    /// Counts one more of a prefix in a group, unless there are as many as `limit` allows.
+    /// Counts one more of a prefix in a group, unless there are as many in the groups of `limit` as it
+    /// allows.
     pub fn admit(
         self: &Arc<Self>,
         prefix: AddressPrefix,
         group: Group,
-        limit: Option<&AddressLimit>,
+        limit: Option<(NonZeroU32, &[Group])>,
     ) -> Option<AddressPermit> {
         let of = (prefix, group);
         let mut open = lock(&self.open);
-        if let Some(AddressLimit { most, groups }) = limit {
+        if let Some((most, groups)) = limit {
             let counts = groups.iter().filter_map(|group| open.get(&(prefix, *group)));
             if counts.sum::<u32>() >= most.get() {
                 return None;
@@ -98,8 +90,8 @@ mod tests {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn limit(most: u32, groups: &[Group]) -> AddressLimit {
-        AddressLimit { most: NonZeroU32::new(most).unwrap(), groups: groups.into() }
+    fn limit(most: u32, groups: &[Group]) -> Option<(NonZeroU32, &[Group])> {
+        Some((NonZeroU32::new(most).unwrap(), groups))
     }
 
     #[test]
@@ -107,13 +99,13 @@ mod tests {
         let counts = Arc::new(AddressCounts::default());
         let (one, other) = (prefix("192.0.2.1"), prefix("192.0.2.2"));
         let two = limit(2, &[A]);
-        let first = counts.admit(one, A, Some(&two)).unwrap();
-        let second = counts.admit(one, A, Some(&two)).unwrap();
-        assert!(counts.admit(one, A, Some(&two)).is_none());
-        assert!(counts.admit(other, A, Some(&two)).is_some(), "each prefix is counted by itself");
+        let first = counts.admit(one, A, two).unwrap();
+        let second = counts.admit(one, A, two).unwrap();
+        assert!(counts.admit(one, A, two).is_none());
+        assert!(counts.admit(other, A, two).is_some(), "each prefix is counted by itself");
         drop(first);
-        let third = counts.admit(one, A, Some(&two)).unwrap();
-        assert!(counts.admit(one, A, Some(&two)).is_none());
+        let third = counts.admit(one, A, two).unwrap();
+        assert!(counts.admit(one, A, two).is_none());
         drop((second, third));
         assert!(lock(&counts.open).is_empty(), "a prefix without any is forgotten");
     }
@@ -132,7 +124,7 @@ mod tests {
             (2, &[B], true),
             (1, &[Group::WHOLE], true),
         ] {
-            let permit = counts.admit(one, A, Some(&limit(most, groups)));
+            let permit = counts.admit(one, A, limit(most, groups));
             assert_eq!(permit.is_some(), admits, "{most} of {groups:?}");
         }
         drop(held);

@@ -80,6 +80,14 @@ impl TrustedProxies {
         self.nets.iter().any(|net| net.contains(&ip))
     }
 
+    /// Whether what this peer says of others is believed.
+    pub fn trusts(&self, peer: PeerAddr) -> bool {
+        match peer {
+            PeerAddr::Ip(addr) => self.contains(addr.ip()),
+            PeerAddr::Unix => self.unix,
+        }
+    }
+
     /// How a request of this peer came, which says itself that it is for `host`; `secure`: by our own
     /// TLS.
     pub fn arrival(
@@ -94,7 +102,7 @@ impl TrustedProxies {
             PeerAddr::Unix => None,
         };
         let own = Arrival { client, host, secure };
-        if !client.map_or(self.unix, |ip| self.contains(ip)) {
+        if !self.trusts(peer) {
             return own;
         }
         let said = legacy(headers).agreed(standard(headers));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 
-use super::address_counts::{AddressCounts, AddressLimit, AddressPermit, Group};
+use super::address_counts::{AddressCounts, AddressPermit, Group};
 use super::auth::{Auth, AuthFiles, Guesses, Identity};
 use super::counters::{Counters, RouteCounters};
 use super::forwarded::Arrival;
@@ -49,8 +49,8 @@ pub struct Limits {
     sessions: Arc<AddressCounts>,
     /// Where its sessions are counted.
     group: Group,
-    /// How many an address may have, if there is a limit.
-    per_address: Option<AddressLimit>,
+    /// With which others they count together, where an address may have so many only.
+    together: Arc<[Group]>,
     rate: Arc<RateLimiter>,
     guesses: Arc<RateLimiter>,
 }
@@ -67,12 +67,11 @@ pub struct Admitted {
 impl Limits {
     /// Those of all that belongs to no route. `together` are the groups whose sessions are counted
     /// together.
-    pub fn of_whole(config: &GuardConfig, counters: &Counters, together: &Arc<[Group]>) -> Self {
-        let most = config.max_sessions_per_ip;
+    pub fn of_whole(counters: &Counters, together: &Arc<[Group]>) -> Self {
         Limits {
             sessions: counters.sessions.clone(),
             group: Group::WHOLE,
-            per_address: most.map(|most| AddressLimit { most, groups: together.clone() }),
+            together: together.clone(),
             rate: counters.rate.clone(),
             guesses: counters.guesses.clone(),
         }
@@ -87,12 +86,10 @@ impl Limits {
         route: &RouteCounters,
         together: &Arc<[Group]>,
     ) -> Self {
-        let mut limits = Limits::of_whole(whole, counters, together);
+        let mut limits = Limits::of_whole(counters, together);
         limits.group = route.group;
         if config.max_sessions_per_ip != whole.max_sessions_per_ip {
-            let most = config.max_sessions_per_ip;
-            limits.per_address =
-                most.map(|most| AddressLimit { most, groups: [route.group].into() });
+            limits.together = [route.group].into();
         }
         if config.connect_rate != whole.connect_rate {
             limits.rate = route.rate.clone();
@@ -194,9 +191,10 @@ impl Guard {
     ) -> Result<Admitted, Refusal> {
         let permit = match prefix {
             Some(prefix) => {
-                let Limits { sessions, group, per_address, .. } = &self.limits;
-                let permit = sessions.admit(prefix, *group, per_address.as_ref());
-                let most = per_address.as_ref().map_or(0, |limit| limit.most.get());
+                let Limits { sessions, group, together, .. } = &self.limits;
+                let most = self.config.max_sessions_per_ip;
+                let permit = sessions.admit(prefix, *group, most.map(|most| (most, &**together)));
+                let most = most.map_or(0, NonZeroU32::get);
                 Some(permit.ok_or_else(|| Refusal::too_many_sessions_of(prefix, most))?)
             }
             None => None,

@@ -1,0 +1,117 @@
+//! Connection limit: how many connections may be open, from `accept` to their end, whatever they become.
+//!
+//! It is what silent connections meet, which never get as far as the limits of sessions. Sessions count
+//! here, too, and so do connections without a request, those with TLS and those to be redirected.
+
+use std::mem;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::http::Config;
+use crate::http::gate::address_counts::{AddressCounts, AddressPermit, Group};
+use crate::net::address::PeerAddr;
+use crate::net::address_prefix::AddressPrefix;
+use crate::registry::{Permit, Permits};
+use crate::sync::lock;
+use crate::task;
+
+/// At most one line of the log in this time tells of the connections that were closed at once.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+
+/// Counts the connections of a server, of all its listeners together.
+#[derive(Debug, Default)]
+pub struct ConnectionLimit {
+    open: Arc<Permits>,
+    by_address: Arc<AddressCounts>,
+    refused: Mutex<Refused>,
+}
+
+/// The right to be an open connection, given back when dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    _open: Permit,
+    _of_address: Option<AddressPermit>,
+}
+
+/// Connections that were closed at once, and of which the log does not tell yet.
+#[derive(Debug, Default)]
+struct Refused {
+    over_all: u64,
+    over_address: u64,
+    last: Option<PeerAddr>,
+    /// Whether there is a task that will tell of them.
+    is_reporting: bool,
+}
+
+impl ConnectionLimit {
+    /// Counts a connection that was accepted. If there are more than `config` allows it is to be closed at
+    /// once; the log tells of it.
+    pub fn admit(self: &Arc<Self>, peer: PeerAddr, config: &Config) -> Option<ConnectionPermit> {
+        let of_address = match peer {
+            PeerAddr::Unix => None,
+            PeerAddr::Ip(addr) => {
+                // A proxy has one address for all of its clients.
+                let most = config.max_connections_per_ip.filter(|_| !config.trusted.trusts(peer));
+                let Some(permit) = self.admit_address(addr.ip().into(), most) else {
+                    self.refuse(peer, |refused| refused.over_address += 1);
+                    return None;
+                };
+                Some(permit)
+            }
+        };
+        let Some(open) = self.open.admit(config.max_connections) else {
+            self.refuse(peer, |refused| refused.over_all += 1);
+            return None;
+        };
+        Some(ConnectionPermit { _open: open, _of_address: of_address })
+    }
+
+    fn admit_address(
+        &self,
+        prefix: AddressPrefix,
+        most: Option<NonZeroU32>,
+    ) -> Option<AddressPermit> {
+        let limit = most.map(|most| (most, &[Group::WHOLE][..]));
+        self.by_address.admit(prefix, Group::WHOLE, limit)
+    }
+
+    fn refuse(self: &Arc<Self>, peer: PeerAddr, count: impl FnOnce(&mut Refused)) {
+        let mut refused = lock(&self.refused);
+        count(&mut refused);
+        refused.last = Some(peer);
+        if !mem::replace(&mut refused.is_reporting, true) {
+            drop(refused);
+            task::spawn(self.clone().report());
+        }
+    }
+
+    /// Tells of those that were refused, once in a while, until there are no more.
+    async fn report(self: Arc<Self>) {
+        while let Some((over_all, over_address, last)) = self.take_refused() {
+            tracing::warn!(
+                over_max_connections = over_all,
+                over_max_connections_per_ip = over_address,
+                last = %last,
+                "closed connections at once: too many are open"
+            );
+            Deadline::after(BETWEEN_REPORTS).await;
+        }
+    }
+
+    /// Those that the log has to tell of; if there are none, the next one begins a task of its own.
+    fn take_refused(&self) -> Option<(u64, u64, PeerAddr)> {
+        let mut refused = lock(&self.refused);
+        match refused.last.take() {
+            Some(last) => {
+                let over_all = mem::take(&mut refused.over_all);
+                Some((over_all, mem::take(&mut refused.over_address), last))
+            }
+            None => {
+                refused.is_reporting = false;
+                None
+            }
+        }
+    }
+}
