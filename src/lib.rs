@@ -48,4 +48,4 @@ pub mod session;
 mod sync;
 pub mod task;
 pub mod text;
-mod threads;
+pub mod threads;

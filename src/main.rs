@@ -16,6 +16,7 @@ use wsrelay::log::{self, LogConfig};
 use wsrelay::options::{self, Args, CheckArgs, Command, Options, Typed};
 use wsrelay::server::Server;
 use wsrelay::task;
+use wsrelay::threads::RELOADS;
 
 fn main() -> ExitCode {
     match start() {
@@ -122,7 +123,7 @@ fn serve(
             while asked.recv().await.is_ok() {
                 let reload = reload.clone();
                 // A bug in one must not be the end of all that come after it.
-                let _ = blocking::unblock(move || catch_unwind(AssertUnwindSafe(&*reload))).await;
+                let _ = RELOADS.run(move || catch_unwind(AssertUnwindSafe(&*reload))).await;
             }
         });
         let (stop, stopped) = async_channel::bounded::<()>(1);

@@ -7,7 +7,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use blocking::unblock;
 use futures::FutureExt;
 use futures::future::{join, join_all, select};
 
@@ -25,7 +24,7 @@ use crate::registry::{Registration, Registry};
 use crate::sync::lock;
 use crate::task::{self, JoinHandle};
 use crate::text::reason;
-use crate::threads;
+use crate::threads::{self, CERTIFICATES};
 
 /// A bound relay.
 ///
@@ -285,7 +284,7 @@ async fn look_at(tls: &Arc<Acceptor>) {
         Deadline::after(tls::LOOK).await;
         if tls.has_files() {
             let tls = tls.clone();
-            unblock(move || tls.look()).await;
+            CERTIFICATES.run(move || tls.look()).await;
         }
     }
 }

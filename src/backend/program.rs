@@ -25,13 +25,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blocking::unblock;
 use rustix::io::Errno;
 
 use super::ClientInfo;
 use crate::net::pipes::{PipeSource, Pipes};
 use crate::net::stream::ByteStream;
 use crate::text::reason;
+use crate::threads::PROGRAMS;
 
 pub use self::directory::{Found, Lookup, ProgramDir, Programs};
 pub use self::end::ProgramEnd;
@@ -137,11 +137,11 @@ impl Starter {
         command
     }
 
-    /// Starts it on the blocking pool: whoever starts a program waits until it is loaded. It may be
+    /// Starts it on a thread for that: whoever starts a program waits until it is loaded. It may be
     /// started although nobody waits any more, and is ended then.
     async fn run(&self, command: Command, id: u64, held: Held) -> io::Result<Running> {
         let grace = self.grace;
-        unblock(move || launch(command, id, grace, held)).await
+        PROGRAMS.run(move || launch(command, id, grace, held)).await
     }
 }
 

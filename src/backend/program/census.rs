@@ -9,7 +9,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use async_lock::Mutex;
-use blocking::unblock;
+
+use crate::threads::PROCESSES;
 
 /// The one of this process.
 static CENSUS: LazyLock<Census<Option<Arc<HashSet<i32>>>>> = LazyLock::new(Census::default);
@@ -44,7 +45,7 @@ impl<T: Clone> Census<T> {
 
 /// Whether any of a group does more than wait to be reaped; `true` if the kernel does not tell.
 pub async fn is_alive(group: i32) -> bool {
-    let groups = CENSUS.ask(|| unblock(|| look().map(Arc::new))).await;
+    let groups = CENSUS.ask(|| PROCESSES.run(|| look().map(Arc::new))).await;
     groups.is_none_or(|groups| groups.contains(&group))
 }
 

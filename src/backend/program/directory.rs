@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use blocking::unblock;
 use cap_std::fs::Dir;
 use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
@@ -21,6 +20,7 @@ use super::{Held, Running, Starter, explain};
 use crate::backend::{ClientInfo, OpenError};
 use crate::path;
 use crate::text::reason;
+use crate::threads::DIRECTORIES;
 
 /// A directory of programs, and what they are started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Programs {
     pub async fn find(&self, client: &ClientInfo<'_>) -> Result<Lookup, OpenError> {
         let (dir, raw) = (self.dir.clone(), client.uri.path().to_owned());
         let start = if raw.starts_with(client.script) { client.script.len() } else { 0 };
-        let found = unblock(move || walk(&dir, &raw, start)).await;
+        let found = DIRECTORIES.run(move || walk(&dir, &raw, start)).await;
         let explain = |e: &io::Error| format!("can't look for programs: {}", reason(e));
         found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }

@@ -27,6 +27,7 @@ use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::open_files::OpenFiles;
 use crate::sync::lock;
+use crate::threads::PASSWORDS;
 
 pub use self::identity::{Identity, User};
 
@@ -200,7 +201,7 @@ impl Passwords {
             return Ok(true);
         }
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
-        let right = blocking::unblock(move || {
+        let right = PASSWORDS.run(move || {
             // Held here: it goes on if whoever asked hangs up.
             let _held = (waiting, slot);
             hash.verify(&password)

@@ -73,7 +73,9 @@ impl Cgi {
     ) -> Result<Lookup, Refusal> {
         let nobody = Identity::default();
         let client = asker.describe(request, "", arrival, None, &nobody);
-        self.programs.find(&client).await.map_err(Refusal::no_backend)
+        let found = timeout(self.timeout, self.programs.find(&client)).await;
+        let found = found.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
+        found.map_err(Refusal::no_backend)
     }
 
     /// Answers a request for what was found. Whether it could be started is told only to those who may

@@ -7,6 +7,7 @@
 
 mod body;
 mod conditional;
+mod disk;
 mod range;
 mod target;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use rustix::io::Errno;
 
 use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
+use disk::Disk;
 use range::Selection;
 use target::Target;
 
@@ -40,7 +42,7 @@ use crate::text::reason;
 /// The file that answers for its directory.
 const INDEX: &str = "index.html";
 
-/// The request headers that the answer depends on; only these are taken to the blocking pool.
+/// The request headers that the answer depends on; only these are taken to another thread.
 const RELEVANT: [HeaderName; 6] = [
     header::IF_MATCH,
     header::IF_UNMODIFIED_SINCE,
@@ -63,13 +65,14 @@ pub struct Files {
     path: PathBuf,
     /// Locked for a moment by each request.
     root: Mutex<Arc<Dir>>,
+    disk: Disk,
 }
 
 impl Files {
     /// Opens the directory. The error names it and says why not.
     pub fn open(path: &Path) -> io::Result<Self> {
         let root = Mutex::new(Arc::new(open(path)?));
-        Ok(Self { path: path.to_owned(), root })
+        Ok(Self { path: path.to_owned(), root, disk: Disk::default() })
     }
 
     /// Opens what has the directory's name now; requests that come from now on are answered from there. An error changes
@@ -95,7 +98,7 @@ impl Files {
         headers: &HeaderMap,
     ) -> Option<Response<Body>> {
         let target = Target::parse(path)?;
-        let root = Arc::clone(&lock(&self.root));
+        let (root, disk) = (Arc::clone(&lock(&self.root)), self.disk);
         let query = query.map(str::to_owned);
         let relevant = RELEVANT
             .iter()
@@ -103,16 +106,16 @@ impl Files {
         let asked =
             relevant.map(|(name, value)| (name.clone(), value.clone())).collect::<HeaderMap>();
         let head = *method == Method::HEAD;
-        // One hop to the pool does it all for a small file: open, decide, read.
-        let response = blocking::unblock(move || match find(&root, &target) {
+        // One hop to a thread does it all for a small file: open, decide, read.
+        let response = disk.run(move || match find(&root, &target) {
             Ok(Found::File(file)) => {
-                Some(send(file, &asked, head).unwrap_or_else(|why| failure(&why)))
+                Some(send(file, &asked, head, disk).unwrap_or_else(|why| failure(&why)))
             }
             Ok(Found::DirectoryWithIndex) => Some(redirect(&target.location(query.as_deref()))),
             Ok(Found::Nothing) => None,
             Err(why) => refusal(&why),
-        })
-        .await?;
+        });
+        let response = response.await.unwrap_or_else(|why| Some(busy(&why)))?;
         Some(if head { response.map(|_| empty()) } else { response })
     }
 }
@@ -175,6 +178,11 @@ fn refusal(why: &io::Error) -> Option<Response<Body>> {
     })
 }
 
+/// What to say when the disk takes too long.
+fn busy(why: &io::Error) -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, &format!("this file could not be read: {why}"))
+}
+
 fn failure(why: &io::Error) -> Response<Body> {
     text(StatusCode::INTERNAL_SERVER_ERROR, &format!("this file could not be read: {why}"))
 }
@@ -190,7 +198,7 @@ fn redirect(location: &str) -> Response<Body> {
 }
 
 /// Decides what of an open file is to be sent, and reads it if it is small.
-fn send(opened: Opened, asked: &HeaderMap, head: bool) -> io::Result<Response<Body>> {
+fn send(opened: Opened, asked: &HeaderMap, head: bool, disk: Disk) -> io::Result<Response<Body>> {
     let len = opened.len;
     let file_is = Validators::new(opened.modified, len, SystemTime::now());
     match conditional::evaluate(asked, &file_is) {
@@ -222,17 +230,17 @@ fn send(opened: Opened, asked: &HeaderMap, head: bool) -> io::Result<Response<Bo
         response = response
             .header(header::CONTENT_RANGE, format!("bytes {}-{}/{len}", part.start, part.end - 1));
     }
-    let body = if head { empty() } else { contents(opened.file, part)? };
+    let body = if head { empty() } else { contents(opened.file, part, disk)? };
     Ok(finish(response, body))
 }
 
-fn contents(mut file: File, part: Range<u64>) -> io::Result<Body> {
+fn contents(mut file: File, part: Range<u64>, disk: Disk) -> io::Result<Body> {
     let len = part.end - part.start;
     file.seek(SeekFrom::Start(part.start))?;
     if len <= CHUNK {
         return Ok(in_memory(body::read_exactly(&mut file, len)?));
     }
-    Ok(FileBody::new(file, len).boxed_unsync())
+    Ok(FileBody::new(file, len, disk).boxed_unsync())
 }
 
 fn unsatisfiable(len: u64) -> Response<Body> {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::{Receiver, Sender};
-use blocking::unblock;
 use futures::future::{Either, select};
 use instant_acme::Key;
 
@@ -24,6 +23,7 @@ use super::connector::Authorities;
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::net::tls::AcmeConfig;
+use crate::threads::CERTIFICATES;
 
 /// The name of the protocol in which an authority asks for a proof (RFC 8737, section 6.2).
 pub const ACME_TLS_ALPN_NAME: &[u8] = b"acme-tls/1";
@@ -129,7 +129,7 @@ impl Acme {
     /// authorities limit how often the same is, and the proof may reach only one of us.
     async fn find(&self) -> Option<Arc<Certificate>> {
         let cache = self.cache.clone();
-        let pem = unblock(move || cache.certificate()).await.ok()??;
+        let pem = CERTIFICATES.run(move || cache.certificate()).await.ok()??;
         let found = Certificate::from_pem(&pem).ok()?;
         let served = self.certificates.served();
         let is_newer = served.is_none_or(|served| found.not_after > served.not_after);
@@ -152,7 +152,7 @@ impl Acme {
         let pem = pem.unwrap_or_else(|_| Err(Trouble::timed_out(limit)))?.into_bytes();
         let certificate = Arc::new(Certificate::from_pem(&pem).map_err(Trouble::refused)?);
         let cache = self.cache.clone();
-        if let Err(error) = unblock(move || cache.keep_certificate(&pem)).await {
+        if let Err(error) = CERTIFICATES.run(move || cache.keep_certificate(&pem)).await {
             let why = self.cache.trouble("write to", &error).to_string();
             tracing::error!(names = self.names(), why, "a restart will have to order anew");
         }

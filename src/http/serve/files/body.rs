@@ -9,26 +9,33 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::disk::Disk;
+
 /// Most bytes read at once, and so in memory for one response: 64 KiB.
 pub const CHUNK: u64 = 64 * 1024;
 
-/// Exactly so many bytes of a file, a chunk at a time, each read on the blocking pool when it is asked for. If the
-/// file has become shorter the body fails with `UnexpectedEof`: the connection is to be cut, never padded.
+/// Exactly so many bytes of a file, a chunk at a time, each read on another thread when it is asked for. If the
+/// file has become shorter the body fails with `UnexpectedEof`, if the disk does not answer with `TimedOut`: the
+/// connection is to be cut, never padded.
 pub struct FileBody {
     remaining: u64,
+    disk: Disk,
     state: State,
 }
 
+/// What was read, and the file to read on from.
+type Chunk = (File, io::Result<Bytes>);
+
 enum State {
     Idle(File),
-    Reading(Pin<Box<dyn Future<Output = (File, io::Result<Bytes>)> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = io::Result<Chunk>> + Send>>),
     Failed,
 }
 
 impl FileBody {
     /// The next `len` bytes from the file's position on.
-    pub fn new(file: File, len: u64) -> Self {
-        Self { remaining: len, state: State::Idle(file) }
+    pub fn new(file: File, len: u64, disk: Disk) -> Self {
+        Self { remaining: len, disk, state: State::Idle(file) }
     }
 }
 
@@ -49,16 +56,17 @@ impl Body for FileBody {
                 }
                 State::Idle(mut file) => {
                     let len = self.remaining.min(CHUNK);
-                    self.state = State::Reading(Box::pin(blocking::unblock(move || {
+                    self.state = State::Reading(Box::pin(self.disk.run(move || {
                         let read = read_exactly(&mut file, len);
                         (file, read)
                     })));
                 }
                 State::Reading(mut read) => {
-                    let Poll::Ready((file, read)) = read.as_mut().poll(cx) else {
+                    let Poll::Ready(done) = read.as_mut().poll(cx) else {
                         self.state = State::Reading(read);
                         return Poll::Pending;
                     };
+                    let (file, read) = done?;
                     let bytes = read?;
                     self.remaining -= bytes.len() as u64;
                     self.state = State::Idle(file);

@@ -16,6 +16,8 @@ use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
 use super::*;
+use crate::task;
+use crate::threads::BlockingPool;
 
 /// A directory `www` to serve, with things beside it that must stay out of reach.
 struct Site {
@@ -265,4 +267,47 @@ fn answers_can_be_awaited_on_any_thread() {
     let site = Site::new();
     let headers = HeaderMap::new();
     assert!(block_on(is_send(site.files.respond(&Method::GET, "/", None, &headers))).is_none());
+}
+
+/// A disk that does not answer, and what ends that.
+fn hang(site: &mut Site) -> mpsc::Sender<()> {
+    let threads: &'static BlockingPool = Box::leak(Box::new(BlockingPool::new(1)));
+    site.files.disk = Disk { threads, limit: Duration::from_millis(20) };
+    let ((begin, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
+    let work = threads.run(move || {
+        begin.send(()).unwrap();
+        let _ = ended.recv();
+    });
+    drop(task::spawn(work));
+    begun.recv().unwrap();
+    end
+}
+
+#[test]
+fn a_disk_that_does_not_answer_costs_a_503() {
+    let mut site = Site::new();
+    site.write("a.txt", "a");
+    let end = hang(&mut site);
+    for _ in 0..3 {
+        let got = site.get("/a.txt", &[]).unwrap();
+        assert_eq!(
+            (got.status, &got.body[..]),
+            (503, &b"this file could not be read: the disk does not answer\n"[..])
+        );
+    }
+    drop(end);
+    site.files.disk.limit = Duration::from_secs(20);
+    assert_eq!(site.status("/a.txt"), Some(200));
+}
+
+#[test]
+fn a_disk_that_ceases_to_answer_cuts_the_body() {
+    let mut site = Site::new();
+    site.write("big", noise(CHUNK as usize * 2));
+    let disk = site.files.disk;
+    let _end = hang(&mut site);
+    let file = || File::open(site.path("big")).unwrap();
+    let error = block_on(FileBody::new(file(), CHUNK * 2, site.files.disk).collect()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(block_on(FileBody::new(file(), CHUNK * 2, disk).collect()).is_ok());
 }
