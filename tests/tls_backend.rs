@@ -2,10 +2,11 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::thread;
 
 use futures_rustls::rustls::{ServerConnection, StreamOwned};
+use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 use support::tls::{Ca, Pair, accept, openssl, read_to_end, server_config, shutdown_write};
 use support::{Backend, Mute, Relay, Steady, handshake, relay};
 
@@ -164,11 +165,78 @@ fn a_certificate_that_is_not_right_is_502() {
     for (pair, ca_file, want) in [
         (other.issue(&names, "b"), Some(path(&ca)), "is of no issuer in the file of --backend-ca"),
         (ca.issue(&names, "b"), None, "is of an unknown issuer: add --backend-ca FILE"),
-        (ca.issue_expired(&names, "b"), Some(path(&ca)), "its certificate has expired"),
         (
             ca.issue(&["other.example"], "b"),
             Some(path(&ca)),
             "its certificate is not for the name localhost",
+        ),
+        (
+            ca.issue(&[], "localhost"),
+            Some(path(&ca)),
+            "its certificate names no host in its subjectAltName, and a common name does not count: make it with \
+             subjectAltName=DNS:localhost",
+        ),
+        (
+            ca.issue_with(&names, "b", |params| {
+                let mut extension =
+                    CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
+                extension.set_criticality(true);
+                params.custom_extensions = vec![extension];
+            }),
+            Some(path(&ca)),
+            "its certificate has a critical extension that is not known here: make it without, or not critical",
+        ),
+        (
+            ca.issue_with(&names, "b", |params| {
+                params.not_before = date_time_ymd(2100, 1, 1);
+                params.not_after = date_time_ymd(2101, 1, 1);
+            }),
+            Some(path(&ca)),
+            "its certificate is not valid yet (from Fri, 01 Jan 2100 00:00:00 GMT): check the clocks",
+        ),
+        (
+            ca.issue_expired(&names, "b"),
+            Some(path(&ca)),
+            "its certificate has expired (Wed, 01 Jan 2020 00:00:00 GMT): renew it",
+        ),
+        (
+            ca.issue_with(&names, "b", |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            Some(path(&ca)),
+            "its certificate is not for servers: make it with extendedKeyUsage=serverAuth",
+        ),
+        (
+            ca.issue_with(&names, "b", |params| {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }),
+            Some(path(&ca)),
+            "its certificate is marked as an authority's: make it with basicConstraints=CA:FALSE",
+        ),
+        (
+            reversed(&ca, ca.issue(&names, "b")),
+            Some(path(&ca)),
+            "its certificate stands behind its authority's in the chain: put the server's own first",
+        ),
+        (
+            reversed(&other, other.issue(&names, "b")),
+            Some(path(&ca)),
+            "its certificate stands behind its authority's in the chain: put the server's own first",
+        ),
+        (
+            signed_by_itself(&names),
+            Some(path(&ca)),
+            "its certificate is self-signed, and not in the file of --backend-ca: add it there",
+        ),
+        (
+            signed_by_itself(&names),
+            None,
+            "its certificate is self-signed: add --backend-ca FILE, which holds it",
+        ),
+        (
+            Pair { cert: other.pem.clone(), ..other.issue(&names, "b") },
+            Some(path(&ca)),
+            "its certificate is self-signed, and not in the file",
         ),
     ] {
         let backend = Backend::listen();
@@ -182,6 +250,50 @@ fn a_certificate_that_is_not_right_is_502() {
         let text = refusal(&mut relay);
         assert!(text.starts_with(&format!("backend {to}: ")) && text.contains(want), "{text}");
         assert!(!text.contains(".pem"), "a path is nobody's business: {text}");
+        for rust in ["Error", "Context", "webpki", "{", "::"] {
+            assert!(!text.contains(rust), "{text}");
+        }
+    }
+}
+
+/// The same with the authority's certificate before its own.
+fn reversed(ca: &Ca, pair: Pair) -> Pair {
+    Pair { cert: format!("{}{}", ca.pem, pair.cert), ..pair }
+}
+
+/// One that is nobody's but its own.
+fn signed_by_itself(names: &[&str]) -> Pair {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(names).unwrap();
+    Pair { cert: cert.pem(), key: signing_key.serialize_pem() }
+}
+
+#[test]
+fn alerts_of_backends_are_told_in_words() {
+    let ca = Ca::new();
+    let file = path(&ca);
+    for (alert, want) in [
+        (
+            40,
+            "no cipher suite in common with wsrelay, or it asks for a client certificate, which wsrelay does not have",
+        ),
+        (70, "it speaks neither TLS 1.2 nor TLS 1.3"),
+        (71, "no cipher suite in common with wsrelay"),
+        (112, "it does not serve the name 127.0.0.1"),
+        (116, "it asks for a client certificate, which wsrelay does not have"),
+        (80, "it refused the TLS handshake (InternalError)"),
+    ] {
+        let backend = Backend::listen();
+        let mut relay = relay_to("127.0.0.1", &backend, &file, &[]);
+        backend.serve(move |mut peer| {
+            let _ = peer.0.fill_buf();
+            // RFC 5246, section 7.2: a fatal alert.
+            peer.write([21, 3, 3, 0, 2, 2, alert]);
+            let _ = peer.0.get_mut().read_to_end(&mut Vec::new());
+        });
+        let text = refusal(&mut relay);
+        assert!(text.contains(want), "{alert}: {text}");
     }
 }
 
@@ -235,9 +347,10 @@ fn who_does_not_speak_tls_is_502_or_504() {
     let ca = Ca::new();
     let file = path(&ca);
     // Garbage, and a plain hang-up.
-    for (said, want) in
-        [(&b"220 mail.example ESMTP\r\n"[..], "it does not speak TLS"), (b"", "it hung up during")]
-    {
+    for (said, want) in [
+        (&b"220 mail.example ESMTP\r\n"[..], "it does not speak TLS: leave out tls://"),
+        (b"", "it hung up during"),
+    ] {
         let backend = Backend::listen();
         let mut relay = relay_to("127.0.0.1", &backend, &file, &[]);
         backend.serve(move |mut peer| {

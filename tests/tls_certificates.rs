@@ -72,6 +72,8 @@ fn what_is_wrong_with_files_is_said() {
     let empty = ca.write("empty.pem", "");
     let (encrypted, der) = (ca.path("encrypted.pem"), ca.path("cert.der"));
     let (encrypted, der) = (encrypted.to_str().unwrap(), der.to_str().unwrap());
+    let own = std::fs::read_to_string(&cert).unwrap();
+    let reversed = ca.write("reversed.pem", &format!("{}{own}", ca.pem));
     openssl(&["pkcs8", "-topk8", "-in", &key, "-out", encrypted, "-passout", "pass:x"]);
     openssl(&["x509", "-in", &cert, "-outform", "der", "-out", der]);
     for (options, status, want) in [
@@ -83,6 +85,11 @@ fn what_is_wrong_with_files_is_said() {
         (&["--tls-cert", &cert, "--tls-key", &cert], 1, "cert.pem has no private key"),
         (&["--tls-cert", &key, "--tls-key", &key], 1, "key.pem has no certificate"),
         (&["--tls-cert", &cert, "--tls-key", &others], 1, "does not belong to the certificate in"),
+        (
+            &["--tls-cert", &reversed, "--tls-key", &key],
+            1,
+            "reversed.pem has the certificate of the key behind others: put it first",
+        ),
         (
             &["--tls-cert", &cert, "--tls-key", encrypted],
             1,

@@ -15,6 +15,8 @@ use async_tungstenite::tungstenite::protocol::Role;
 use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use futures_rustls::rustls::crypto::ring::default_provider;
+use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
+use futures_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use futures_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     SupportedProtocolVersion, version,
@@ -202,11 +204,13 @@ pub fn client(tls: Tls) -> Client<Tls> {
     Client(WebSocket::from_raw_socket(tls, Role::Client, None))
 }
 
-/// What a server with this certificate accepts with.
+/// What a server with this certificate accepts with. Nobody asks whether it is the key's: some servers send a chain in
+/// the wrong order.
 pub fn server_config(pair: &Pair) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    Arc::new(config.with_single_cert(chain(pair), key(pair)).unwrap())
+    let certified = CertifiedKey::new(chain(pair), any_supported_type(&key(pair)).unwrap());
+    Arc::new(config.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
 }
 
 /// A backend's connection that speaks TLS.

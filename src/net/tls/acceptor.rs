@@ -14,10 +14,13 @@ use std::time::Duration;
 
 use futures::future::pending;
 use futures_rustls::TlsAcceptor;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::crypto::ring::Ticketer;
+use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
 use futures_rustls::rustls::server::{
     NoServerSessionStorage, ServerConnection, WantsServerCert, WebPkiClientVerifier,
 };
+use futures_rustls::rustls::sign::CertifiedKey;
 use futures_rustls::rustls::{self, ConfigBuilder, ServerConfig};
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
@@ -347,7 +350,11 @@ impl Content {
             Some(file) => format!("{} has no private key", file.name()),
             None => format!("{cert} has no private key: add --tls-key FILE"),
         })?;
-        builder.with_single_cert(chain, key).map_err(|e| match e {
+        let its_key = key.clone_key();
+        builder.with_single_cert(chain.clone(), key).map_err(|e| match e {
+            rustls::Error::InconsistentKeys(_) if is_behind_others(&chain, &its_key) => {
+                format!("{cert} has the certificate of the key behind others: put it first")
+            }
             rustls::Error::InconsistentKeys(_) => format!(
                 "the key in {} does not belong to the certificate in {cert}: give the one it was made with",
                 key_file.name()
@@ -359,6 +366,15 @@ impl Content {
             other => format!("{cert} can't be used: {other}"),
         })
     }
+}
+
+/// Whether the key is that of a certificate which is not the first, as in a chain in reverse order.
+fn is_behind_others(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'_>) -> bool {
+    let Ok(key) = any_supported_type(key) else { return false };
+    let is_its = |one: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![one.clone()], key.clone()).keys_match().is_ok()
+    };
+    chain.iter().skip(1).any(is_its)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -15,9 +16,11 @@ use futures_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 use super::files::PemFile;
 use super::stream::{Counted, Tls};
+use super::words::Flaw;
 use super::{BUFFER, provider, words};
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
@@ -153,18 +156,17 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.pinned.contains(end_entity) {
-            return self.verifier.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            );
+        let verified = match self.pinned.contains(end_entity) {
+            true => check_pinned(end_entity, server_name, now),
+            false => self
+                .verifier
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(drop),
+        };
+        match verified {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => Err(explain(error, end_entity, intermediates)),
         }
-        check_dates(end_entity, now)?;
-        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -190,15 +192,47 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// What is left to check of a certificate that is believed itself.
+fn check_pinned(
+    certificate: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), Error> {
+    check_dates(certificate, now)?;
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+}
+
+/// The error of a certificate, or what a closer look finds that says more.
+fn explain(error: Error, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Error {
+    let parse = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
+    let Some(own) = parse(own) else { return error };
+    let of_server = |der| parse(der).is_some_and(|certificate| !certificate.is_ca());
+    if own.is_ca() && others.iter().any(|der| of_server(der)) {
+        return Flaw::Reversed.into();
+    }
+    let is_unknown = matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
+    );
+    match is_unknown && own.subject() == own.issuer() {
+        true => Flaw::SelfSigned.into(),
+        false => error,
+    }
+}
+
 fn check_dates(certificate: &[u8], now: UnixTime) -> Result<(), CertificateError> {
     let (_, certificate) =
         X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let time = |time: ASN1Time| {
+        let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    };
     let validity = certificate.validity();
-    if now < validity.not_before.timestamp() {
-        Err(CertificateError::NotValidYet)
-    } else if now > validity.not_after.timestamp() {
-        Err(CertificateError::Expired)
+    let (not_before, not_after) = (time(validity.not_before), time(validity.not_after));
+    if now < not_before {
+        Err(CertificateError::NotValidYetContext { time: now, not_before })
+    } else if now > not_after {
+        Err(CertificateError::ExpiredContext { time: now, not_after })
     } else {
         Ok(())
     }
