@@ -60,12 +60,12 @@ fn a_connection_that_says_nothing() {
     let mut idle = relay.tcp();
     idle.write_all(b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     assert_eq!(HttpResponse::read(&mut idle).status, 426);
-    silent.push(idle);
     for tcp in &mut silent {
         assert_eq!(read_to_fin(tcp), "");
         let client = format!("client={}", tcp.local_addr().unwrap());
         relay.wait_log(&["connection dropped", &client]);
     }
+    assert_eq!(read_to_fin(&mut idle), "");
     // The timeout is about requests: it ends with the 101.
     session.send("still here");
     assert_eq!(session.recv(), "still here");
@@ -211,4 +211,30 @@ fn a_client_that_goes_on_after_a_refusal() {
     let client = format!("client={}", tcp.local_addr().unwrap());
     let lines = relay.seen.iter().filter(|line| line.contains(&client)).count();
     assert_eq!(lines, 1, "{:#?}", relay.seen);
+}
+
+/// Only a request that was begun is missed.
+#[test]
+fn an_answered_connection_that_stays_silent_ends_without_a_word() {
+    let options = ["--handshake-timeout", "300ms", "--log-level", "debug"];
+    let mut relay = relay_to(echo(), &options);
+    let request = b"GET /missing HTTP/1.1\r\nHost: test\r\n\r\n";
+    for (rest, level, event) in [
+        (&b""[..], "DEBUG", "connection ended"),
+        (b"GET /more HTTP/1.1\r\n", "INFO", "connection dropped"),
+    ] {
+        let mut tcp = relay.tcp();
+        tcp.write_all(request).unwrap();
+        let mut answer = [0; 12];
+        tcp.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 426");
+        tcp.write_all(rest).unwrap();
+        let client = format!("client={}", tcp.local_addr().unwrap());
+        read_to_fin(&mut tcp);
+        relay.wait_log(&[level, event, &client]);
+    }
+    relay.signal("TERM");
+    let log = relay.log_to_end();
+    let dropped = log.iter().filter(|line| line.contains("connection dropped"));
+    assert_eq!(dropped.count(), 1, "{log:#?}");
 }

@@ -242,10 +242,11 @@ pub async fn speak_http(
     .await;
     // First of all what was being answered is given up, and with it a place among the sessions.
     let parts = connection.into_parts();
+    let is_answered = is_asked.load(Ordering::Relaxed);
     let is_hushed = parts.io.is_hushed();
     let (mut io, early) = (parts.io.into_inner(), parts.read_buf);
     if let Err(error) = &spoken
-        && let Some((status, why)) = tell(subject, error, &early, context)
+        && let Some((status, why)) = tell(subject, error, &early, is_answered, context)
         // hyper says nothing to who speaks HTTP/2.
         && (is_hushed || early.starts_with(malformed::HTTP2))
     {
@@ -256,12 +257,14 @@ pub async fn speak_http(
     Spoken { io, early, is_whole }
 }
 
-/// Logs how HTTP failed; gives what is to be answered, if a request was refused. `head` is what was not
-/// understood.
+/// Logs how HTTP failed; gives what is to be answered, if a request was refused. `head` is what has come of
+/// a request that is not complete or was not understood. A connection that `is_answered` may wait in silence for
+/// its client's next request, and then nothing went wrong.
 fn tell(
     subject: &Subject,
     error: &hyper::Error,
     head: &[u8],
+    is_answered: bool,
     context: &Context,
 ) -> Option<(StatusCode, Cow<'static, str>)> {
     if error.is_parse() {
@@ -273,7 +276,8 @@ fn tell(
         subject.refused("", status.as_u16(), &why);
         return Some((status, why));
     }
-    if error.is_timeout() {
+    let is_idle = is_answered && head.is_empty();
+    if error.is_timeout() && !is_idle {
         subject.dropped(&no_request(context.config.handshake_timeout));
     } else if is_stall(error) {
         let limit = context.config.response_timeout;
