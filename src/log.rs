@@ -1,9 +1,13 @@
 //! Log: one line per event, to stderr.
 
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+
+use crate::sync::lock;
 
 /// How to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +27,26 @@ pub enum LogFormat {
     Json,
 }
 
+/// The log while it is written to. What waits is written when it is [ended](Self::end), or its last clone dropped.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Mutex<Option<WorkerGuard>>>);
+
+impl Log {
+    /// Writes what waits, and ends the log; whoever else ends it waits for that. It takes 1.1 s at most, for
+    /// a reader of stderr that does not read.
+    pub fn end(&self) {
+        let mut guard = lock(&self.0);
+        // It says on stdout that a reader does not read, and panics if nobody reads that either.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(guard.take())));
+    }
+}
+
 /// Lines that may wait for a reader of stderr before further ones are dropped.
 const WAITING_LINES: usize = 16 * 1024;
 
 /// Starts logging to stderr, on a thread of its own: a reader that does not read (a stuck pipe)
-/// must not stop the relay. What waits is written when the guard is dropped. A second call
-/// changes nothing.
-pub fn start(config: LogConfig) -> WorkerGuard {
+/// must not stop the relay. A second call changes nothing.
+pub fn start(config: LogConfig) -> Log {
     let (stderr, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
         .lossy(true)
@@ -47,7 +64,7 @@ pub fn start(config: LogConfig) -> WorkerGuard {
         LogFormat::Text => lines.set_global(),
         LogFormat::Json => lines.json().flatten_event(true).set_global(),
     };
-    guard
+    Log(Arc::new(Mutex::new(Some(guard))))
 }
 
 /// Both formats end in the same call, of different types.

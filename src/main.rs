@@ -12,7 +12,7 @@ use wsrelay::demo::Demo;
 use wsrelay::error::StartError;
 use wsrelay::http::Config;
 use wsrelay::limits;
-use wsrelay::log::{self, LogConfig};
+use wsrelay::log::{self, Log, LogConfig};
 use wsrelay::options::{self, Args, CheckArgs, Command, Options, Typed};
 use wsrelay::server::Server;
 use wsrelay::task;
@@ -60,21 +60,21 @@ fn check(args: &Args, check: &CheckArgs, typed: &[String]) -> Result<(), StartEr
     let with_file = Args { config: Some(check.file.clone()), command: None, ..args.clone() };
     let options = Options::load(with_file, &[])?;
     say(&options.to_toml()?);
-    let _guard = log::start(options.log_config()?);
+    let _log = log::start(options.log_config()?);
     Server::check(options.config()?)
 }
 
 fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
     let options = Options::load(args.clone(), &typed)?;
     let log_config = options.log_config()?;
-    let _guard = log::start(log_config);
+    let log = log::start(log_config);
     match &options.args.command {
         None => {
             let server = Server::bind(options.config()?)?;
             let greeting = server.greeting();
             let reload = server.reloader();
             // What was typed holds as it did, and the file as it stands then.
-            serve(server, greeting, move || match options.file() {
+            serve(server, greeting, &log, move || match options.file() {
                 Some(file) => reload.reload(file, || load(args.clone(), &typed, log_config)),
                 None => reload.reload_files(),
             })
@@ -87,7 +87,7 @@ fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
             let greeting = demo.greeting() + "\n";
             let server = demo.start();
             let reload = server.reloader();
-            serve(server, greeting, move || reload.reload_files())
+            serve(server, greeting, &log, move || reload.reload_files())
         }
     }
 }
@@ -107,6 +107,7 @@ fn load(args: Args, typed: &[String], log: LogConfig) -> Result<Config, StartErr
 fn serve(
     server: Server,
     greeting: String,
+    log: &Log,
     reload: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
     let watched = [Signal::Term, Signal::Int, Signal::Hup];
@@ -114,7 +115,7 @@ fn serve(
         .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
     // Only now: whoever waits for it may signal at once.
     say(&greeting);
-    let reload = Arc::new(reload);
+    let (reload, log_to_end) = (Arc::new(reload), log.clone());
     task::block_on(async move {
         // Room for one who asks while another is served: who asks then is served with him, and a disk
         // that does not answer holds up one thread, not all of those that others need.
@@ -137,6 +138,8 @@ fn serve(
                     Ok(_) if stop.take().is_some() => {}
                     Ok(_) => {
                         program::kill_all();
+                        tracing::info!("stopping at once");
+                        log_to_end.end();
                         std::process::exit(0)
                     }
                     Err(error) => tracing::warn!(%error, "can't read a signal"),
@@ -151,6 +154,8 @@ fn serve(
     });
     // Those that --shutdown-timeout was too short for.
     program::kill_all();
+    // A second signal may be about to exit.
+    log.end();
     Ok(())
 }
 

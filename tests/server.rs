@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::program::wait_until;
-use support::{Backend, Client, HttpResponse, Mute, Relay, echo, handshake, relay_to, start};
+use support::{Backend, Client, HttpResponse, Mute, Relay};
+use support::{echo, handshake, relay_to, start};
 
 const WSRELAY: &str = env!("CARGO_BIN_EXE_wsrelay");
 
@@ -94,6 +95,55 @@ fn a_second_signal_ends_it_at_once() {
         relay.signal(second);
         assert_eq!(relay.wait_exit().code(), Some(0));
     }
+}
+
+/// Ends a relay with a session that stays by two signals; its log, of more than a pipe takes, is not read yet.
+fn end_with_a_full_log() -> (Child, TcpStream) {
+    let mut command = Command::new(WSRELAY);
+    command.args(["--listen", "127.0.0.1:0", "--to", &echo().to_string()]);
+    command.args(["--close-timeout", "1h", "--shutdown-timeout", "1h"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut greeting = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+    let addr = greeting.trim().strip_prefix("listening on ws://").unwrap().to_owned();
+    let open = || TcpStream::connect(&addr);
+    let mut busy = open().unwrap();
+    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "x".repeat(150));
+    for _ in 0..1000 {
+        busy.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        while busy.read(&mut answer).unwrap() == answer.len() {}
+    }
+    // A session that does not end, so that the first signal is not enough.
+    let mut session = open().unwrap();
+    session.write_all(handshake("/", "").as_bytes()).unwrap();
+    session.read_exact(&mut [0; 12]).unwrap();
+    let signal = |name: &str| {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    };
+    signal("TERM");
+    wait_until("it listens no more", || open().is_err());
+    signal("INT");
+    (child, session)
+}
+
+#[test]
+fn a_second_signal_takes_no_line_of_the_log() {
+    let (mut child, _session) = end_with_a_full_log();
+    let mut log = Vec::new();
+    child.stderr.take().unwrap().read_to_end(&mut log).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    assert_eq!(log.matches("/xxx").count(), 1000);
+    assert!(log.trim_end().ends_with("stopping at once"), "{}", &log[log.len() - 500..]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_reader_of_the_log() {
+    let (mut child, _session) = end_with_a_full_log();
+    wait_until("it has ended", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
