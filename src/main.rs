@@ -113,6 +113,8 @@ fn serve(
     let watched = [Signal::Term, Signal::Int, Signal::Hup];
     let mut signals = Signals::new(watched)
         .map_err(|e| StartError::Environment(format!("can't watch for signals: {e}")))?;
+    program::reap_orphans()
+        .map_err(|e| StartError::Environment(format!("can't watch for exits: {e}")))?;
     // Only now: whoever waits for it may signal at once.
     say(&greeting);
     let (reload, log_to_end) = (Arc::new(reload), log.clone());

@@ -255,7 +255,7 @@ fn a_client_can_set_nothing_but_its_headers() {
         ("Authorization", "Basic YTpi"),
         ("Shell", "() { :; }; echo evil"),
     ];
-    let found = environment(&[], "/a%00LD_PRELOAD=%2Fevil.so", &headers);
+    let found = environment(&[], "/a;LD_PRELOAD=%2Fevil.so", &headers);
     assert_eq!(found["PATH"], std::env::var("PATH").unwrap());
     assert_eq!(found["REMOTE_ADDR"], "127.0.0.1");
     assert_eq!(found["HTTP_PATH"], "/evil");
@@ -265,12 +265,34 @@ fn a_client_can_set_nothing_but_its_headers() {
         "LD_PRELOAD",
         "HTTP_LD_PRELOAD",
         "HTTP_X_FORWARDED_FOR",
-        "PATH_INFO",
     ] {
         assert!(!found.contains_key(name), "{name}: {found:?}");
     }
     let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     assert!(found.keys().all(|name| name.bytes().all(plain)), "{found:?}");
+}
+
+/// Neither a NUL, which would end a variable, nor what can't be decoded.
+#[test]
+fn a_path_that_no_program_can_be_told_is_a_bad_request() {
+    let relay = relay_sh("cat", &["--refuse", "close"]);
+    for path in ["/a%00LD_PRELOAD=%2Fevil.so", "/%00", "/%", "/a%2", "/%zz"] {
+        let response = relay.http(&handshake(path, ""));
+        let why = "the path has a NUL, or a % that two hex digits do not follow\n";
+        assert_eq!((response.status, response.text()), (400, why.to_owned()), "{path}");
+    }
+    assert!(children(relay.pid()).is_empty());
+    // What a query is, is the program's to say.
+    assert_eq!(relay.http(&handshake("/?a=%00%", "")).status, 101);
+}
+
+/// RFC 9112, section 3.2.2.
+#[test]
+fn the_host_of_an_absolute_target_counts_and_not_the_header() {
+    let script = "echo \"$SERVER_NAME|$HTTP_HOST|$REQUEST_URI|$PATH_INFO\"";
+    let relay = relay_sh(script, &[]);
+    let mut client = relay.connect_to("http://b.example:99//x");
+    assert_eq!(client.recv(), "b.example|b.example:99|//x|/x");
 }
 
 #[test]
@@ -377,6 +399,36 @@ fn sessions_leave_no_process_and_no_descriptor() {
     }
     wait_childless(&relay);
     wait_until("descriptors are given back", || relay.descriptors() <= before);
+}
+
+/// As in a container: whoever loses its parent becomes a child of the relay, and is reaped by nobody else.
+#[test]
+fn the_first_process_of_a_container_reaps_orphans_and_knows_how_its_programs_ended() {
+    // One in a session of its own, one in a group of its own, and one that stays in the program's.
+    let script = "(setsid sh -c 'sleep 0.1; echo orphan' &)
+                  (set -m; sh -c 'sleep 0.1; echo orphan' &)
+                  (sh -c 'sleep 0.1; echo orphan' &)
+                  read line; exit \"$line\"";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.arg(env!("CARGO_BIN_EXE_wsrelay")).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--", "bash", "-c", script]);
+    let relay = start(command);
+    let [first] = children(relay.pid()).into_keys().collect::<Vec<_>>()[..] else {
+        panic!("unshare has one child");
+    };
+    let mut clients: Vec<_> = (0..10).map(|_| relay.connect("/")).collect();
+    for client in &mut clients {
+        for _ in 0..3 {
+            assert_eq!(client.recv(), "orphan");
+        }
+    }
+    wait_until("orphans are reaped", || children(first).len() == clients.len());
+    for (mut client, code) in clients.into_iter().zip(3..) {
+        client.send(&code.to_string());
+        client.expect_close(1011, &format!("program exited with status {code}"));
+    }
+    wait_until("nobody is left", || children(first).is_empty());
 }
 
 #[test]

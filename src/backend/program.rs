@@ -12,6 +12,7 @@ mod directory;
 mod end;
 mod environment;
 mod keeper;
+mod orphans;
 mod process;
 mod stderr;
 
@@ -36,6 +37,7 @@ use crate::threads::PROGRAMS;
 pub use self::directory::{Found, Lookup, ProgramDir, Programs};
 pub use self::end::ProgramEnd;
 pub use self::keeper::{Held, Keeping};
+pub use self::orphans::reap as reap_orphans;
 pub use self::process::kill_all;
 
 /// A program and what it is started with.

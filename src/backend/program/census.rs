@@ -5,10 +5,13 @@
 use std::collections::HashSet;
 use std::fs;
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use async_lock::Mutex;
+use rustix::process::getpid;
 
 use crate::threads::PROCESSES;
 
@@ -49,19 +52,57 @@ pub async fn is_alive(group: i32) -> bool {
     groups.is_none_or(|groups| groups.contains(&group))
 }
 
-/// The groups of all processes that are no zombies (`man 5 proc_pid_stat`); `None` if the kernel does
-/// not tell.
+/// The groups of all processes that are no zombies; `None` if the kernel does not tell.
 fn look() -> Option<HashSet<i32>> {
-    let all = fs::read_dir("/proc").ok()?;
-    let stats = all.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
-    let groups = stats.filter_map(|stat| {
-        // Behind the name, which may hold anything: state, parent, group.
-        let mut words = stat.rsplit_once(") ")?.1.split(' ');
+    Some(all().ok()?.filter(|(_, stat)| !stat.is_zombie).map(|(_, stat)| stat.group).collect())
+}
+
+/// The children of `parent` that wait to be reaped.
+pub fn dead_children(parent: i32) -> Vec<i32> {
+    let dead = |(_, stat): &(i32, Stat)| stat.is_zombie && stat.parent == parent;
+    all().map(|all| all.filter(dead).map(|(pid, _)| pid).collect()).unwrap_or_default()
+}
+
+/// Whether `/proc` has the numbers by which we know processes.
+pub fn is_ours() -> bool {
+    let us = getpid().as_raw_nonzero().to_string();
+    fs::read_link("/proc/self").is_ok_and(|link| link == Path::new(&us))
+}
+
+/// All processes, with their numbers.
+fn all() -> io::Result<impl Iterator<Item = (i32, Stat)>> {
+    Ok(fs::read_dir("/proc")?.filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        Some((pid, Stat::read(pid)?))
+    }))
+}
+
+/// What the kernel tells of a process (`man 5 proc_pid_stat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is dead and waits to be reaped.
+    pub is_zombie: bool,
+    /// The number of its parent.
+    pub parent: i32,
+    /// The number of its process group.
+    pub group: i32,
+    /// The number of its session; 0 if that is another container's.
+    pub session: i32,
+}
+
+impl Stat {
+    /// Of the process with this number; `None` if there is none.
+    pub fn read(pid: i32) -> Option<Self> {
+        Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        // Behind the name, which may hold anything.
+        let mut words = line.rsplit_once(") ")?.1.split(' ');
         let is_zombie = words.next()? == "Z";
-        let group = words.nth(1)?.parse().ok()?;
-        (!is_zombie).then_some(group)
-    });
-    Some(groups.collect())
+        let mut number = || words.next()?.parse().ok();
+        Some(Stat { is_zombie, parent: number()?, group: number()?, session: number()? })
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +134,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_tells() {
+        let stat =
+            |is_zombie, parent, group, session| Some(Stat { is_zombie, parent, group, session });
+        for (line, want) in [
+            ("7 (cat) S 1 7 6 0 -1 4194304", stat(false, 1, 7, 6)),
+            ("7 (a) Z 1 (b) Z 1 7 0 0 -1", stat(true, 1, 7, 0)),
+            ("7 (\n) R 0 0 0 0", stat(false, 0, 0, 0)),
+            ("7 (cat) S 1 7", None),
+            ("", None),
+        ] {
+            assert_eq!(Stat::parse(line), want, "{line:?}");
+        }
+        assert!(is_ours());
+    }
+
+    #[test]
     fn groups_that_live_are_seen() {
         let ours = rustix::process::getpgrp().as_raw_nonzero().get();
         assert!(block_on(is_alive(ours)));
@@ -106,6 +163,7 @@ mod tests {
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(Pid::from_child(&child)), ended).unwrap();
         assert!(!block_on(is_alive(child.id() as i32)));
+        assert!(dead_children(std::process::id() as i32).contains(&(child.id() as i32)));
         child.wait().unwrap();
     }
 }

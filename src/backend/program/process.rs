@@ -35,8 +35,26 @@ static GROUPS: LazyLock<Mutex<Groups>> = LazyLock::new(Mutex::default);
 #[derive(Debug, Default)]
 struct Groups {
     live: HashSet<Pid>,
+    /// How many programs are being started, which are children already, perhaps, and not among those.
+    starting: usize,
     /// Whether [`kill_all`] was called.
     ended: bool,
+}
+
+/// A program that is being started.
+struct Starting;
+
+impl Starting {
+    fn begin() -> Self {
+        lock(&GROUPS).starting += 1;
+        Starting
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        lock(&GROUPS).starting -= 1;
+    }
 }
 
 /// A running program, or what is left of its group.
@@ -62,6 +80,13 @@ pub fn kill_all() {
     }
 }
 
+/// Calls `reap` for a child of ours that is no program, or may be none: `true` says that it is certain. Gives
+/// what that gives, and for a program `true`. No program can be started or reaped meanwhile.
+pub fn unless_program(child: Pid, reap: impl FnOnce(bool) -> bool) -> bool {
+    let groups = lock(&GROUPS);
+    groups.live.contains(&child) || reap(groups.starting == 0)
+}
+
 /// Whether the kernel tells of exits.
 ///
 /// # Errors
@@ -76,6 +101,8 @@ impl Process {
     /// # Errors
     /// As of `fork(2)`, `execve(2)` and `pidfd_open(2)`.
     pub fn start(mut command: Command, told: Sender<ProgramEnd>) -> io::Result<Self> {
+        // Dropped after the lock that is taken below.
+        let _starting = Starting::begin();
         let mut child = command.process_group(0).spawn()?;
         let pid = Pid::from_child(&child);
         // Just after it was loaded, as nothing in between is safe. It may have gone already.
