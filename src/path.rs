@@ -16,6 +16,11 @@ pub fn name(segment: &str) -> Option<Vec<u8>> {
     (!name.iter().any(|b| matches!(b, b'/' | b'\\' | 0))).then_some(name)
 }
 
+/// Whether a raw path can be decoded into what a variable can hold: no NUL, and two hex digits behind each `%`.
+pub fn is_sound(raw: &str) -> bool {
+    decode(raw).is_some_and(|path| !path.contains(&0))
+}
+
 /// Whether a name begins with a dot, as `.`, `..`, and the names of files that are not to be seen do.
 pub fn is_hidden(name: &[u8]) -> bool {
     name.starts_with(b".")
@@ -50,6 +55,26 @@ pub fn is_nothing(why: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_that_a_program_can_be_told() {
+        for (raw, want) in [
+            ("", true),
+            ("*", true),
+            ("/a%20b//%2F/../%ff", true),
+            ("/a%2500", true),
+            ("/%00", false),
+            ("/a%00.txt", false),
+            ("/a\0", false),
+            ("/%", false),
+            ("/a%2", false),
+            ("/%2/0", false),
+            ("/%zz", false),
+            ("/%+1", false),
+        ] {
+            assert_eq!(is_sound(raw), want, "{raw:?}");
+        }
+    }
 
     #[test]
     fn names() {

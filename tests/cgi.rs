@@ -59,6 +59,16 @@ fn the_environment_tells_of_the_request() {
     for name in nots.iter().chain(&hidden) {
         assert!(!found.contains_key(name), "{name}: {found:?}");
     }
+    let absolute = "GET http://b.example:99//sub/env.cgi//x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+    let text = HttpResponse::read(&mut served.ask(absolute)).text();
+    for line in [
+        "SERVER_NAME=b.example",
+        "HTTP_HOST=b.example:99",
+        "SCRIPT_NAME=/sub/env.cgi",
+        "PATH_INFO=/x",
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line} is not in {text}");
+    }
     let lines = "GET /sub/env.cgi HTTP/1.0\r\nX-Split: a\r\n\r\n";
     let text = HttpResponse::read(&mut served.ask(lines)).text();
     assert!(text.lines().any(|line| line == "SERVER_PROTOCOL=HTTP/1.0"), "{text}");
@@ -285,6 +295,10 @@ fn programs_come_first_then_files_then_the_relay() {
     assert_eq!(get("/both/x"), (200, "program\n".into()));
     assert_eq!(get("/file"), (200, "file\n".into()));
     assert_eq!(get("/"), (200, "home".into()));
+    let bad = "the path has a NUL, or a % that two hex digits do not follow\n";
+    for path in ["/both/%00", "/both/%zz"] {
+        assert_eq!(get(path), (400, bad.to_owned()), "{path}");
+    }
     assert_eq!(get("/data"), (403, "data is not executable\n".into()));
     assert_eq!(get("/none").0, 404);
     assert_eq!(

@@ -49,7 +49,9 @@ fn the_path_names_the_program() {
         ("/show", "/show||"),
         ("/show/?a=%20", "/show|/|a=%20"),
         ("/sub/prog.sh/extra/a%20b?x", "/sub/prog.sh|/extra/a b|x"),
-        ("/%73ub/prog%2Esh/.x//y", "/sub/prog.sh|/.x//y|"),
+        ("/%73ub/prog%2Esh/.x//y", "/sub/prog.sh|/.x/y|"),
+        ("//show", "/show||"),
+        ("//sub///prog.sh//", "/sub/prog.sh|/|"),
         ("/in/x", "/in|/x|"),
     ] {
         let mut client = relay.connect(path);
@@ -58,6 +60,7 @@ fn the_path_names_the_program() {
         assert_eq!(client.recv(), "hello");
         client.close();
     }
+    assert_eq!(relay.connect_to("http://other.example//show//x?a").recv(), "/show|/x|a");
     relay.wait_log(&["session opened", "path=\"/show\"", "backend=show"]);
     relay.wait_log(&["session closed", "path=\"/sub/prog.sh/extra/a%20b\"", "backend=sub/prog.sh"]);
     wait_childless(&relay);
@@ -90,13 +93,9 @@ fn what_is_no_program_is_not_found_and_nothing_is_started() {
         "/sub\\prog.sh",
         "/..\\outside",
         "/..%5coutside",
-        "/show%00",
-        "/show%00.txt",
-        "/%",
         "/show/..",
         "/show/%2e%2e/x",
         "/show/a%2fb",
-        "/show/%00",
         "/notes.txt/..",
         &long,
         &deep,
@@ -104,6 +103,10 @@ fn what_is_no_program_is_not_found_and_nothing_is_started() {
         // Not for want of capacity, so that it is no 1013 either.
         let want = (404, "there is no such program\n".to_owned());
         assert_eq!(status(&relay, path), want, "{path}");
+    }
+    let bad = "the path has a NUL, or a % that two hex digits do not follow\n";
+    for path in ["/show%00", "/show%00.txt", "/%", "/show/%00", "/show/%zz", "/none/%2"] {
+        assert_eq!(status(&relay, path), (400, bad.to_owned()), "{path}");
     }
     let want = (403, "notes.txt is not executable\n".to_owned());
     for path in ["/notes.txt", "/notes.txt/x"] {

@@ -110,6 +110,8 @@ fn hosts_have_routes_of_their_own() {
     }
     let request = handshake("/", "").replace("Host: test", "Host: a.example");
     assert_eq!(relay.http(&request).status, 101);
+    // The host of an absolute target counts, and not the header (RFC 9112, section 3.2.2).
+    assert_eq!(relay.connect_to("http://a.example:1/x").recv(), "a");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::net::lookup;
 use crate::net::stream::ByteStream;
 use crate::net::tls;
 use crate::open_files::OpenFiles;
+use crate::path;
 
 /// Between two attempts at a Unix socket whose backlog is full: the kernel does not say when not.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -89,6 +90,11 @@ impl Connector {
         held: Held,
     ) -> Result<BackendIo, OpenError> {
         let deadline = Instant::now() + limit;
+        if let Way::Program(_) | Way::Programs(_) = &self.way
+            && !path::is_sound(client.uri.path())
+        {
+            return Err(OpenError::BadPath);
+        }
         let server = match &self.way {
             Way::Addr(addr) => connect_to_any(&[*addr], deadline).await,
             Way::Name(host, port) => open_name(host, *port, deadline).await,

@@ -13,6 +13,8 @@ const OURS: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOME
 /// Why a backend could not be reached.
 #[derive(Debug)]
 pub enum OpenError {
+    /// No program can be told the path: it has a NUL, or a `%` without two hex digits.
+    BadPath,
     /// The path names no program.
     NotFound,
     /// The path names a file that can't be started; the text names it.

@@ -93,6 +93,10 @@ impl Refusal {
     /// The backend can't be reached.
     pub fn no_backend(error: OpenError) -> Self {
         match error {
+            OpenError::BadPath => {
+                let why = "the path has a NUL, or a % that two hex digits do not follow";
+                Refusal::new(StatusCode::BAD_REQUEST, why)
+            }
             OpenError::NotFound => Refusal::new(StatusCode::NOT_FOUND, "there is no such program"),
             OpenError::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
             OpenError::Unreachable(why) => Refusal::temporary(StatusCode::BAD_GATEWAY, why),

@@ -163,6 +163,14 @@ impl Relay {
         (Client(ws), response)
     }
 
+    /// A WebSocket client that asks for a target in whatever form, such as `http://a.example/x`.
+    pub fn connect_to(&self, target: &str) -> Client {
+        let mut tcp = self.tcp();
+        tcp.write_all(super::handshake(target, "").as_bytes()).unwrap();
+        assert_eq!(HttpResponse::read(&mut tcp).status, 101, "{target}");
+        super::faults::client(tcp)
+    }
+
     /// A plain TCP connection to the relay.
     pub fn tcp(&self) -> TcpStream {
         timed(TcpStream::connect(self.addr).expect("the relay accepts"))

@@ -55,6 +55,8 @@ pub enum Lookup {
     Program(Found),
     /// A file that is no program, or is none for us.
     NotExecutable(Box<str>),
+    /// A file, followed by what no program can be told.
+    BadPath,
     /// Nothing that could be one.
     Nothing,
 }
@@ -121,13 +123,14 @@ impl Lookup {
     /// The program.
     ///
     /// # Errors
-    /// [`OpenError::NotFound`] or [`OpenError::Forbidden`], if it is none.
+    /// [`OpenError::NotFound`], [`OpenError::BadPath`] or [`OpenError::Forbidden`], if it is none.
     pub fn program(self) -> Result<Found, OpenError> {
         match self {
             Lookup::Program(found) => Ok(found),
             Lookup::NotExecutable(name) => {
                 Err(OpenError::Forbidden(format!("{name} is not executable")))
             }
+            Lookup::BadPath => Err(OpenError::BadPath),
             Lookup::Nothing => Err(OpenError::NotFound),
         }
     }
@@ -154,7 +157,9 @@ fn walk(dir: &Path, raw: &str, start: usize) -> io::Result<Lookup> {
         let shown = || below.to_string_lossy().escape_debug().to_string().into_boxed_str();
         match root.metadata(&below) {
             Ok(found) if found.is_dir() => continue,
-            Ok(found) if !found.is_file() || !is_info(&raw[end..]) => return Ok(Lookup::Nothing),
+            Ok(found) if !found.is_file() => return Ok(Lookup::Nothing),
+            Ok(_) if !path::is_sound(&raw[end..]) => return Ok(Lookup::BadPath),
+            Ok(_) if !is_info(&raw[end..]) => return Ok(Lookup::Nothing),
             Ok(_) => {}
             Err(why) if path::is_nothing(&why) => return Ok(Lookup::Nothing),
             Err(why) if is_forbidden(&why) => return Ok(Lookup::NotExecutable(shown())),
@@ -302,12 +307,13 @@ mod tests {
             "/prog.sh/../x",
             "/prog.sh/%2e%2e/x",
             "/prog.sh/a%2fb",
-            "/prog.sh/a%00",
-            "/prog.sh/%zz",
             "/prog.sh/./x",
             "/data.txt/..",
         ] {
             assert_eq!(walk(&dir, raw, 0).unwrap(), Lookup::Nothing, "{raw:?}");
+        }
+        for raw in ["/prog.sh/a%00", "/prog.sh/%zz", "/sub//prog.sh/%", "/data.txt/%00"] {
+            assert_eq!(walk(&dir, raw, 0).unwrap(), Lookup::BadPath, "{raw}");
         }
         for raw in ["/data.txt", "/data.txt/x", "/data%2etxt"] {
             let refused = Lookup::NotExecutable("data.txt".into());

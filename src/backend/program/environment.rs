@@ -1,11 +1,10 @@
 //! Environment: what a program is told of its client, as variables (CGI/1.1, RFC 3875).
 
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use data_encoding::HEXLOWER;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
@@ -22,7 +21,7 @@ pub fn of(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
     let fixed = request(client).into_iter().chain(addresses(client)).chain(tls(client));
     let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
     // Headers last, and with a prefix of their own: no client can set anything else.
-    fixed.chain(headers(client.headers)).filter(|(_, value)| !value.as_bytes().contains(&0))
+    fixed.chain(headers(client)).filter(|(_, value)| !value.as_bytes().contains(&0))
 }
 
 fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
@@ -75,13 +74,23 @@ fn tls(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
 /// The decoded path in two: what names the program, and the program's own. There is no
 /// PATH_TRANSLATED: no file is behind that path (section 4.1.6).
 fn split_path(path: &str, script: &str) -> (OsString, OsString) {
-    let decode = |raw| OsString::from_vec(percent_decode_str(raw).collect());
     let rest = path.strip_prefix(script).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     match rest {
         Some(rest) => (decode(script), decode(rest)),
         // It names another path, so this one has no such part.
         None => (OsString::new(), decode(path)),
     }
+}
+
+/// Percent-decodes a part of a path. Slashes in a row are one, as they are where programs and routes are
+/// looked for, and with Apache and nginx: what a program guards at `/admin` is not to be had at `//admin`.
+fn decode(raw: &str) -> OsString {
+    OsString::from_vec(merge_slashes(percent_decode_str(raw).collect()))
+}
+
+fn merge_slashes(mut path: Vec<u8>) -> Vec<u8> {
+    path.dedup_by(|one, before| *one == b'/' && *before == b'/');
+    path
 }
 
 /// Not a clock or a counter, which others could guess.
@@ -101,7 +110,7 @@ fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     let default_port = if client.secure { 443 } else { 80 };
     let server_port = client.local.map_or(default_port, |local| local.port());
     vec![
-        ("SERVER_NAME", server_name(client.headers, client.local).into()),
+        ("SERVER_NAME", server_name(client).into()),
         ("SERVER_PORT", server_port.to_string().into()),
         // No name is looked up for it, so it is the address again (section 4.1.9).
         ("REMOTE_HOST", addr.clone().into()),
@@ -111,19 +120,27 @@ fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
 }
 
 /// The host that the client asked for, if that is one; else the address it came to.
-fn server_name(headers: &HeaderMap, local: Option<SocketAddr>) -> String {
-    let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    let asked = asked.map(|authority: Authority| authority.host().to_owned());
-    let ours = || local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
+fn server_name(client: &ClientInfo<'_>) -> String {
+    let said = client.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let said = said.map(|authority: Authority| authority.host().to_owned());
+    let asked = client.uri.host().map(str::to_owned).or(said);
+    let ours = || client.local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
     asked.filter(|host| !host.is_empty()).unwrap_or_else(ours)
 }
 
 /// A variable for each header; the values of several with one name joined (section 4.1.18).
-fn headers(headers: &HeaderMap) -> impl Iterator<Item = (String, OsString)> {
+fn headers(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
+    let ClientInfo { uri, headers, .. } = *client;
     headers.keys().filter_map(move |name| {
         let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
         let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        Some((variable(name)?, OsStr::from_bytes(&values.join(separator)).to_owned()))
+        let value = match uri.authority() {
+            // A target in absolute form counts, and what Host says beside it does not (RFC 9112, section
+            // 3.2.2). Apache tells programs the same.
+            Some(target) if *name == header::HOST => target.as_str().into(),
+            _ => OsStr::from_bytes(&values.join(separator)).to_owned(),
+        };
+        Some((variable(name)?, value))
     })
 }
 
@@ -196,13 +213,38 @@ mod tests {
     }
 
     #[test]
+    fn the_host_is_that_of_the_target() {
+        for (uri, name, host) in [
+            ("/x?y", "a.example", "a.example:81"),
+            ("http://b.example/x?y", "b.example", "b.example"),
+            ("http://b.example:99/x?y", "b.example", "b.example:99"),
+            ("http://[::1]:99/x?y", "[::1]", "[::1]:99"),
+        ] {
+            let variables = variables(uri, &[("host", b"a.example:81")]);
+            for (variable, want) in [
+                ("SERVER_NAME", name),
+                ("SERVER_PORT", "8082"),
+                ("HTTP_HOST", host),
+                ("REQUEST_URI", "/x?y"),
+                ("PATH_INFO", "/x"),
+            ] {
+                assert_eq!(variables[variable], want, "{variable} of {uri}");
+            }
+        }
+    }
+
+    #[test]
     fn a_path_in_two() {
         for (path, script, name, info) in [
             ("/", "", "", "/"),
             ("/chat", "/chat", "/chat", ""),
             ("/chat/", "/chat", "/chat", "/"),
             ("/chat/a%2Fb/%C3%A9", "/chat", "/chat", "/a/b/é"),
-            ("/a%20b//c.sh/x", "/a%20b//c.sh", "/a b//c.sh", "/x"),
+            ("//a%20b//c.sh//x///y//", "//a%20b//c.sh", "/a b/c.sh", "/x/y/"),
+            ("//", "", "", "/"),
+            ("//admin", "", "", "/admin"),
+            ("/%2Fadmin", "", "", "/admin"),
+            ("/a/./b/../%2e%2E/", "", "", "/a/./b/../../"),
             ("/chatter", "/chat", "", "/chatter"),
             ("/other", "/chat", "", "/other"),
             ("*", "", "", "*"),
@@ -219,15 +261,16 @@ mod tests {
             other in "[/a-z]{0,5}",
         ) {
             let path = script.clone() + &rest;
-            let whole: Vec<u8> = percent_decode_str(&path).collect();
+            let whole = decode(&path);
             for named in [&script, &other] {
                 let (name, info) = split_path(&path, named);
-                prop_assert_eq!([name.as_bytes(), info.as_bytes()].concat(), whole.clone());
+                let both = [name.as_bytes(), info.as_bytes()];
+                prop_assert!(both.iter().all(|part| !part.windows(2).any(|two| two == b"//")));
+                prop_assert_eq!(merge_slashes(both.concat()), whole.as_bytes());
             }
             if rest.starts_with('/') {
                 let (name, _) = split_path(&path, &script);
-                let decoded: Vec<u8> = percent_decode_str(&script).collect();
-                prop_assert_eq!(name.as_bytes(), decoded);
+                prop_assert_eq!(name, decode(&script));
             }
         }
     }
