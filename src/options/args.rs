@@ -215,7 +215,8 @@ pub struct Args {
     #[argh(option, arg_name = "n")]
     pub max_sessions_per_ip: Option<String>,
 
-    /// handshakes of one address, such as 5/s or 100/m; five may come at once (default: no limit)
+    /// handshakes of one address, such as 5/s or 100/m; as many as the number says, and at least five, may come
+    /// at once (default: no limit)
     #[argh(option, arg_name = "rate")]
     pub connect_rate: Option<String>,
 

@@ -97,6 +97,12 @@ def origin(text):
     return see
 
 
+def opens_at(path):
+    """The status of the answer to a handshake at this path, which no client has tidied."""
+    head = f"GET {path} HTTP/1.1\nHost: localhost\nConnection: Upgrade\nUpgrade: websocket\n"
+    return sends(head + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\nSec-WebSocket-Version: 13")
+
+
 def sends(head):
     return lambda side: side.raw(head)
 
@@ -266,6 +272,8 @@ DIFFERENT = [
     Case("`--origin`, and no Origin", see=origin(None), theirs=403, ours="open", **ORIGINS),
     Case("`--sameorigin`, and no Origin", see=origin(None), theirs=403, ours="open", **SAME_ORIGIN),
     Case("another version of WebSocket", ["cat"], sends(HANDSHAKE + KEY + "\nSec-WebSocket-Version: 12"), 400, 426),
+    Case("a path with `..` or `//`", ["cat"], lambda side: [opens_at(path)(side) for path in ("/a/../b", "//a")], [301] * 2, [101] * 2),
+    Case("a path with `%00`", ["cat"], opens_at("/a%00"), 101, 400),
     Case("no handshake, and no page", ["cat"], answered("/"), (404,), (426,)),
     Case("a directory without an index", see=answered("/sub/"), theirs=(200,), ours=(404,), **STATIC),
     Case("`/index.html`", see=answered("/index.html"), theirs=(301,), ours=(200,), **STATIC),

@@ -4,6 +4,7 @@ import websockets.exceptions
 
 from conftest import hears
 from side_by_side import Case, in_place_of_websocketd, messages
+from test_websocketd import opens_at
 
 NAMES = "#!/bin/sh\necho \"$SCRIPT_NAME $PATH_INFO $QUERY_STRING $REQUEST_URI\"\n"
 FILES = {
@@ -78,6 +79,7 @@ SAME = [
 DIFFERENT = [
     Case("`--dir`: a file that is not executable", see=says_at("/plain.sh"), theirs=[], ours=403, **DIR),
     Case("`--dir`: a link that leads out", see=says_at("/out"), theirs=["out"], ours=404, **DIR),
+    Case("`--dir`: a path with `..`", see=opens_at("/sub/../names.sh"), theirs=301, ours=404, **DIR),
     Case("`--cgidir`: SCRIPT_NAME and PATH_INFO", see=answered("/names.sh"), theirs=(200, "/ /names.sh\n"),
          ours=(200, "/names.sh \n"), **CGI),
     Case("`--cgidir`: a path below a program", see=answered("/names.sh/a", body=False), theirs=(404,), ours=(200,), **CGI),
