@@ -285,7 +285,7 @@ fn headers_of_the_operator() {
     assert_eq!((accepted.status, names(&accepted)), (101, [true, true, false]));
     let refused = knock(&mut relay, "/refused", "Origin: https://b.example\r\n");
     assert_eq!((refused.status, names(&refused)), (403, [true, true, false]));
-    for (path, status) in [("/", 200), ("/missing", 426)] {
+    for (path, status) in [("/", 200), ("/missing", 404)] {
         let response = relay.get(path, &[]);
         assert_eq!((response.status, names(&response)), (status, [true, false, true]));
         assert_eq!(response.header("cache-control"), Some("no-store"));
