@@ -7,7 +7,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use futures_rustls::rustls::{ServerConnection, StreamOwned};
 use support::configured::Configured;
@@ -71,6 +72,7 @@ fn a_backend_ca_of_the_file() {
     let text = format!("to = \"tls://localhost:{}\"\nbackend-ca = {file:?}\n", addr.port());
     let mut relay = Configured::start(&text, &[]);
     assert_eq!(relay.status("/"), 101);
+    relay.relay.wait_log(&["session closed"]);
     // The rest of the configuration does not wait for the file.
     fs::write(&file, "nonsense").unwrap();
     let more = format!("{text}max-sessions = 1\n");
@@ -128,40 +130,72 @@ fn a_directory_that_was_replaced() {
     assert_ne!(typed.get("/tokens", &[]).status, 200);
 }
 
-#[test]
-fn the_authorities_of_an_acme_directory() {
-    let (old, new) = (Ca::new(), Ca::new());
-    let config = server_config(&new.issue(&["127.0.0.1"], "directory"));
-    let (believed, asked) = channel();
-    // A directory that hangs up once it was asked something.
+/// The directory of an authority that hangs up once it was asked something: its address, and what it was
+/// asked. It does not answer
+/// the first connection until `held` ends.
+fn directory(pair: &Pair, held: Option<Receiver<()>>) -> (SocketAddr, Receiver<String>) {
+    let config = server_config(pair);
+    let (sender, asked) = channel();
+    let held = Arc::new(Mutex::new(held));
     let addr = Backend::listen().serve(move |peer| {
+        let first = held.lock().unwrap().take();
+        if let Some(held) = first {
+            let _ = sender.send("connected".into());
+            let _ = held.recv();
+        }
         let connection = ServerConnection::new(config.clone()).unwrap();
         let mut tls = BufReader::new(StreamOwned::new(connection, Steady(peer.0.into_inner())));
         let mut line = String::new();
         if tls.read_line(&mut line).is_ok_and(|n| n > 0) {
-            let _ = believed.send(line);
+            let _ = sender.send(line);
         }
     });
-    let (dir, file) = (TempDir::new().unwrap(), old.path("ca.pem"));
-    let file = file.to_str().unwrap();
-    let directory = format!("https://{addr}/directory");
-    let options = [
+    (addr, asked)
+}
+
+/// A relay that gets its certificates there, and the file of `--acme-ca`.
+fn acme(addr: SocketAddr, ca: &Ca) -> (Relay, String) {
+    let file = ca.path("ca.pem").to_str().unwrap().to_owned();
+    let (cache, directory) = (ca.path("cache"), format!("https://{addr}/directory"));
+    let relay = relay(&[
         "--to=127.0.0.1:9",
         "--acme-domain=relay.example",
         "--acme-cache",
-        dir.path().to_str().unwrap(),
+        cache.to_str().unwrap(),
         "--acme-directory",
         &directory,
         "--acme-ca",
-        file,
-    ];
-    let mut relay = relay(&options);
+        &file,
+    ]);
+    (relay, file)
+}
+
+#[test]
+fn the_authorities_of_an_acme_directory() {
+    let (old, new) = (Ca::new(), Ca::new());
+    let (addr, asked) = directory(&new.issue(&["127.0.0.1"], "directory"), None);
+    let (mut relay, file) = acme(addr, &old);
     relay.wait_log(&["ERROR", "can't get a certificate"]);
     assert!(asked.try_recv().is_err(), "it is not believed");
-    fs::write(file, "nonsense").unwrap();
-    hup(&mut relay, &["WARN", "--acme-ca", file]);
-    fs::write(file, &new.pem).unwrap();
-    hup(&mut relay, &["INFO", "reloaded", file]);
+    fs::write(&file, "nonsense").unwrap();
+    hup(&mut relay, &["WARN", "--acme-ca", &file]);
+    fs::write(&file, &new.pem).unwrap();
+    hup(&mut relay, &["INFO", "reloaded", &file]);
+    let line = asked.recv_timeout(support::DEADLINE).expect("it is asked again");
+    assert!(line.starts_with("GET /directory "), "{line}");
+}
+
+/// A reload while an order lasts, which began with the old file, is not lost when that fails.
+#[test]
+fn the_authorities_of_an_acme_directory_that_is_slow() {
+    let (old, new) = (Ca::new(), Ca::new());
+    let (release, held) = channel();
+    let (addr, asked) = directory(&new.issue(&["127.0.0.1"], "directory"), Some(held));
+    let (mut relay, file) = acme(addr, &old);
+    assert_eq!(asked.recv_timeout(support::DEADLINE).unwrap(), "connected");
+    fs::write(&file, &new.pem).unwrap();
+    hup(&mut relay, &["INFO", "reloaded", &file]);
+    drop(release);
     let line = asked.recv_timeout(support::DEADLINE).expect("it is asked again");
     assert!(line.starts_with("GET /directory "), "{line}");
 }

@@ -109,6 +109,8 @@ impl Acme {
                 until(certificate.renewal()).await;
                 continue;
             }
+            // A reload before this order has had its effect; one while it lasts asks for another.
+            let _ = self.hurry.1.try_recv();
             match self.order().await {
                 Ok(certificate) => {
                     failures = 0;
@@ -171,8 +173,6 @@ impl Acme {
 
     /// Tells of a failure, and leaves the authority alone for a while.
     async fn pause(&self, trouble: &Trouble, failures: u32) {
-        // A hurry before this failure changes nothing any more; one from now on does.
-        let _ = self.hurry.1.try_recv();
         let pause = trouble.pause(failures);
         // A value, which is escaped: it is somebody else's text.
         let why = trouble.to_string();
