@@ -24,7 +24,8 @@
 //! │ threads log           │ threads on which others wait; the log, set up                             │
 //! │ clock                 │ what every limit of time waits for                                        │
 //! │ error registry        │ why a start fails; who is connected                                       │
-//! │ task text file open_files limits path sync │ the runtime, words, files that people write, files in use, how many may be open, URI paths, locks
+//! │ file open_files       │ files that people write; files in use                                     │
+//! │ task text limits path sync │ the runtime, words, how many files may be open, URI paths, locks     │
 //! └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 

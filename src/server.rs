@@ -13,8 +13,8 @@ use futures::future::{join, join_all, select};
 use self::connection_limit::ConnectionLimit;
 use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
-use crate::http::{self, Config, Context, Current, Ends};
-use crate::net::address::{ListenAddr, LocalAddr, PeerAddr};
+use crate::http::{self, Config, Context, Current};
+use crate::net::address::{Ends, ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::lookup;
 use crate::net::readiness;
@@ -262,8 +262,8 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
     loop {
         let (io, peer) = listener.accept().await;
         let Some(permit) = limit.admit(peer, current.get().config()) else { continue };
-        let registration = registry.register();
-        let id = registration.id;
+        let registration = registry.register(peer.socket_addr());
+        let id = registration.card.id;
         let served = serve(io, (peer, local), current.clone(), registration);
         task::spawn(contain(id, peer, permit, served));
     }
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_panic_takes_its_own_connection_off_the_books_and_nothing_else() {
         let registry = Registry::new();
-        let (doomed, other) = (registry.register(), registry.register());
+        let (doomed, other) = (registry.register(None), registry.register(None));
         let permit = registry.permits().admit(1);
         let doomed = async move {
             let _held = doomed;

@@ -73,11 +73,6 @@ impl Connector {
         Ok(Connector { backend, way, tls })
     }
 
-    /// What it connects to.
-    pub fn backend(&self) -> &Target {
-        &self.backend
-    }
-
     /// Connects for this client, within `limit` from the start of name resolution to the open
     /// connection, TLS included, or to the running program, which keeps `held` until it is gone.
     ///

@@ -100,14 +100,6 @@ impl Target {
         }
     }
 
-    /// What the log calls it: of many programs the one that was found.
-    pub fn called<'a>(&'a self, program: &'a Option<Box<str>>) -> &'a dyn fmt::Display {
-        match program {
-            Some(name) => name,
-            None => self,
-        }
-    }
-
     pub(super) fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
         if error.kind() == io::ErrorKind::TimedOut {
             return OpenError::TimedOut(limit);

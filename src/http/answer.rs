@@ -5,42 +5,45 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
-use super::asker::Asker;
 use super::body::Body;
-use super::connection::Slot;
 use super::context::Context;
 use super::gate::host;
+use super::handoff::Handoff;
 use super::handshake;
+use super::peer::{Asked, Peer};
 use super::refusal::Refusal;
-use super::serve::page::plain;
-use super::subject::logged_path;
+use super::subject::{Subject, logged_path};
 use super::upgrade::upgrade;
+use crate::registry::Registry;
 
 /// Answers one request.
 pub async fn answer(
     request: Request<Incoming>,
     context: &Arc<Context>,
-    mut asker: Asker,
-    slot: &Slot,
+    peer: &Peer,
+    handoff: &Handoff,
 ) -> Response<Body> {
     let path = logged_path(&request);
-    let peer = asker.subject.client;
-    let secure = asker.tls.is_some();
+    let secure = peer.tls.is_some();
     let host = host::asked_for(&request);
     let said = host.as_ref().ok().cloned().flatten();
-    let arrival = context.config.trusted.arrival(request.headers(), said, peer, secure);
-    asker.subject.forwarded_for = arrival.forwarded_for(peer);
-    let subject = &asker.subject;
+    let arrival = context.config.trusted.arrival(request.headers(), said, peer.addr, secure);
+    let forwarded_for = arrival.forwarded_for(peer.addr);
+    let subject = Subject { forwarded_for, ..peer.subject() };
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let readable = preliminary(&request, context).and(host.map_err(Refusal::bad_host));
-    let answered = match readable.and_then(|_| asker.vouched_for(context)) {
+    let readable =
+        preliminary(&request, &context.capacity.registry).and(host.map_err(Refusal::bad_host));
+    let answered = match readable.and_then(|_| peer.vouched_for(context.tls.as_deref())) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.
-            let answered = upgrade(&request, &arrival, context, &asker, slot).await;
+            let answered = upgrade(&request, &arrival, context, peer, &subject, handoff).await;
             answered.map_err(Refusal::close)
         }
-        Ok(()) => plain(request, &arrival, context, &asker, &path).await,
+        Ok(()) => {
+            let asked = Asked { arrival: &arrival, peer, subject: &subject };
+            context.pages.answer(request, asked, &context.routes, &context.capacity).await
+        }
     };
     let mut response = answered.unwrap_or_else(|refusal| {
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
@@ -56,8 +59,8 @@ pub async fn answer(
 ///
 /// # Errors
 /// The refusal: 503 or 431.
-pub fn preliminary(request: &Request<Incoming>, context: &Context) -> Result<(), Refusal> {
-    if context.registry.is_stopping() {
+pub fn preliminary<B>(request: &Request<B>, registry: &Registry) -> Result<(), Refusal> {
+    if registry.is_stopping() {
         return Err(Refusal::stopping());
     }
     handshake::check_size(request)

@@ -22,7 +22,7 @@ pub struct Config {
     /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
     pub routes: Vec<RouteConfig>,
     /// What is served to plain HTTP requests.
-    pub pages: Pages,
+    pub pages: PagesConfig,
     /// Who may read pages. Routes have guards of their own.
     pub guard: GuardConfig,
     /// Whose `X-Forwarded-…` is believed.
@@ -45,7 +45,7 @@ pub struct Config {
 
 /// What is served to requests that are no WebSocket handshakes.
 #[derive(Clone, Debug, Default)]
-pub struct Pages {
+pub struct PagesConfig {
     /// The programs that answer, before anything else.
     pub cgi: Option<CgiConfig>,
     /// The directory whose files are served.

@@ -6,9 +6,11 @@ use super::config::Config;
 use super::gate::counters::Counters;
 use super::gate::guard::{Guard, Limits};
 use super::named_files::NamedFiles;
+use super::permits::Capacity;
 use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
 use super::serve::exposed;
+use super::serve::page::Pages;
 use super::serve::site::Site;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
@@ -42,12 +44,9 @@ impl Current {
 pub struct Context {
     pub(super) config: Config,
     pub(super) routes: Routes,
-    pub(super) cgi: Option<Cgi>,
-    pub(super) site: Site,
-    /// That of pages.
-    pub(super) guard: Guard,
+    pub(super) pages: Pages,
     pub(super) tls: Option<Arc<Acceptor>>,
-    pub(super) registry: Arc<Registry>,
+    pub(super) capacity: Capacity,
     counters: Arc<Counters>,
     files: NamedFiles,
 }
@@ -65,7 +64,7 @@ impl Context {
     ) -> Result<Self, StartError> {
         exposed::check(&config)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
-        let site = Site::open(&config.pages, old.map(|old| &old.site))?;
+        let site = Site::open(&config.pages, old.map(|old| &old.pages.site))?;
         let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
         counters.forget();
         let mut files = NamedFiles::after(old.map(|old| &old.files));
@@ -78,7 +77,9 @@ impl Context {
             None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
             Some(old) => old.tls_for(&config)?,
         };
-        Ok(Context { config, routes, cgi, site, guard, tls, registry, counters, files })
+        let pages = Pages { cgi, site, guard };
+        let capacity = Capacity { registry, max_sessions: config.max_sessions };
+        Ok(Context { config, routes, pages, tls, capacity, counters, files })
     }
 
     /// Has its rates hold from now on, for those too who have asked before.
@@ -108,7 +109,7 @@ impl Context {
         let any = self.files.reload();
         self.tls.iter().for_each(|tls| tls.reload());
         // In another directory there may be what was in none before.
-        let has_pages = self.site.reload(|| exposed::check(&self.config));
+        let has_pages = self.pages.site.reload(|| exposed::check(&self.config));
         any || has_pages || self.tls.is_some()
     }
 

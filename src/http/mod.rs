@@ -8,31 +8,34 @@
 //! ```
 
 mod answer;
-mod asker;
 mod body;
 mod config;
 mod connection;
 mod context;
 pub mod extra;
 pub mod gate;
+mod handoff;
 pub mod handshake;
+mod linger;
 mod malformed;
 mod named_files;
 mod patient;
+mod peer;
+mod permits;
 pub mod redirect;
 pub mod refusal;
 mod routes;
 mod secure;
 pub mod serve;
+mod speak;
 mod spelling;
 mod subject;
 mod timer;
 mod turn;
 mod upgrade;
 
-pub use self::asker::Ends;
 pub use self::body::Body;
-pub use self::config::{CgiConfig, Config, Pages};
+pub use self::config::{CgiConfig, Config, PagesConfig};
 pub use self::connection::serve;
 pub use self::context::{Context, Current};
 pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};

@@ -11,25 +11,27 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::Context;
 use super::answer::preliminary;
-use super::asker::Ends;
 use super::body::{Body, full};
-use super::connection::{linger, speak_http};
 use super::gate::host::{HostPort, asked_for, default_port};
+use super::linger::linger;
+use super::peer::Peer;
 use super::refusal::Refusal;
+use super::speak::{HttpTimeouts, speak};
 use super::subject::logged_path;
-use crate::http::subject::Subject;
+use crate::net::address::Ends;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 
 /// Serves one connection to its end. `port` is where TLS is spoken.
 pub async fn serve(
     io: ByteStream,
-    (client, _): Ends,
+    (addr, local): Ends,
     port: u16,
     context: Arc<Context>,
     registration: Registration,
 ) {
-    let subject = Subject { id: registration.id, client, forwarded_for: None, user: None };
+    let card = &registration.card;
+    let subject = Peer { id: card.id, addr, local, tls: None }.subject();
     let answer = {
         let (subject, context) = (subject.clone(), context.clone());
         move |request: Request<Incoming>| {
@@ -42,7 +44,9 @@ pub async fn serve(
         }
     };
     let limit = context.config.handshake_timeout;
-    let spoken = speak_http(io, &subject, limit, &context, &registration, answer).await;
+    let response = context.config.response_timeout;
+    let timeouts = HttpTimeouts { first: limit, request: limit, response };
+    let spoken = speak(io, &subject, timeouts, &card.mailbox, answer).await;
     linger(spoken.io).await;
 }
 
@@ -51,7 +55,7 @@ fn answer(
     port: u16,
     context: &Context,
 ) -> Result<Response<Body>, Refusal> {
-    preliminary(request, context)?;
+    preliminary(request, &context.capacity.registry)?;
     let host = asked_for(request).map_err(Refusal::bad_host)?;
     let location = host.map(|host| target(host, request.uri(), port));
     let location = location.and_then(|target| HeaderValue::from_str(&target).ok());

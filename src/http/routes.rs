@@ -58,7 +58,11 @@ pub enum Refuse {
 #[derive(Debug)]
 pub struct Route {
     rule: Rule,
-    /// What they are relayed to.
+    /// The path that it is for.
+    pub path: Arc<str>,
+    /// What they are relayed to, as the operator named it.
+    pub target: Arc<str>,
+    /// What opens connections there.
     pub connector: Connector,
     /// Who is let in.
     pub guard: Guard,
@@ -119,6 +123,8 @@ impl Routes {
             let limits = Limits::of_route(&config.guard, whole, counters, &counted, together);
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
+                path: config.rule.path.to_string().into(),
+                target: config.backend.to_string().into(),
                 connector: Connector::new(config.backend.clone(), &mut files.authorities)?,
                 guard: Guard::open(&config.guard, limits, &mut files.auth)?,
                 handshake: config.handshake.clone(),

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use futures::AsyncWriteExt;
 use hyper::StatusCode;
 
-use super::connection::{LINGER, linger};
+use super::linger::{LINGER, linger};
 use super::refusal::Refusal;
 use crate::clock::{Deadline, timeout};
 use crate::http::subject::Subject;
 use crate::net::stream::ByteStream;
 use crate::net::tls::{Acceptor, Facts, Failure};
-use crate::registry::Control;
+use crate::registry::{Mailbox, Order};
 
 /// What a browser that forgot the s is told, as nginx does by its status 497.
 const PLAIN_HTTP: &str =
@@ -38,14 +38,14 @@ pub async fn secure(
     acceptor: &Acceptor,
     limit: Duration,
     subject: &Subject,
-    control: &Control,
+    mailbox: &Mailbox,
 ) -> Option<Opened> {
     let began = Instant::now();
     let mut accepting = pin!(acceptor.accept(io));
     let mut deadline = Deadline::after(limit);
     let mut waker = None;
     let accepted = poll_fn(|cx| {
-        if control.poll_stop(cx, &mut waker) {
+        if mailbox.poll_next(cx, &mut waker) == Poll::Ready(Order::Stop) {
             return Poll::Ready(None);
         }
         if let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {

@@ -1,6 +1,5 @@
 //! Subject: the log lines about one connection, its requests and its session.
 
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,8 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::backend::ProgramEnd;
 use crate::net::address::PeerAddr;
-use crate::session::{CloseReason, Counts};
+use crate::registry::Card;
+use crate::session::CloseReason;
 
 /// Bytes of a path that the log shows: no client should fill a disk with one request.
 const LONGEST_LOGGED: usize = 200;
@@ -53,43 +53,6 @@ pub struct Answer<'a> {
 }
 
 impl Subject {
-    /// A session begins.
-    pub fn opened(&self, path: &str, backend: &dyn Display, subprotocol: Option<&str>) {
-        tracing::info!(
-            id = self.id, client = %self.client, forwarded_for = self.forwarded_for.map(tracing::field::display),
-            user = self.user.as_deref(), path, backend = %backend, subprotocol, "session opened"
-        );
-    }
-
-    /// A session has ended.
-    pub fn closed(
-        &self,
-        path: &str,
-        backend: &dyn Display,
-        lasted: Duration,
-        counts: &Counts,
-        reason: &CloseReason,
-    ) {
-        let outcome = reason.outcome();
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    id = self.id, client = %self.client,
-                    forwarded_for = self.forwarded_for.map(tracing::field::display),
-                    user = self.user.as_deref(), path, backend = %backend,
-                    seconds = rounded(lasted),
-                    lines_up = counts.lines_up, bytes_up = counts.bytes_up,
-                    lines_down = counts.lines_down, bytes_down = counts.bytes_down,
-                    replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
-                    replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
-                    by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
-                    "session closed"
-                )
-            };
-        }
-        if outcome.is_warning { line!(warn) } else { line!(info) }
-    }
-
     /// A request was answered by a program.
     pub fn answered(&self, answer: &Answer<'_>) {
         let Answer { path, program, status, lasted, bytes_up, bytes_down, end, trouble, cut } =
@@ -130,6 +93,39 @@ impl Subject {
     pub fn dropped(&self, why: &str) {
         tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
     }
+}
+
+/// A connection has become a session.
+pub fn opened(card: &Card) {
+    let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
+    tracing::info!(
+        id = card.id, client = %client, forwarded_for = session.forwarded_for.map(tracing::field::display),
+        user = session.user.as_deref(), path = &*session.path, backend = &*session.backend,
+        subprotocol = session.subprotocol.as_deref(), "session opened"
+    );
+}
+
+/// A session has ended.
+pub fn closed(card: &Card, reason: &CloseReason) {
+    let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
+    let (outcome, counts) = (reason.outcome(), card.traffic.counts());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                id = card.id, client = %client,
+                forwarded_for = session.forwarded_for.map(tracing::field::display),
+                user = session.user.as_deref(), path = &*session.path, backend = &*session.backend,
+                seconds = rounded(session.since.elapsed()),
+                lines_up = counts.lines_up, bytes_up = counts.bytes_up,
+                lines_down = counts.lines_down, bytes_down = counts.bytes_down,
+                replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
+                replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
+                by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
+                "session closed"
+            )
+        };
+    }
+    if outcome.is_warning { line!(warn) } else { line!(info) }
 }
 
 /// The path as it is logged. Raw bytes that RFC 3986 does not allow in it are encoded: some of them

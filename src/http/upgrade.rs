@@ -4,113 +4,101 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
-use super::Context;
-use super::asker::Asker;
 use super::body::{Body, full};
-use super::connection::{Entry, Joined, Slot};
-use super::gate::auth::User;
+use super::context::Context;
 use super::gate::forwarded::Arrival;
 use super::gate::guard::Admitted;
+use super::handoff::{Handoff, Joined, Ready};
 use super::handshake::{self, Upgrade};
+use super::peer::Peer;
+use super::permits::{Capacity, SessionPermits, admit};
 use super::refusal::Refusal;
 use super::routes::{Found, Refuse, Route};
-use super::subject::logged_path;
-use crate::backend::BackendIo;
-use crate::http::subject::Subject;
-use crate::registry::{Permit, Permits};
-use crate::sync::lock;
+use super::subject::{Subject, logged_path};
+use crate::registry::SessionCard;
 
 /// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
 /// that would be refused.
+///
+/// # Errors
+/// The refusal, by any row of the table of the opening handshake.
 pub async fn upgrade(
     request: &Request<Incoming>,
     arrival: &Arrival,
-    context: &Arc<Context>,
-    asker: &Asker,
-    slot: &Slot,
+    context: &Context,
+    peer: &Peer,
+    subject: &Subject,
+    handoff: &Handoff,
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = handshake::check(request)?;
     let Found { route, covered } =
         context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
     let ours = route.handshake.subprotocols.as_deref();
-    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours).map(str::to_owned);
-    let path = logged_path(request);
-    let asked = Asked { request, arrival, covered, subprotocol: subprotocol.as_deref(), asker };
-    let mut joining = pin!(join(asked, route, context));
+    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours);
+    let wanted = Wanted { request, arrival, route, covered, subprotocol, peer };
+    let mut joining = pin!(join(wanted, &context.capacity));
     let joined = poll_fn(|cx| {
         // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
-        match context.registry.is_stopping() {
+        match context.capacity.registry.is_stopping() {
             true => Poll::Ready(Err(Refusal::stopping())),
             false => joining.as_mut().poll(cx),
         }
     });
-    let route = route.clone();
     let joined = match joined.await {
-        Ok((backend, entry, user)) => {
-            let subject = Subject { user, ..asker.subject.clone() };
-            Joined::Session {
-                backend,
-                entry,
-                subject,
-                path,
-                subprotocol: subprotocol.clone(),
-                route,
-            }
-        }
+        Ok(ready) => Joined::Session(ready),
         Err(refusal) if refusal.temporary && route.handshake.refuse == Refuse::Close => {
-            let (why, is_trouble) =
+            let (why, is_warning) =
                 (format!("{} (closed with 1013)", refusal.why), refusal.status.is_server_error());
-            asker.subject.refused_for(&path, 101, &why, is_trouble);
-            Joined::Refused(refusal.why, route)
+            subject.refused_for(&logged_path(request), 101, &why, is_warning);
+            Joined::Refused(refusal.why, route.clone())
         }
         Err(refusal) => return Err(refusal),
     };
-    *lock(slot) = Some(joined);
-    Ok(switching_protocols(&upgrade, subprotocol.as_deref()))
+    handoff.put(joined);
+    Ok(switching_protocols(&upgrade, subprotocol))
 }
 
-/// A handshake, and what was found out about it.
-struct Asked<'a> {
+/// A correct handshake, and what was found out about it.
+struct Wanted<'a> {
     request: &'a Request<Incoming>,
     arrival: &'a Arrival,
-    /// How many bytes of its path led to its route.
+    route: &'a Arc<Route>,
+    /// How many bytes of the path led to the route.
     covered: usize,
     subprotocol: Option<&'a str>,
-    asker: &'a Asker,
+    peer: &'a Peer,
 }
 
-async fn join(
-    asked: Asked<'_>,
-    route: &Route,
-    context: &Context,
-) -> Result<(BackendIo, Arc<Entry>, User), Refusal> {
-    let Asked { request, arrival, covered, subprotocol, asker } = asked;
+/// Checks who asks, and connects to the backend.
+async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Refusal> {
+    let Wanted { request, arrival, route, covered, subprotocol, peer } = wanted;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Admitted { identity, permit: of_address } =
-        route.guard.check(headers, query, arrival).await?;
-    let identity = asker.identify(identity);
+    let Admitted { identity, permit: address } = route.guard.check(headers, query, arrival).await?;
+    let identity = peer.identify(identity);
     let own = admit(&route.counters.sessions, route.max_sessions)?;
-    let permits = (admit(context.registry.permits(), context.config.max_sessions)?, Some(own));
-    let entry = Arc::new(Entry { _permits: permits, _address: of_address });
+    let permits = SessionPermits::new(capacity.admit()?, Some(own), address);
     let limit = route.handshake.connect_timeout;
-    let client =
-        asker.describe(request, &request.uri().path()[..covered], arrival, subprotocol, &identity);
-    let backend = route.connector.open(&client, limit, entry.clone()).await;
-    Ok((backend.map_err(Refusal::no_backend)?, entry, identity.user))
-}
-
-/// A permit to be one of at most `most` sessions.
-///
-/// # Errors
-/// 503, if there are as many.
-pub fn admit(permits: &Arc<Permits>, most: usize) -> Result<Permit, Refusal> {
-    permits.admit(most).ok_or_else(|| Refusal::too_many_sessions(most))
+    let script = &request.uri().path()[..covered];
+    let client = peer.describe(request, script, arrival, subprotocol, &identity);
+    let mut backend =
+        route.connector.open(&client, limit, permits.clone()).await.map_err(Refusal::no_backend)?;
+    let card = SessionCard {
+        since: Instant::now(),
+        forwarded_for: arrival.forwarded_for(peer.addr),
+        user: identity.user,
+        route: route.path.clone(),
+        path: logged_path(request).into(),
+        backend: backend.program().map_or_else(|| route.target.clone(), Arc::from),
+        subprotocol: subprotocol.map(Box::from),
+    };
+    Ok(Box::new(Ready { backend, permits, card, route: route.clone() }))
 }
 
 /// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.

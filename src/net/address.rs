@@ -106,6 +106,9 @@ impl fmt::Display for LocalAddr {
     }
 }
 
+/// Who connected, and our address that it connected to (`None` for a Unix socket).
+pub type Ends = (PeerAddr, Option<SocketAddr>);
+
 /// Who is at the other end of an accepted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddr {
@@ -118,6 +121,22 @@ pub enum PeerAddr {
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
         PeerAddr::Ip(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    }
+}
+
+impl From<Option<SocketAddr>> for PeerAddr {
+    fn from(addr: Option<SocketAddr>) -> Self {
+        addr.map_or(PeerAddr::Unix, PeerAddr::from)
+    }
+}
+
+impl PeerAddr {
+    /// The address and port; `None` for a process on this machine.
+    pub fn socket_addr(self) -> Option<SocketAddr> {
+        match self {
+            PeerAddr::Ip(addr) => Some(addr),
+            PeerAddr::Unix => None,
+        }
     }
 }
 

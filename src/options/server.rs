@@ -13,7 +13,7 @@ use super::values::{bounded, choice, usage};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
-use crate::http::{CgiConfig, Config, Pages, RouteConfig};
+use crate::http::{CgiConfig, Config, PagesConfig, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
@@ -64,7 +64,7 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartE
         )?,
         max_sessions: max_sessions(args, &routes)?,
         routes,
-        pages: Pages {
+        pages: PagesConfig {
             cgi: cgi(args)?,
             dir: args.static_dir.as_ref().map(PathBuf::from),
             builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },

@@ -10,10 +10,11 @@ use futures::io::AsyncRead;
 use super::client::Client;
 use super::config::SlowClient;
 use super::reason::CloseReason;
-use super::{Direction, Tap};
+use super::tap::Tap;
 use crate::framing::{Decoder, FramingError, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
+use crate::registry::Direction;
 use crate::text::reason;
 
 /// The pump's state: an unfinished line, if any.

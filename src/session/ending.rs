@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
+use super::Session;
 use super::client::Client;
 use super::reason::{CloseReason, EndedBy};
 use super::up::Up;
-use super::{Counts, Session};
 use crate::backend::BackendIo;
 use crate::clock::timeout;
 use crate::net::scratch::{self, BATCHES};
@@ -19,8 +19,8 @@ use crate::net::stream::ByteStream;
 
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
 /// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
-/// client was told, and what was relayed in all.
-pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> (CloseReason, Counts) {
+/// client was told.
+pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
     if session.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
         match relay_rest(&mut session).await {
@@ -30,8 +30,7 @@ pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> (CloseRe
             None => has_failed = true,
         }
     }
-    let Session { mut client, backend, up, config, tap, .. } = *session;
-    let counts = tap.counts();
+    let Session { mut client, backend, up, config, .. } = *session;
     let settled = settle(&backend, reason);
     let (reason, ()) = join(
         async {
@@ -48,7 +47,7 @@ pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> (CloseRe
         end_backend(backend, up, has_failed, config.close_timeout),
     )
     .await;
-    (reason, counts)
+    reason
 }
 
 /// Relays what the kernel still holds of what a client said that is gone, as long as the backend takes any

@@ -27,12 +27,12 @@ use crate::backend::BackendIo;
 use crate::clock::Deadline;
 
 use crate::net::stream::ByteStream;
-use crate::registry::Control;
+use crate::registry::{Card, Order};
 
 pub use self::config::{SessionConfig, SlowClient};
 pub use self::ending::refuse;
 pub use self::reason::{CloseReason, EndedBy, Outcome};
-pub use self::tap::{Counts, Direction, Tap};
+use self::tap::Tap;
 
 /// One client joined to one backend connection.
 ///
@@ -54,21 +54,19 @@ pub struct Session {
     /// When `timer` fires; `None` if it is not set.
     armed: Option<Instant>,
     tap: Tap,
-    control: Arc<Control>,
     waker: Option<Waker>,
     config: Arc<SessionConfig>,
 }
 
 impl Session {
     /// Joins a client whose 101 is written to an open backend. `early` is what the client sent
-    /// behind its request; `id` is for the log.
+    /// behind its request.
     pub fn new(
         client: ByteStream,
         early: &[u8],
         backend: BackendIo,
         config: Arc<SessionConfig>,
-        id: u64,
-        control: Arc<Control>,
+        card: Arc<Card>,
     ) -> Box<Self> {
         let limits = config.limits;
         let decoder = config.framing.decoder();
@@ -80,15 +78,14 @@ impl Session {
             keepalive: Keepalive::default(),
             timer: Deadline::never(),
             armed: None,
-            tap: Tap::new(id, config.trace, limits.idle_timeout.is_some()),
-            control,
+            tap: Tap::new(card, config.trace, limits.idle_timeout.is_some()),
             waker: None,
             config,
         })
     }
 
     /// Relays until something ends it, tells both sides, and waits for them to take it.
-    pub async fn run(mut self: Box<Self>) -> (CloseReason, Counts) {
+    pub async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
         // Boxed, as it is needed once and an idle session should not hold room for it.
         Box::pin(ending::end(self, reason)).await
@@ -96,7 +93,7 @@ impl Session {
 
     /// Moves what can be moved either way; ready when the session is to end.
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        if self.control.poll_stop(cx, &mut self.waker) {
+        if let Poll::Ready(Order::Stop) = self.tap.card().mailbox.poll_next(cx, &mut self.waker) {
             return Poll::Ready(CloseReason::Shutdown);
         }
         let Session { client, backend, up, down, tap, .. } = self;

@@ -8,10 +8,11 @@ use std::time::Instant;
 use super::client::{Client, Messages};
 use super::outgoing::Outgoing;
 use super::reason::CloseReason;
-use super::{Direction, Tap};
+use super::tap::Tap;
 use crate::framing::{Batch, Encoder, Payload};
 use crate::net::scratch::BATCHES;
 use crate::net::stream::ByteStream;
+use crate::registry::Direction;
 use crate::text::reason;
 
 /// Bytes that may wait for the backend before we stop reading the client.

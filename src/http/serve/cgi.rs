@@ -29,19 +29,15 @@ use crate::backend::OpenError;
 use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
 use crate::error::StartError;
-use crate::http::Context;
-use crate::http::asker::Asker;
 use crate::http::body::{Body, full};
 use crate::http::config::CgiConfig;
-use crate::http::connection::Entry;
 use crate::http::gate::auth::Identity;
-use crate::http::gate::forwarded::Arrival;
-use crate::http::gate::guard::Admitted;
+use crate::http::gate::guard::{Admitted, Guard};
+use crate::http::peer::Asked;
+use crate::http::permits::{Capacity, SessionPermits};
 use crate::http::refusal::Refusal;
 use crate::http::spelling::Names;
-use crate::http::subject::Subject;
-use crate::http::subject::logged_path;
-use crate::http::upgrade::admit;
+use crate::http::subject::{Subject, logged_path};
 
 /// The programs of `--cgi-dir`.
 #[derive(Debug)]
@@ -68,11 +64,10 @@ impl Cgi {
     pub async fn find(
         &self,
         request: &Request<Incoming>,
-        arrival: &Arrival,
-        asker: &Asker,
+        asked: Asked<'_>,
     ) -> Result<Lookup, Refusal> {
         let nobody = Identity::default();
-        let client = asker.describe(request, "", arrival, None, &nobody);
+        let client = asked.peer.describe(request, "", asked.arrival, None, &nobody);
         let found = timeout(self.timeout, self.programs.find(&client)).await;
         let found = found.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
         found.map_err(Refusal::no_backend)
@@ -87,14 +82,14 @@ impl Cgi {
         &self,
         found: Lookup,
         request: Request<Incoming>,
-        arrival: &Arrival,
-        context: &Context,
-        asker: &Asker,
+        asked: Asked<'_>,
+        guard: &Guard,
+        capacity: &Capacity,
     ) -> Result<Response<Body>, Refusal> {
         let (headers, query) = (request.headers(), request.uri().query());
-        let Admitted { identity, permit: of_address } =
-            context.guard.check_program(headers, query, arrival).await?;
-        let identity = asker.identify(identity);
+        let Admitted { identity, permit: address } =
+            guard.check_program(headers, query, asked.arrival).await?;
+        let identity = asked.peer.identify(identity);
         let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {
             let why = "a program has to be told how long the body is: send Content-Length";
@@ -105,15 +100,14 @@ impl Cgi {
             let why = "this is no proxy: a program answers any method but CONNECT";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why).close());
         }
-        let permit = admit(context.registry.permits(), context.config.max_sessions)?;
-        let entry = Arc::new(Entry { _permits: (permit, None), _address: of_address });
-        let running = self.start(&found, &request, arrival, asker, &identity, entry).await?;
+        let permits = SessionPermits::new(capacity.admit()?, None, address);
+        let running = self.start(&found, &request, asked, &identity, permits).await?;
         let bill = Bill {
-            subject: Subject { user: identity.user, ..asker.subject.clone() },
+            subject: Subject { user: identity.user, ..asked.subject.clone() },
             path: logged_path(&request),
             program: found.name,
             began: Instant::now(),
-            stay: context.registry.stay(),
+            stay: capacity.registry.stay(),
         };
         let method = request.method().clone();
         let mut exchange = Exchange::new(running, request.into_body(), self.timeout, bill);
@@ -134,14 +128,14 @@ impl Cgi {
         &self,
         found: &Found,
         request: &Request<Incoming>,
-        arrival: &Arrival,
-        asker: &Asker,
+        asked: Asked<'_>,
         identity: &Identity,
-        entry: Arc<Entry>,
+        permits: Arc<SessionPermits>,
     ) -> Result<Running, Refusal> {
-        let client = asker.describe(request, "", arrival, None, identity);
+        let client = asked.peer.describe(request, "", asked.arrival, None, identity);
         // In its own directory (section 7.2).
-        let started = timeout(self.timeout, self.programs.start(found, &client, true, entry)).await;
+        let started =
+            timeout(self.timeout, self.programs.start(found, &client, true, permits)).await;
         let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
         started.map_err(Refusal::no_backend)
     }

@@ -1,57 +1,83 @@
-//! Page: what answers a request that is no handshake.
+//! Pages: what answers requests that are no handshakes.
 
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::cgi::Cgi;
+use super::site::Site;
 use crate::backend::program::Lookup;
-use crate::http::asker::Asker;
+use crate::http::body::Body;
 use crate::http::gate::forwarded::Arrival;
+use crate::http::gate::guard::Guard;
+use crate::http::peer::Asked;
+use crate::http::permits::Capacity;
 use crate::http::refusal::Refusal;
-use crate::http::{Body, Context};
+use crate::http::routes::Routes;
+use crate::http::subject::logged_path;
 
-/// Answers a request that is no handshake: a program, where there is one for it, or a page.
-pub async fn plain(
-    request: Request<Incoming>,
-    arrival: &Arrival,
-    context: &Context,
-    asker: &Asker,
-    path: &str,
-) -> Result<Response<Body>, Refusal> {
-    if let Some(cgi) = &context.cgi {
-        let found = cgi.find(&request, arrival, asker).await?;
-        if found != Lookup::Nothing {
-            return cgi.answer(found, request, arrival, context, asker).await;
-        }
-    }
-    let response = page(&request, arrival, context).await?;
-    if response.status() == StatusCode::FORBIDDEN || response.status().is_server_error() {
-        asker.subject.refused(path, response.status().as_u16(), "the file can't be read");
-    }
-    Ok(response)
+/// What answers requests that are no handshakes: programs, files, and pages that are built in.
+#[derive(Debug)]
+pub struct Pages {
+    /// The programs of `--cgi-dir`.
+    pub cgi: Option<Cgi>,
+    /// Files and pages.
+    pub site: Site,
+    /// Who may read them.
+    pub guard: Guard,
 }
 
-/// Answers a request for a page.
-async fn page(
-    request: &Request<Incoming>,
-    arrival: &Arrival,
-    context: &Context,
-) -> Result<Response<Body>, Refusal> {
-    let (method, uri) = (request.method(), request.uri());
-    context.guard.check_page(request.headers(), uri.query(), arrival).await?;
-    let is_read = method == Method::GET || method == Method::HEAD;
-    // Other methods are answered by whether there is anything to read.
-    let asked = if is_read { method } else { &Method::HEAD };
-    // Most requests are for files, and need not know.
-    let is_relay_path = || context.routes.has(arrival, uri.path());
-    let found = context.site.respond(asked, uri, request.headers(), is_relay_path).await;
-    match found {
-        Some(response) if is_read => Ok(response),
-        Some(_) => {
-            let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
-            Err(refusal.with(header::ALLOW, "GET, HEAD"))
+impl Pages {
+    /// Answers a request that is no handshake: a program, where there is one for it, or a page.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        asked: Asked<'_>,
+        routes: &Routes,
+        capacity: &Capacity,
+    ) -> Result<Response<Body>, Refusal> {
+        if let Some(cgi) = &self.cgi {
+            let found = cgi.find(&request, asked).await?;
+            if found != Lookup::Nothing {
+                return cgi.answer(found, request, asked, &self.guard, capacity).await;
+            }
         }
-        None => Err(nothing(request, arrival, context, is_relay_path())),
+        let response = self.page(&request, asked.arrival, routes).await?;
+        let status = response.status();
+        if status == StatusCode::FORBIDDEN || status.is_server_error() {
+            let path = logged_path(&request);
+            asked.subject.refused(&path, status.as_u16(), "the file can't be read");
+        }
+        Ok(response)
+    }
+
+    /// Answers a request for a page.
+    async fn page(
+        &self,
+        request: &Request<Incoming>,
+        arrival: &Arrival,
+        routes: &Routes,
+    ) -> Result<Response<Body>, Refusal> {
+        let (method, uri) = (request.method(), request.uri());
+        self.guard.check_page(request.headers(), uri.query(), arrival).await?;
+        let is_read = method == Method::GET || method == Method::HEAD;
+        // Other methods are answered by whether there is anything to read.
+        let wanted = if is_read { method } else { &Method::HEAD };
+        // Most requests are for files, and need not know.
+        let is_relay_path = || routes.has(arrival, uri.path());
+        let found = self.site.respond(wanted, uri, request.headers(), is_relay_path).await;
+        match found {
+            Some(response) if is_read => Ok(response),
+            Some(_) => {
+                let refusal =
+                    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
+                Err(refusal.with(header::ALLOW, "GET, HEAD"))
+            }
+            None => Err(nothing(request, arrival, &self.site, is_relay_path())),
+        }
     }
 }
 
@@ -59,7 +85,7 @@ async fn page(
 fn nothing(
     request: &Request<Incoming>,
     arrival: &Arrival,
-    context: &Context,
+    site: &Site,
     is_relay_path: bool,
 ) -> Refusal {
     let not_found = |why| Refusal::new(StatusCode::NOT_FOUND, why);
@@ -68,7 +94,7 @@ fn nothing(
     } else if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         "this WebSocket handshake has lost its Upgrade header on the way: \
          a proxy in front must pass on Upgrade and Connection"
-    } else if context.site.covers(request.uri().path()) {
+    } else if site.covers(request.uri().path()) {
         return not_found("there is no such page, and this request is no WebSocket handshake");
     } else if arrival.secure {
         "this is a WebSocket relay: connect with new WebSocket(\"wss://…\")"

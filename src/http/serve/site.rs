@@ -10,7 +10,7 @@ use hyper::{Method, Response, Uri};
 use super::files::Files;
 use crate::error::StartError;
 use crate::http::body::{Body, full};
-use crate::http::config::Pages;
+use crate::http::config::PagesConfig;
 use crate::text::reason;
 
 /// Where the pages built in may load from. WebSockets are named too: not every browser takes them
@@ -43,7 +43,7 @@ impl Site {
     ///
     /// # Errors
     /// If the directory can't be opened.
-    pub fn open(pages: &Pages, old: Option<&Site>) -> Result<Self, StartError> {
+    pub fn open(pages: &PagesConfig, old: Option<&Site>) -> Result<Self, StartError> {
         let known = old.and_then(|old| old.files.as_ref());
         let open = |dir: &PathBuf| match known.filter(|known| known.path() == dir) {
             Some(known) => Ok(known.clone()),

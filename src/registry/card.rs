@@ -1,0 +1,147 @@
+//! Card: what others may know of a connection while it lives, and its mailbox.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::mailbox::Mailbox;
+
+/// A connection, as others see it. Its own task writes the card, and anybody may read it at any time: no
+/// relayed line takes a lock for it.
+#[derive(Debug)]
+pub struct Card {
+    /// Number of the connection in this process, from 1: the `id` of its log lines.
+    pub id: u64,
+    /// Who connected; `None` for a process on this machine, through a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// How others reach its task.
+    pub mailbox: Mailbox,
+    /// What has passed through its session.
+    pub traffic: Traffic,
+    session: OnceLock<Box<SessionCard>>,
+}
+
+/// What is known of a connection that has become a session.
+#[derive(Debug)]
+pub struct SessionCard {
+    /// When it became one.
+    pub since: Instant,
+    /// The client that a trusted proxy speaks for.
+    pub forwarded_for: Option<IpAddr>,
+    /// The name that was proved by a password, token or certificate.
+    pub user: Option<Arc<str>>,
+    /// The path of its route.
+    pub route: Arc<str>,
+    /// The path that was asked for, as it is logged.
+    pub path: Box<str>,
+    /// The backend, as the operator named it; of a directory of programs the program.
+    pub backend: Arc<str>,
+    /// The subprotocol that was chosen.
+    pub subprotocol: Option<Box<str>>,
+}
+
+/// Which way something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Client to backend.
+    Up,
+    /// Backend to client.
+    Down,
+}
+
+/// What has passed through a session so far, on the backend's side: lines (in raw mode messages) and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines written for the backend.
+    pub lines_up: u64,
+    /// Bytes written for the backend, ends of lines included.
+    pub bytes_up: u64,
+    /// Messages made of the backend's lines.
+    pub lines_down: u64,
+    /// Bytes read from the backend.
+    pub bytes_down: u64,
+    /// Characters or bytes that could not be converted, going up.
+    pub replaced_up: u64,
+    /// The same, going down.
+    pub replaced_down: u64,
+}
+
+/// A session's counters. Only its own task writes them, so that adding takes no atomic read-modify-write.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    lines: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
+    replaced: [AtomicU64; 2],
+}
+
+impl Card {
+    pub(super) fn new(id: u64, client: Option<SocketAddr>) -> Self {
+        Card {
+            id,
+            client,
+            mailbox: Mailbox::default(),
+            traffic: Traffic::default(),
+            session: OnceLock::new(),
+        }
+    }
+
+    /// The connection has become a session; once.
+    pub fn open(&self, session: SessionCard) -> &SessionCard {
+        self.session.get_or_init(|| Box::new(session))
+    }
+
+    /// What is known of its session, if it has become one.
+    pub fn session(&self) -> Option<&SessionCard> {
+        self.session.get().map(|session| &**session)
+    }
+}
+
+impl Traffic {
+    /// Counts what one batch brought; from the session's own task only.
+    #[inline]
+    pub fn add(&self, direction: Direction, lines: u64, bytes: u64) {
+        let add = |counter: &AtomicU64, n| {
+            counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        };
+        add(&self.lines[direction as usize], lines);
+        add(&self.bytes[direction as usize], bytes);
+    }
+
+    /// Sets how many conversions have failed so far, and gives what was known before.
+    pub fn set_replaced(&self, direction: Direction, total: u64) -> u64 {
+        self.replaced[direction as usize].swap(total, Ordering::Relaxed)
+    }
+
+    /// What has passed so far.
+    pub fn counts(&self) -> Counts {
+        let [[lines_up, lines_down], [bytes_up, bytes_down], [replaced_up, replaced_down]] =
+            [&self.lines, &self.bytes, &self.replaced]
+                .map(|both| [0, 1].map(|i: usize| both[i].load(Ordering::Relaxed)));
+        Counts { lines_up, bytes_up, lines_down, bytes_down, replaced_up, replaced_down }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_direction_is_counted_by_itself() {
+        let traffic = Traffic::default();
+        traffic.add(Direction::Up, 1, 10);
+        traffic.add(Direction::Down, 2, 20);
+        traffic.add(Direction::Up, 3, 30);
+        assert_eq!(traffic.set_replaced(Direction::Down, 5), 0);
+        assert_eq!(traffic.set_replaced(Direction::Down, 6), 5);
+        let want = Counts {
+            lines_up: 4,
+            bytes_up: 40,
+            lines_down: 2,
+            bytes_down: 20,
+            replaced_up: 0,
+            replaced_down: 6,
+        };
+        assert_eq!(traffic.counts(), want);
+    }
+}

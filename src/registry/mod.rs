@@ -1,0 +1,152 @@
+//! Registry: who is connected. It knows no room above it; connections register with it.
+//!
+//! ```text
+//!  connection's task ──writes──▶ card ◀──reads── whoever wants to know
+//!                    ◀─────── mailbox ◀─orders── whoever wants something of it
+//! ```
+
+mod card;
+mod mailbox;
+mod permits;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_channel::{Receiver, Sender};
+
+use crate::sync::lock;
+
+pub use self::card::{Card, Counts, Direction, SessionCard, Traffic};
+pub use self::mailbox::{Mailbox, Order};
+pub use self::permits::{Permit, Permits};
+
+/// What all connections of a server have in common while they live.
+#[derive(Debug)]
+pub struct Registry {
+    live: Mutex<Live>,
+    permits: Arc<Permits>,
+    stopping: AtomicBool,
+    /// Closed when the last connection is gone, as each holds a clone of the sender.
+    alive: Mutex<Option<Sender<()>>>,
+    all_gone: Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    next_id: u64,
+    cards: HashMap<u64, Arc<Card>>,
+}
+
+/// A connection's entry; dropping it takes the connection off the books.
+#[derive(Debug)]
+pub struct Registration {
+    registry: Arc<Registry>,
+    /// What others may know of it, and how they reach it.
+    pub card: Arc<Card>,
+    _alive: Option<Sender<()>>,
+}
+
+/// What keeps a stop waiting, besides connections.
+#[derive(Debug)]
+pub struct Stay {
+    _alive: Option<Sender<()>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Arc<Self> {
+        let (alive, all_gone) = async_channel::bounded(1);
+        Arc::new(Registry {
+            live: Mutex::default(),
+            permits: Arc::default(),
+            stopping: AtomicBool::new(false),
+            alive: Mutex::new(Some(alive)),
+            all_gone,
+        })
+    }
+
+    /// Enters a connection from this client (`None`: through a Unix socket); from now on a stop waits for it.
+    pub fn register(self: &Arc<Self>, client: Option<SocketAddr>) -> Registration {
+        let mut live = lock(&self.live);
+        live.next_id += 1;
+        let card = Arc::new(Card::new(live.next_id, client));
+        live.cards.insert(card.id, card.clone());
+        drop(live);
+        if self.is_stopping() {
+            card.mailbox.send(Order::Stop);
+        }
+        Registration { registry: self.clone(), card, _alive: lock(&self.alive).clone() }
+    }
+
+    /// The cards of all connections, in no order.
+    pub fn cards(&self) -> Vec<Arc<Card>> {
+        lock(&self.live).cards.values().cloned().collect()
+    }
+
+    /// The permits of all sessions.
+    pub fn permits(&self) -> &Arc<Permits> {
+        &self.permits
+    }
+
+    /// Something that a stop waits for until it is dropped, as for a connection.
+    pub fn stay(&self) -> Stay {
+        Stay { _alive: lock(&self.alive).clone() }
+    }
+
+    /// Whether [`stop_all`](Self::stop_all) was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells every connection, present and future, to stop.
+    pub fn stop_all(&self) {
+        self.stopping.store(true, Ordering::Release);
+        *lock(&self.alive) = None;
+        // Not under the lock: a woken task may want it to leave.
+        for card in self.cards() {
+            card.mailbox.send(Order::Stop);
+        }
+    }
+
+    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection and [`Stay`] have left.
+    pub async fn all_gone(&self) {
+        let _ = self.all_gone.recv().await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.registry.live).cards.remove(&self.card.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+
+    #[test]
+    fn a_stop_reaches_everyone_and_waits_for_the_last() {
+        let registry = Registry::new();
+        let (first, second) = (registry.register(None), registry.register(None));
+        assert_ne!(first.card.id, second.card.id);
+        let cx = Context::from_waker(Waker::noop());
+        let told = |one: &Registration| one.card.mailbox.poll_next(&cx, &mut None);
+        assert!(told(&first).is_pending());
+
+        registry.stop_all();
+        let late = registry.register(None);
+        for one in [&first, &second, &late] {
+            assert_eq!(told(one), Poll::Ready(Order::Stop));
+        }
+        assert_eq!(registry.cards().len(), 3);
+        assert!(registry.all_gone().now_or_never().is_none());
+        drop((first, second));
+        block_on(registry.all_gone());
+    }
+}
