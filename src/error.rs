@@ -9,16 +9,26 @@ use crate::text::reason;
 #[derive(Debug)]
 pub enum StartError {
     /// The command line is wrong: exit status 2.
-    Usage(String),
+    Usage {
+        /// The options that it is about, without their dashes, the first first. A file finds its line by them.
+        options: Vec<&'static str>,
+        /// The sentence.
+        text: String,
+    },
     /// The command line is right, but the machine says no (a port in use, a file missing): 1.
     Environment(String),
 }
 
 impl StartError {
+    /// A mistake on the command line that is about no one option.
+    pub fn usage(text: impl Into<String>) -> Self {
+        StartError::Usage { options: Vec::new(), text: text.into() }
+    }
+
     /// The process's exit status.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Usage(_) => 2,
+            StartError::Usage { .. } => 2,
             StartError::Environment(_) => 1,
         }
     }
@@ -47,7 +57,7 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Usage(text) | StartError::Environment(text) => {
+            StartError::Usage { text, .. } | StartError::Environment(text) => {
                 // What it quotes may be anything, and it is one line.
                 for part in text.split_inclusive(char::is_control) {
                     let end = part.trim_end_matches(char::is_control);
@@ -67,7 +77,7 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_whatever_it_quotes() {
-        let error = StartError::Usage("--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n".into());
+        let error = StartError::usage("--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n");
         assert_eq!(error.to_string(), r"--eol \r\n: type \u{1b}[31mlf, žluťoučký \u{9b}\n");
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! ┌───────────────────────────────────────────────────────────────────────────────────────────────────┐
+//! │ commands              │ what wsrelay can be asked to do, one file each                            │
 //! │ demo                  │ `wsrelay demo`: a chat server, a page, the relay between them             │
 //! │ options               │ the command line and the file, checked, as the rooms' own configurations  │
 //! │ server                │ listeners, accepting, reload, stop                                        │
@@ -31,6 +32,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod commands;
 pub mod console;
 pub mod demo;
 pub mod error;

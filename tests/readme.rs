@@ -1,4 +1,4 @@
-//! The README keeps its word: its options are those of --help.
+//! docs/options.md keeps its word: its options are those of --help all.
 
 use std::process::Command;
 

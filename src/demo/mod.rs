@@ -13,7 +13,7 @@ use self::chat::ChatServer;
 use crate::error::StartError;
 use crate::http::Config;
 use crate::net::address::{ListenAddr, LocalAddr};
-use crate::options::{self, Args, DemoArgs, listen_addrs};
+use crate::options::{self, Args};
 use crate::server::Server;
 
 /// Where the demo listens unless told otherwise: the port of the README's examples.
@@ -27,17 +27,18 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Binds the chat server to a free port of this machine, and the relay in front of it.
+    /// Binds the chat server to a free port of this machine, and the relay in front of it to `listen`, or
+    /// where nobody else can reach it if that is empty.
     ///
     /// # Errors
     /// [`StartError`]: options that don't go together, or a port that is taken.
-    pub fn bind(args: &Args, demo: &DemoArgs) -> Result<Self, StartError> {
+    pub fn bind(args: &Args, listen: Vec<ListenAddr>) -> Result<Self, StartError> {
         if args.has_target() || args.static_dir.is_some() {
             return Err(Demo::is_whole());
         }
         if args.port.is_some() || !args.listen.is_empty() {
-            return Err(StartError::Usage(
-                "options of the demo come after it: type wsrelay demo --port 8082".into(),
+            return Err(StartError::usage(
+                "options of the demo come after it: type wsrelay demo --port 8082",
             ));
         }
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -48,24 +49,21 @@ impl Demo {
             listen: vec![any.to_string()],
             // What a chat should do: one who does not keep up must not hold up the others.
             slow_client: args.slow_client.clone().or_else(|| Some("drop".into())),
-            command: None,
             ..args.clone()
         };
         let mut config = options::config(&relay)?;
         config.pages.builtin.insert(0, page::PAGE);
-        let typed = listen_addrs(demo.port.as_deref(), &demo.listen)?;
-        let server = if typed.is_empty() {
-            bind_here(&config)?
-        } else {
-            Server::bind(Config { listen: typed, ..config })?
+        let server = match listen.is_empty() {
+            true => bind_here(&config)?,
+            false => Server::bind(Config { listen, ..config })?,
         };
         Ok(Demo { chat, server })
     }
 
     /// What to say where something was given that it brings itself.
     pub fn is_whole() -> StartError {
-        StartError::Usage(
-            "the demo brings its own backend and page: type wsrelay demo, or leave out demo".into(),
+        StartError::usage(
+            "the demo brings its own backend and page: type wsrelay demo, or leave out demo",
         )
     }
 

@@ -62,7 +62,7 @@ impl Context {
         registry: Arc<Registry>,
         old: Option<&Context>,
     ) -> Result<Self, StartError> {
-        exposed::check(&config)?;
+        exposed::check(&config.pages)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
         let site = Site::open(&config.pages, old.map(|old| &old.pages.site))?;
         let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
@@ -109,7 +109,7 @@ impl Context {
         let any = self.files.reload();
         self.tls.iter().for_each(|tls| tls.reload());
         // In another directory there may be what was in none before.
-        let has_pages = self.pages.site.reload(|| exposed::check(&self.config));
+        let has_pages = self.pages.site.reload(|| exposed::check(&self.config.pages));
         any || has_pages || self.tls.is_some()
     }
 

@@ -35,7 +35,7 @@ mod turn;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::config::{CgiConfig, Config, PagesConfig};
+pub use self::config::{CgiConfig, Config, PagesConfig, Private};
 pub use self::connection::serve;
 pub use self::context::{Context, Current};
 pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};

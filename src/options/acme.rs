@@ -6,29 +6,27 @@ use std::path::PathBuf;
 use futures_rustls::pki_types::DnsName;
 use http::Uri;
 
+use super::about::About;
 use super::args::Args;
+use super::table::default_of;
 use super::values::usage;
 use crate::error::StartError;
-use crate::net::tls::{AcmeConfig, LETS_ENCRYPT};
+use crate::net::tls::AcmeConfig;
 
 /// The certificate to order, checked; `None` if none was asked for.
 ///
 /// # Errors
 /// [`StartError::Usage`].
 pub fn acme(args: &Args) -> Result<Option<AcmeConfig>, StartError> {
+    About::Acme.check(args)?;
     if args.acme_domain.is_empty() {
-        return match lonely_option(args) {
-            None => Ok(None),
-            Some(name) => usage(format!(
-                "{name} is about certificates that --acme-domain asks for: add --acme-domain \
-                 relay.example.org, or drop {name}"
-            )),
-        };
+        return Ok(None);
     }
     let domains = domains(&args.acme_domain)?;
     let Some(cache) = &args.acme_cache else {
         // Without one each restart would order anew, and authorities soon refuse that.
         return usage(
+            ["acme-domain"],
             "--acme-domain needs a directory where the certificate outlives a restart: add \
              --acme-cache /var/lib/wsrelay",
         );
@@ -37,20 +35,11 @@ pub fn acme(args: &Args) -> Result<Option<AcmeConfig>, StartError> {
         domains,
         contact: args.acme_email.as_deref().map(contact).transpose()?.into_iter().collect(),
         cache: PathBuf::from(cache),
-        directory: args.acme_directory.as_deref().map_or(Ok(LETS_ENCRYPT.into()), directory)?,
+        directory: directory(
+            args.acme_directory.as_deref().unwrap_or_else(|| default_of("acme-directory")),
+        )?,
         ca: args.acme_ca.as_ref().map(PathBuf::from),
     }))
-}
-
-/// The first option that means nothing without `--acme-domain`.
-fn lonely_option(args: &Args) -> Option<&'static str> {
-    let options = [
-        ("--acme-cache", &args.acme_cache),
-        ("--acme-email", &args.acme_email),
-        ("--acme-directory", &args.acme_directory),
-        ("--acme-ca", &args.acme_ca),
-    ];
-    options.into_iter().find(|(_, given)| given.is_some()).map(|(name, _)| name)
 }
 
 fn domains(lists: &[String]) -> Result<Vec<String>, StartError> {
@@ -61,9 +50,9 @@ fn domains(lists: &[String]) -> Result<Vec<String>, StartError> {
             Ok(domain) if domains.contains(&domain) => {}
             Ok(domain) => domains.push(domain),
             Err(why) => {
-                return usage(format!(
-                    "--acme-domain {typed}: {why}; type --acme-domain relay.example.org"
-                ));
+                let text =
+                    format!("--acme-domain {typed}: {why}; type --acme-domain relay.example.org");
+                return usage(["acme-domain"], text);
             }
         }
     }
@@ -102,24 +91,32 @@ fn contact(email: &str) -> Result<String, StartError> {
         Some((who, host)) if !who.is_empty() && !host.is_empty() && email.chars().all(is_plain) => {
             Ok(format!("mailto:{email}"))
         }
-        _ => usage(format!(
-            "--acme-email {email}: not an address for mail; type --acme-email admin@example.org"
-        )),
+        _ => usage(
+            ["acme-email"],
+            format!(
+                "--acme-email {email}: not an address for mail; type --acme-email admin@example.org"
+            ),
+        ),
     }
 }
 
 fn directory(url: &str) -> Result<String, StartError> {
     match url.parse::<Uri>() {
         Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Ok(url.to_owned()),
-        _ => usage(format!(
-            "--acme-directory {url}: not an https URL; type --acme-directory {LETS_ENCRYPT}"
-        )),
+        _ => usage(
+            ["acme-directory"],
+            format!(
+                "--acme-directory {url}: not an https URL; type --acme-directory {}",
+                default_of("acme-directory")
+            ),
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::tls::LETS_ENCRYPT;
 
     fn args(domains: &[&str]) -> Args {
         Args {

@@ -6,7 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::parse::{Kind, kind_of, takes_number};
+use super::similar::no_option;
+use super::table::{Kind, Scope, find};
 use crate::error::StartError;
 use crate::file;
 
@@ -28,14 +29,14 @@ pub struct Table {
     pub line: usize,
     /// Its keys that are options.
     pub settings: Vec<Setting>,
-    /// All its keys, those with `false` too, which are no settings.
-    pub keys: Vec<String>,
+    /// All its keys with their lines, those with `false` too, which are no settings.
+    pub keys: Vec<(String, usize)>,
     /// What would be typed behind `--`.
     pub program: Vec<String>,
-    /// The path of a route, and its line.
-    pub path: Option<(String, usize)>,
-    /// The host of a route, and its line.
-    pub host: Option<(String, usize)>,
+    /// The path of a route.
+    pub path: Option<String>,
+    /// The host of a route.
+    pub host: Option<String>,
 }
 
 /// One key and its value. One whose value is a list of values for a repeatable option comes as
@@ -48,49 +49,6 @@ pub struct Setting {
     pub value: Option<String>,
     /// The line of the key, from 1; 0 if it was typed.
     pub line: usize,
-}
-
-/// What a route may say, `path` and `host` aside: all that is about its sessions.
-const OF_ROUTES: [&str; 31] = [
-    "to",
-    "program",
-    "program-dir",
-    "pass-env",
-    "kill-grace",
-    "binary",
-    "eol",
-    "newlines",
-    "charset",
-    "max-line",
-    "flush-after",
-    "subprotocol",
-    "refuse",
-    "origin",
-    "same-origin",
-    "origin-required",
-    "auth-file",
-    "token-file",
-    "max-sessions",
-    "max-sessions-per-ip",
-    "connect-rate",
-    "slow-client",
-    "queue",
-    "connect-timeout",
-    "backend-ca",
-    "write-timeout",
-    "ping-interval",
-    "ping-timeout",
-    "idle-timeout",
-    "close-timeout",
-    "trace",
-];
-
-/// Options whose one value is a list, with commas.
-const LISTS: [&str; 3] = ["pass-env", "subprotocol", "trust-proxy"];
-
-/// Whether a key may stand in a route.
-pub fn is_of_routes(key: &str) -> bool {
-    OF_ROUTES.contains(&key)
 }
 
 impl Setting {
@@ -108,7 +66,7 @@ impl Setting {
 impl Table {
     /// Whether it has this key.
     pub fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|known| known == key)
+        self.keys.iter().any(|(known, _)| known == key)
     }
 
     /// What would be typed for the program, if there is one.
@@ -173,10 +131,11 @@ impl File {
             };
             if let Some(place) = place {
                 let text = Takes::Text.words(value).map_err(self.refuses(text, name))?;
-                *place = Some((text.concat(), at));
+                *place = Some(text.concat());
+                route.keys.push((name.to_string(), at));
                 continue;
             }
-            if !is_of_routes(name) && kind_of(&format!("--{name}")).is_ok() {
+            if find(name).is_some_and(|row| row.scope == Scope::Whole) {
                 let why = format!("{name}: it is not for one route alone, write it above them all");
                 return Err(self.wrong(at, &why));
             }
@@ -192,7 +151,8 @@ impl File {
         value: &Value<'_>,
         table: &mut Table,
     ) -> Result<(), StartError> {
-        table.keys.push(key.get_ref().to_string());
+        let line = line_of(text, key.span().start);
+        table.keys.push((key.get_ref().to_string(), line));
         if key.get_ref() == "program" {
             table.program = Takes::Words.words(value).map_err(self.refuses(text, "program"))?;
             return Ok(());
@@ -209,29 +169,30 @@ impl File {
     ) -> Result<Vec<Setting>, StartError> {
         let line = line_of(text, key.span().start);
         let key = key.get_ref().to_string();
-        let option = format!("--{key}");
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
-        let kind = match kind_of(&option) {
-            Err(_) if key.starts_with('-') => return wrong("leave out its dashes"),
-            Err(why) => return wrong(&why.replace("--", "")),
-            Ok(_) if matches!(&*key, "" | "config" | "help" | "version") => {
-                return wrong("it has no place in a file");
+        let row = match find(&key) {
+            Some(row) if row.scope != Scope::Typed => row,
+            None if key.starts_with('-') => return wrong("leave out its dashes"),
+            None if !key.is_empty() => {
+                return wrong(&no_option(&format!("--{key}")).replace("--", ""));
             }
-            Ok(Kind::Switch) => {
-                let DeValue::Boolean(on) = value.get_ref() else {
-                    return wrong("it is on or off: write true or false");
-                };
+            _ => return wrong("it has no place in a file"),
+        };
+        match value.get_ref() {
+            DeValue::Boolean(on) if row.kind() == Kind::Switch => {
                 let setting = Setting { key: key.clone(), value: None, line };
                 return Ok(if *on { vec![setting] } else { Vec::new() });
             }
+            _ if row.kind() == Kind::Switch => {
+                return wrong("it is on or off: write true or false");
+            }
             // As if it were not there: a route does without what stands above it.
-            Ok(_) if matches!(value.get_ref(), DeValue::Boolean(false)) => return Ok(Vec::new()),
-            Ok(kind) => kind,
-        };
-        let takes = match kind {
-            Kind::Repeatable => Takes::List,
-            _ if LISTS.contains(&&*key) => Takes::List,
-            _ if takes_number(&option) => Takes::Number,
+            DeValue::Boolean(false) => return Ok(Vec::new()),
+            _ => {}
+        }
+        let takes = match row.kind() {
+            Kind::Repeatable | Kind::List => Takes::List,
+            _ if row.is_number() => Takes::Number,
             _ => Takes::Text,
         };
         let values = takes.words(value).map_err(self.refuses(text, &key))?;
@@ -245,7 +206,7 @@ impl File {
                 "an empty list names no page: name those that may connect, or write false for the default",
             );
         }
-        let values = if kind == Kind::Repeatable { values } else { vec![values.join(",")] };
+        let values = if row.kind() == Kind::Repeatable { values } else { vec![values.join(",")] };
         let setting = |value| Setting { key: key.clone(), value: Some(value), line };
         Ok(values.into_iter().map(setting).collect())
     }
@@ -394,11 +355,11 @@ auth-file = false
 program = [\"cat\", \"-n\"]
 ";
         let file = parse(text).unwrap();
-        assert_eq!(file.top.keys, ["port"]);
+        assert_eq!(file.top.keys, [("port".to_owned(), 1)]);
         let [chat, cat] = &file.routes[..] else { panic!("{file:?}") };
         assert_eq!((chat.line, cat.line), (2, 9));
-        assert_eq!(chat.path, Some(("/chat".to_owned(), 3)));
-        assert_eq!(chat.host, Some(("example.org".to_owned(), 4)));
+        assert_eq!(chat.path.as_deref(), Some("/chat"));
+        assert_eq!(chat.host.as_deref(), Some("example.org"));
         assert_eq!(chat.settings, [setting("to", Some("a:1"), 5)]);
         assert!(chat.has("binary") && chat.has("auth-file") && !chat.has("port"));
         assert_eq!(cat.program_words(), ["--", "cat", "-n"]);

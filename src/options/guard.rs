@@ -1,10 +1,10 @@
 //! Guard: the options that say who is let in, checked.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use super::about::About;
 use super::args::Args;
-use super::values::usage;
+use super::values::{count, usage};
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
 use crate::http::gate::forwarded::TrustedProxies;
@@ -17,15 +17,13 @@ use crate::http::gate::rate::Rate;
 /// # Errors
 /// [`StartError::Usage`].
 pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
-    let asks = args.auth_file.is_some() || args.token_file.is_some();
-    if args.auth_static && !asks {
-        return usage("--auth-static asks for a password: add --auth-file or --token-file");
-    }
+    About::Passwords.check(args)?;
     let origins = OriginRules {
         allowed: origins(&args.origin)?,
         // A browser sends cookies, known passwords and certificates along whatever page asks it to connect.
         same_origin: args.same_origin
-            || (asks || args.tls_client_ca.is_some()) && args.origin.is_empty(),
+            || (About::Passwords.is_there(args) || args.tls_client_ca.is_some())
+                && args.origin.is_empty(),
         required: args.origin_required,
     };
     Ok(GuardConfig {
@@ -33,7 +31,7 @@ pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
         auth_file: args.auth_file.as_ref().map(PathBuf::from),
         token_file: args.token_file.as_ref().map(PathBuf::from),
         auth_static: args.auth_static,
-        max_sessions_per_ip: max_sessions_per_ip(args)?,
+        max_sessions_per_ip: count("max-sessions-per-ip", &args.max_sessions_per_ip, "20")?,
         connect_rate: connect_rate(args)?,
     })
 }
@@ -45,9 +43,10 @@ pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
 pub fn trusted_proxies(args: &Args) -> Result<TrustedProxies, StartError> {
     let Some(list) = &args.trust_proxy else { return Ok(TrustedProxies::default()) };
     TrustedProxies::parse(list).or_else(|why| {
-        usage(format!(
-            "--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"
-        ))
+        usage(
+            ["trust-proxy"],
+            format!("--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"),
+        )
     })
 }
 
@@ -55,26 +54,19 @@ fn origins(lists: &[String]) -> Result<Vec<Entry>, StartError> {
     let entries = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     let parsed = entries.map(|entry| {
         Entry::parse(entry).or_else(|why| {
-            usage(format!("--origin {entry}: {why}; type --origin https://example.org"))
+            usage(["origin"], format!("--origin {entry}: {why}; type --origin https://example.org"))
         })
     });
     parsed.collect()
 }
 
-fn max_sessions_per_ip(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
-    let Some(text) = &args.max_sessions_per_ip else { return Ok(None) };
-    match text.parse() {
-        Ok(n) => Ok(Some(n)),
-        Err(_) => usage(format!(
-            "--max-sessions-per-ip {text}: not a number above 0; type --max-sessions-per-ip 20"
-        )),
-    }
-}
-
 fn connect_rate(args: &Args) -> Result<Option<Rate>, StartError> {
     let Some(text) = &args.connect_rate else { return Ok(None) };
     let rate = Rate::parse(text).or_else(|why| {
-        usage(format!("--connect-rate {text}: {why}; type --connect-rate 5/s or 100/m"))
+        usage(
+            ["connect-rate"],
+            format!("--connect-rate {text}: {why}; type --connect-rate 5/s or 100/m"),
+        )
     })?;
     Ok(Some(rate))
 }
@@ -85,15 +77,15 @@ fn connect_rate(args: &Args) -> Result<Option<Rate>, StartError> {
 /// [`StartError::Usage`].
 pub fn extra_headers(args: &Args) -> Result<ExtraHeaders, StartError> {
     let mut headers = ExtraHeaders::default();
-    for (option, lines, ws, http) in [
-        ("--header", &args.header, true, true),
-        ("--header-ws", &args.header_ws, true, false),
-        ("--header-http", &args.header_http, false, true),
+    for (key, lines, ws, http) in [
+        ("header", &args.header, true, true),
+        ("header-ws", &args.header_ws, true, false),
+        ("header-http", &args.header_http, false, true),
     ] {
         for line in lines {
             let header = extra::parse(line).or_else(|why| {
                 let shown = line.escape_debug();
-                usage(format!("{option} \"{shown}\": {why}; type {option} \"X-Name: value\""))
+                usage([key], format!("--{key} \"{shown}\": {why}; type --{key} \"X-Name: value\""))
             })?;
             if ws {
                 headers.ws.append(&header);

@@ -1,13 +1,14 @@
 //! Options: those typed and those of the file together, for the whole and for each route.
 
 use std::path::Path;
-use std::slice;
 
+use super::about::About;
 use super::args::Args;
-use super::file::{File, Setting, Table, is_of_routes};
-use super::parse::{self, Kind, Typed};
+use super::file::{File, Setting, Table};
+use super::parse::{self, Line, Typed};
 use super::route::RouteOptions;
-use super::server::{config_with, log_config, pointless};
+use super::server::{config_with, log_config, private};
+use super::table::{is_about_lines, is_inherited, is_target, is_way};
 use crate::error::StartError;
 use crate::http::{Config, RouteConfig};
 use crate::log::LogConfig;
@@ -33,17 +34,10 @@ struct FileRoute {
     settings: Vec<Setting>,
     /// What it says itself, and nobody else for it.
     own: Args,
+    /// The keys that it says itself, with their lines.
+    keys: Vec<(String, usize)>,
     line: usize,
 }
-
-/// Several ways to say one thing: who has typed one means none of the others in the file.
-const WAYS: [&[&str]; 2] = [&["port", "listen"], &TARGETS];
-
-/// What says where the lines go.
-const TARGETS: [&str; 3] = ["to", "program", "program-dir"];
-
-/// What a route that speaks bytes has no use for.
-pub const ABOUT_LINES: [&str; 4] = ["eol", "newlines", "charset", "flush-after"];
 
 impl Options {
     /// Reads the file, if one was named. `typed` is the command line that `args` came from.
@@ -54,8 +48,7 @@ impl Options {
     pub fn load(args: Args, typed: &[String]) -> Result<Self, StartError> {
         let Some(path) = &args.config else { return Ok(Options { args, ..Options::default() }) };
         let file = File::read(Path::new(path))?;
-        let ours = typed.split(|word| word == "--").next().unwrap_or_default();
-        let mut known = settings_of(&parse::normalise(ours).map_err(StartError::Usage)?);
+        let mut known = Line::read(typed).map_err(StartError::usage)?.options;
         if !args.program.is_empty() {
             known.push(Setting { key: "program".into(), value: None, line: 0 });
         }
@@ -65,7 +58,7 @@ impl Options {
         let program = if counts("program") { file.top.program_words() } else { Vec::new() };
         let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
         let args = parse(&[words, typed.to_vec(), program].concat())?;
-        let all_typed = known.iter().map(Setting::option).collect();
+        let all_typed = known.iter().map(|one| one.key.clone()).collect();
         known.retain(|typed| is_inherited(&typed.key));
         let route = |table| FileRoute::load(&file, table, &known, &args);
         let routes = file.routes.iter().map(route).collect::<Result<_, _>>()?;
@@ -93,7 +86,10 @@ impl Options {
             }
             routes.push(config);
         }
-        config_with(&self.args, routes).map_err(|error| self.blame(error))
+        let mut config = config_with(&self.args, routes).map_err(|error| self.blame(error))?;
+        let of_routes = self.routes.iter().flat_map(|route| private(&route.options.args));
+        config.pages.private.extend(of_routes);
+        Ok(config)
     }
 
     /// The logging that was asked for.
@@ -123,17 +119,17 @@ impl Options {
     /// Whether the default route is the file's own.
     fn has_default(&self) -> bool {
         let Some(file) = &self.file else { return false };
-        self.settings.iter().any(|setting| TARGETS.contains(&&*setting.key))
+        self.settings.iter().any(|setting| is_target(&setting.key))
             || !file.top.program.is_empty() && self.args.program == file.top.program
     }
 
     /// Says where in the file it stands, if `error` is about something that stands there, or should.
     fn blame(&self, error: StartError) -> StartError {
-        let is_typed =
-            |text: &str| text.split([' ', ':']).any(|word| self.typed.iter().any(|t| t == word));
-        match (line_of(&error, &self.settings), &self.file, &error) {
-            (Some(line), ..) => self.wrong(line, &error.to_string()),
-            (None, Some(file), StartError::Usage(text)) if !is_typed(text) => {
+        let StartError::Usage { options, text } = &error else { return error };
+        let is_typed = |option: &&str| self.typed.iter().any(|typed| typed == option);
+        match (line_of(options, &self.settings), &self.file) {
+            (Some(line), _) => self.wrong(line, text),
+            (None, Some(file)) if !options.iter().any(is_typed) => {
                 StartError::Environment(format!("{}: {text}", file.name))
             }
             _ => error,
@@ -141,13 +137,21 @@ impl Options {
     }
 
     fn blame_route(&self, route: &FileRoute, error: StartError) -> StartError {
-        self.wrong(line_of(&error, &route.settings).unwrap_or(route.line), &error.to_string())
+        let line = match &error {
+            StartError::Usage { options, .. } => {
+                let of_key = |option: &&str| route.keys.iter().find(|(key, _)| key == option);
+                let key = options.iter().find_map(of_key).map(|(_, line)| *line);
+                line_of(options, &route.settings).or(key)
+            }
+            StartError::Environment(_) => None,
+        };
+        self.wrong(line.unwrap_or(route.line), &error.to_string())
     }
 
     fn wrong(&self, line: usize, why: &str) -> StartError {
         match &self.file {
             Some(file) => file.wrong(line, why),
-            None => StartError::Usage(why.to_owned()),
+            None => StartError::usage(why),
         }
     }
 }
@@ -162,9 +166,7 @@ impl FileRoute {
         whole: &Args,
     ) -> Result<Self, StartError> {
         let wrong = |why: &str| file.wrong(table.line, why);
-        if !table.settings.iter().any(|own| TARGETS.contains(&&*own.key))
-            && table.program.is_empty()
-        {
+        if !table.settings.iter().any(|own| is_target(&own.key)) && table.program.is_empty() {
             return Err(wrong(
                 "this route says not where its lines go: add to = \"localhost:7777\", or \
                  program = [\"./program\"]",
@@ -184,46 +186,31 @@ impl FileRoute {
         });
         let not_typed = inherited.chain(&table.settings).filter(|one| !is_typed(one));
         let settings: Vec<Setting> = not_typed.chain(typed.iter().copied()).cloned().collect();
-        let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
-        let args = parse(&[words, table.program_words()].concat())?;
+        let with_program = |settings: &[Setting]| {
+            let words: Vec<_> = settings.iter().flat_map(Setting::words).collect();
+            parse(&[words, table.program_words()].concat())
+        };
+        let args = with_program(&settings)?;
         // No route's own, but it says who may connect where a route does not.
         let args = Args { tls_client_ca: whole.tls_client_ca.clone(), ..args };
         let options = RouteOptions {
-            path: table.path.as_ref().map(|(path, _)| path.clone()),
-            host: table.host.as_ref().map(|(host, _)| host.clone()),
+            path: table.path.clone(),
+            host: table.host.clone(),
             by_subprotocol,
             args,
         };
-        // They have lines of their own, and are no options, by whose names lines are found.
-        let of_line = |line| move |error: StartError| file.wrong(line, &error.to_string());
-        if let Some((_, line)) = table.path {
-            options.prefix().map_err(of_line(line))?;
-        }
-        if let Some((_, line)) = table.host {
-            options.hosts().map_err(of_line(line))?;
-        }
-        let own: Vec<_> = table.settings.iter().flat_map(Setting::words).collect();
-        Ok(FileRoute { options, settings, own: parse(&own)?, line: table.line })
+        let (own, keys) = (with_program(&table.settings)?, table.keys.clone());
+        Ok(FileRoute { options, settings, own, keys, line: table.line })
     }
 
     /// All of it, checked. What is said of all routes need not be of use to this one, but what it says
     /// itself does.
     fn check(&self) -> Result<RouteConfig, StartError> {
         let config = self.options.check()?;
-        pointless(&self.own, slice::from_ref(&config))?;
+        About::Programs.check(&self.own)?;
+        About::TlsBackend.check(&self.own)?;
         Ok(config)
     }
-}
-
-/// Whether both are ways to say the same thing.
-fn is_way(one: &str, other: &str) -> bool {
-    one == other || WAYS.iter().any(|ways| ways.contains(&one) && ways.contains(&other))
-}
-
-/// Whether what is said of all goes for a route too. Each has a target of its own, and the sessions of
-/// all are counted together.
-fn is_inherited(key: &str) -> bool {
-    is_of_routes(key) && !TARGETS.contains(&key) && key != "max-sessions"
 }
 
 /// Whether what stands above the routes makes no sense beside what a route says itself.
@@ -233,43 +220,26 @@ fn gives_way(key: &str, table: &Table) -> bool {
         table.settings.iter().any(|own| own.key == key && own.value.as_ref().is_some_and(is_value))
     };
     let is_binary = || table.settings.iter().any(|own| own.key == "binary");
-    let about_lines = |own: &Setting| ABOUT_LINES.contains(&&*own.key);
+    let about_lines = |own: &Setting| is_about_lines(&own.key);
     match key {
         "binary" => table.settings.iter().any(about_lines),
         // Without a word of its own it waits.
         "queue" => table.has("slow-client") && !says("slow-client", "drop"),
-        key => ABOUT_LINES.contains(&key) && is_binary(),
+        key => is_about_lines(key) && is_binary(),
     }
-}
-
-/// The settings that a command line stands for, as far as it can be read.
-fn settings_of(words: &[String]) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let Some(key) = word.strip_prefix("--") else { continue };
-        let value = match parse::kind_of(word) {
-            Ok(Kind::Value | Kind::Repeatable) => words.next().cloned(),
-            _ => None,
-        };
-        settings.push(Setting { key: key.to_owned(), value, line: 0 });
-    }
-    settings
 }
 
 fn parse(words: &[String]) -> Result<Args, StartError> {
-    match parse::parse(words).map_err(StartError::Usage)? {
+    match parse::parse(words).map_err(StartError::usage)? {
         Typed::Run(args) => Ok(*args),
-        Typed::Print(_) => unreachable!("a file has no --help"),
+        Typed::Help { .. } | Typed::Version => unreachable!("a file has no --help"),
     }
 }
 
-/// The line of the setting that an error is about, if that stands in the file. Every such text
-/// names the option that it is about before any other.
-fn line_of(error: &StartError, settings: &[Setting]) -> Option<usize> {
-    let StartError::Usage(text) = error else { return None };
-    let about = |word: &str| settings.iter().find(|setting| setting.option() == word);
-    text.split([' ', ':']).find_map(about).map(|setting| setting.line).filter(|line| *line > 0)
+/// The line of the first of these options that stands in the file.
+fn line_of(options: &[&str], settings: &[Setting]) -> Option<usize> {
+    let setting = |option: &&str| settings.iter().find(|one| one.key == *option);
+    options.iter().find_map(setting).map(|setting| setting.line).filter(|line| *line > 0)
 }
 
 #[cfg(test)]

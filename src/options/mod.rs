@@ -6,10 +6,12 @@
 //!  file (TOML) ─▶ file ─▶ words ──┘      └─▶ show: what holds, as a file
 //! ```
 
+mod about;
 mod acme;
 mod args;
 mod file;
 mod guard;
+mod help;
 mod load;
 mod parse;
 mod route;
@@ -17,10 +19,12 @@ mod server;
 mod session;
 mod show;
 mod similar;
+mod table;
 mod tls;
 mod values;
 
-pub use self::args::{Args, CheckArgs, Command, DemoArgs};
+pub use self::args::Args;
+pub use self::help::{help, help_of_command};
 pub use self::load::Options;
-pub use self::parse::{Typed, parse};
+pub use self::parse::{Line, Typed, parse, parse_command};
 pub use self::server::{config, listen_addrs};

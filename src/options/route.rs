@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::args::Args;
 use super::guard::guard;
 use super::session::session;
-use super::values::{bounded, choice, usage};
+use super::table::default_of;
+use super::values::{bounded, choice, count, usage};
 use crate::backend::Target;
 use crate::backend::program::{Program, ProgramDir};
 use crate::error::StartError;
@@ -43,7 +44,7 @@ impl RouteOptions {
     /// [`StartError::Usage`], if it has no path or no address.
     pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
         let wrong = |why: &str, path: &str, to: &str| {
-            usage(format!("--route {text}: {why}; type --route {path}={to}"))
+            usage(["route"], format!("--route {text}: {why}; type --route {path}={to}"))
         };
         let Some((path, to)) = text.split_once('=') else {
             return wrong("it needs a path and an address", "/chat", "localhost:7777");
@@ -70,35 +71,21 @@ impl RouteOptions {
     /// # Errors
     /// [`StartError::Usage`].
     pub fn rule(&self) -> Result<Rule, StartError> {
+        let path = self.path.as_deref().unwrap_or("/");
+        let path = Prefix::parse(path).or_else(|why| {
+            usage(["path"], format!("path {path:?}: {why}; write path = \"/chat\""))
+        })?;
+        let host = self.host.as_deref().map(|host| {
+            Hosts::parse(host).or_else(|why| {
+                let advice = "write host = \"example.org\" or \"*.example.org\"";
+                usage(["host"], format!("host {host:?}: {why}; {advice}"))
+            })
+        });
         let subprotocols = match self.by_subprotocol {
             true => subprotocols(&self.args)?,
             false => None,
         };
-        Ok(Rule { host: self.hosts()?, path: self.prefix()?, subprotocols })
-    }
-
-    /// Which paths it is for.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn prefix(&self) -> Result<Prefix, StartError> {
-        let path = self.path.as_deref().unwrap_or("/");
-        Prefix::parse(path)
-            .or_else(|why| usage(format!("path {path:?}: {why}; write path = \"/chat\"")))
-    }
-
-    /// Which hosts it is for; `None`: all.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`].
-    pub fn hosts(&self) -> Result<Option<Hosts>, StartError> {
-        let hosts = self.host.as_deref().map(|host| {
-            Hosts::parse(host).or_else(|why| {
-                let advice = "write host = \"example.org\" or \"*.example.org\"";
-                usage(format!("host {host:?}: {why}; {advice}"))
-            })
-        });
-        hosts.transpose()
+        Ok(Rule { host: host.transpose()?, path, subprotocols })
     }
 
     /// All of it, checked.
@@ -126,12 +113,11 @@ pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
     Ok(HandshakeConfig {
         subprotocols: subprotocols(args)?,
         refuse: choice(
-            "--refuse",
+            "refuse",
             &args.refuse,
-            Refuse::Http,
             &[("http", Refuse::Http), ("close", Refuse::Close)],
         )?,
-        connect_timeout: bounded("--connect-timeout", &args.connect_timeout, 5)?,
+        connect_timeout: bounded("connect-timeout", &args.connect_timeout)?,
     })
 }
 
@@ -139,17 +125,17 @@ fn backend(args: &Args) -> Result<Target, StartError> {
     let command = args.program.split_first();
     let dir = args.program_dir.as_deref();
     let ways = [
-        args.to.as_ref().map(|_| "--to relays to a server".to_owned()),
-        dir.map(|_| "--program-dir starts programs of a directory".to_owned()),
-        command.map(|(name, _)| format!("-- {name} starts a program")),
+        args.to.as_ref().map(|_| ("to", "--to relays to a server".to_owned())),
+        dir.map(|_| ("program-dir", "--program-dir starts programs of a directory".to_owned())),
+        command.map(|(name, _)| ("program", format!("-- {name} starts a program"))),
     ];
-    if let [one, other, ..] = &*ways.into_iter().flatten().collect::<Vec<_>>() {
-        return usage(format!("{one}, and {other}: give one or the other"));
+    if let [(key, one), (_, other), ..] = &*ways.into_iter().flatten().collect::<Vec<_>>() {
+        return usage([*key], format!("{one}, and {other}: give one or the other"));
     }
     match (&args.to, dir, command) {
         (Some(to), ..) => {
             let backend = Target::parse(to).or_else(|BadAddress { why, instead }| {
-                usage(format!("--to {to}: {why}; type --to {instead}"))
+                usage(["to"], format!("--to {to}: {why}; type --to {instead}"))
             })?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }
@@ -158,9 +144,10 @@ fn backend(args: &Args) -> Result<Target, StartError> {
             command: command.clone(),
             args: rest.to_vec(),
             pass_env: pass_env(args.pass_env.as_deref())?,
-            kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
+            kill_grace: bounded("kill-grace", &args.kill_grace)?,
         })),
         (None, None, None) => usage(
+            [],
             "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
         ),
     }
@@ -174,18 +161,19 @@ pub fn program_dir(args: &Args, dir: &str) -> Result<ProgramDir, StartError> {
     Ok(ProgramDir {
         dir: PathBuf::from(dir),
         pass_env: pass_env(args.pass_env.as_deref())?,
-        kill_grace: bounded("--kill-grace", &args.kill_grace, 1)?,
+        kill_grace: bounded("kill-grace", &args.kill_grace)?,
     })
 }
 
 fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
-    let list = list.unwrap_or("PATH");
+    let list = list.unwrap_or_else(|| default_of("pass-env"));
     let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
         None => Ok(names),
-        Some(bad) => usage(format!(
-            "--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"
-        )),
+        Some(bad) => usage(
+            ["pass-env"],
+            format!("--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"),
+        ),
     }
 }
 
@@ -194,10 +182,13 @@ fn subprotocols(args: &Args) -> Result<Option<Vec<String>>, StartError> {
     let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| !crate::http::handshake::is_token(name)) {
         None => Ok(Some(names)),
-        Some(bad) => usage(format!(
-            "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
-             !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
-        )),
+        Some(bad) => usage(
+            ["subprotocol"],
+            format!(
+                "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
+                 !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
+            ),
+        ),
     }
 }
 
@@ -206,11 +197,5 @@ fn subprotocols(args: &Args) -> Result<Option<Vec<String>>, StartError> {
 /// # Errors
 /// [`StartError::Usage`].
 pub fn max_sessions(args: &Args) -> Result<Option<NonZeroU32>, StartError> {
-    let Some(text) = &args.max_sessions else { return Ok(None) };
-    match text.parse() {
-        Ok(n) => Ok(Some(n)),
-        Err(_) => usage(format!(
-            "--max-sessions {text}: not a number above 0; type --max-sessions 1000, or leave it out"
-        )),
-    }
+    count("max-sessions", &args.max_sessions, "1000, or leave it out")
 }

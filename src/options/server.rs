@@ -1,19 +1,20 @@
 //! Server: the options of the server as a whole, checked. What passes here need not be doubted elsewhere.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::about::About;
 use super::args::Args;
 use super::guard::{extra_headers, guard, trusted_proxies};
 use super::route::{self, RouteOptions};
 use super::session::session;
+use super::table::{Exposure, TABLE};
 use super::tls::tls;
-use super::values::{bounded, choice, usage};
+use super::values::{bounded, choice, count, usage};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
-use crate::http::{CgiConfig, Config, PagesConfig, RouteConfig};
+use crate::http::{CgiConfig, Config, PagesConfig, Private, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
@@ -47,7 +48,7 @@ pub fn config(args: &Args) -> Result<Config, StartError> {
 pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartError> {
     let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
     if listen.is_empty() {
-        return usage("say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
+        return usage([], "say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
     }
     let routes = all_routes(args, more)?;
     pointless(args, &routes)?;
@@ -58,7 +59,7 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartE
         listen,
         max_connections: max_connections(args, &routes)?,
         max_connections_per_ip: count(
-            "--max-connections-per-ip",
+            "max-connections-per-ip",
             &args.max_connections_per_ip,
             "50",
         )?,
@@ -67,14 +68,15 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartE
         pages: PagesConfig {
             cgi: cgi(args)?,
             dir: args.static_dir.as_ref().map(PathBuf::from),
+            private: private(args).collect(),
             builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
         },
         guard: guard(args)?,
         trusted: trusted_proxies(args)?,
         extra_headers: extra_headers(args)?,
-        handshake_timeout: bounded("--handshake-timeout", &args.handshake_timeout, 10)?,
+        handshake_timeout: bounded("handshake-timeout", &args.handshake_timeout)?,
         response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
-        shutdown_timeout: bounded("--shutdown-timeout", &args.shutdown_timeout, 10)?,
+        shutdown_timeout: bounded("shutdown-timeout", &args.shutdown_timeout)?,
     })
 }
 
@@ -86,7 +88,8 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
     for (i, route) in routes.iter().enumerate() {
         if routes[..i].iter().any(|other| other.rule == route.rule) {
             let rule = &route.rule;
-            return usage(format!("--route {rule}=… is given twice (--to is that of /): drop one"));
+            let text = format!("--route {rule}=… is given twice (--to is that of /): drop one");
+            return usage(["route", "to"], text);
         }
     }
     let is_typed = |one: &RouteConfig| routes.iter().any(|route| route.rule == one.rule);
@@ -94,6 +97,7 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
     routes.extend(more);
     if routes.is_empty() {
         return usage(
+            [],
             "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
         );
     }
@@ -101,35 +105,38 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
     Ok(routes)
 }
 
-/// Options that are about something which no route has.
-pub(super) fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
-    let starts_programs = routes
-        .iter()
-        .any(|route| matches!(route.backend, Target::Program(_) | Target::Programs(_)))
-        || args.cgi_dir.is_some();
-    for (name, given) in [("--pass-env", &args.pass_env), ("--kill-grace", &args.kill_grace)] {
-        if given.is_some() && !starts_programs {
-            return usage(format!("{name} is about programs, and --to starts none: drop one"));
-        }
+/// Options that are about something which neither `args` nor any route has.
+fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
+    let any = |is: fn(&Target) -> bool| routes.iter().any(|route| is(&route.backend));
+    if !any(|backend| matches!(backend, Target::Program(_) | Target::Programs(_))) {
+        About::Programs.check(args)?;
     }
-    if args.backend_ca.is_some() && !routes.iter().any(|route| route.backend.is_tls()) {
-        return usage(
-            "--backend-ca checks the certificate of a TLS backend: type --to tls://HOST:PORT, or drop it",
-        );
+    if !any(Target::is_tls) {
+        About::TlsBackend.check(args)?;
     }
     Ok(())
 }
 
 /// `--cgi-dir`, if it was given.
 fn cgi(args: &Args) -> Result<Option<CgiConfig>, StartError> {
-    let timeout = bounded("--cgi-timeout", &args.cgi_timeout, 30)?;
-    match &args.cgi_dir {
-        Some(dir) => Ok(Some(CgiConfig { programs: route::program_dir(args, dir)?, timeout })),
-        None if args.cgi_timeout.is_some() => {
-            usage("--cgi-timeout is about the programs of --cgi-dir: add that, or drop it")
-        }
-        None => Ok(None),
-    }
+    let timeout = bounded("cgi-timeout", &args.cgi_timeout)?;
+    About::Cgi.check(args)?;
+    let programs = args.cgi_dir.as_ref().map(|dir| route::program_dir(args, dir)).transpose()?;
+    Ok(programs.map(|programs| CgiConfig { programs, timeout }))
+}
+
+/// What these options name and is not for everybody to read.
+pub(super) fn private(args: &Args) -> impl Iterator<Item = Private> {
+    TABLE.iter().filter_map(|row| {
+        let is_secret = match row.private? {
+            Exposure::Secret => true,
+            Exposure::SecretWithout(other) if args.given(other).is_empty() => true,
+            Exposure::SecretWithout(_) => return None,
+            Exposure::Programs => false,
+        };
+        let path = PathBuf::from(args.given(row.key).first()?);
+        Some(Private { option: row.key, path, is_secret })
+    })
 }
 
 /// The logging that was asked for, which is set up before anything else.
@@ -145,18 +152,18 @@ pub fn log_config(args: &Args) -> Result<LogConfig, StartError> {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
-    let level = choice("--log-level", &args.log_level, Level::INFO, &levels)?;
+    let level = choice("log-level", &args.log_level, &levels)?;
     if args.trace && level < Level::INFO {
         return usage(
+            ["trace", "log-level"],
             "--trace logs what passes as information: add --log-level info, or drop --trace",
         );
     }
     Ok(LogConfig {
         level,
         format: choice(
-            "--log-format",
+            "log-format",
             &args.log_format,
-            LogFormat::Text,
             &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         )?,
     })
@@ -169,17 +176,20 @@ pub fn log_config(args: &Args) -> Result<LogConfig, StartError> {
 pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenAddr>, StartError> {
     match port {
         Some(_) if !listen.is_empty() => usage(
+            ["port", "listen"],
             "--port takes every interface and --listen exactly one address: give one or the other",
         ),
         Some(port) => match port.parse() {
             Ok(port) => Ok(vec![ListenAddr::Everywhere(port)]),
-            Err(_) => usage(format!("--port {port}: not a port number; type --port 8082")),
+            Err(_) => {
+                usage(["port"], format!("--port {port}: not a port number; type --port 8082"))
+            }
         },
         None => listen
             .iter()
             .map(|text| {
                 ListenAddr::parse(text).or_else(|BadAddress { why, instead }| {
-                    usage(format!("--listen {text}: {why}; type --listen {instead}"))
+                    usage(["listen"], format!("--listen {text}: {why}; type --listen {instead}"))
                 })
             })
             .collect(),
@@ -210,7 +220,7 @@ fn sessions_within(open_files: u64, each: u64) -> u64 {
 
 /// `--max-connections`, or what the limit of open files allows.
 fn max_connections(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError> {
-    if let Some(most) = count("--max-connections", &args.max_connections, "1000")? {
+    if let Some(most) = count("max-connections", &args.max_connections, "1000")? {
         return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
     }
     let sessions = u64::try_from(max_sessions(args, routes)?).unwrap_or(u64::MAX);
@@ -231,19 +241,6 @@ fn connections_within(open_files: u64, sessions: u64, each: u64, has_files: bool
     (sessions + free / (1 + u64::from(has_files))).max(LEAST_CONNECTIONS)
 }
 
-/// An option that is a number above 0, if it was given; `example` is one.
-fn count(
-    option: &str,
-    given: &Option<String>,
-    example: &str,
-) -> Result<Option<NonZeroU32>, StartError> {
-    let Some(text) = given else { return Ok(None) };
-    match text.parse() {
-        Ok(n) => Ok(Some(n)),
-        Err(_) => usage(format!("{option} {text}: not a number above 0; type {option} {example}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +256,7 @@ mod tests {
                 assert_eq!(e.exit_code(), 2);
                 e.to_string()
             }),
-            Typed::Print(text) => Err(text),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -1,47 +1,7 @@
 //! Similar: what to say to somebody who typed an option that there is not: the one that was
 //! probably meant, or what to do without it.
 
-use argh::FromArgs;
-
-use super::args::Args;
-
-/// Options of websocketd and websockify that have another name here; theirs without dashes.
-/// docs/migration.md has them all.
-const RENAMED: &[(&str, &str)] = &[
-    // websocketd
-    ("unixsocket", "--listen unix:PATH"),
-    ("sslcert", "--tls-cert"),
-    ("sslkey", "--tls-key"),
-    ("sslca", "--tls-client-ca"),
-    ("redirport", "--redirect-port"),
-    ("passenv", "--pass-env"),
-    ("dir", "--program-dir"),
-    ("staticdir", "--static-dir"),
-    ("cgidir", "--cgi-dir"),
-    ("maxforks", "--max-sessions"),
-    ("closems", "--kill-grace"),
-    ("pingms", "--ping-interval"),
-    ("maxframesize", "--max-line"),
-    ("sameorigin", "--same-origin"),
-    ("devconsole", "--dev-console"),
-    ("loglevel", "--log-level"),
-    // websockify
-    ("v", "--log-level debug"),
-    ("verbose", "--log-level debug"),
-    ("traffic", "--trace"),
-    ("cert", "--tls-cert"),
-    ("key", "--tls-key"),
-    ("ssltarget", "--to tls://HOST:PORT"),
-    ("verifyclient", "--tls-client-ca"),
-    ("cafile", "--tls-client-ca"),
-    ("web", "--static-dir"),
-    ("webauth", "--auth-static"),
-    ("heartbeat", "--ping-interval"),
-    ("unixlisten", "--listen unix:PATH"),
-    ("unixtarget", "--to unix:PATH"),
-    // neither, but a habit
-    ("p", "--port"),
-];
+use super::table::{Row, TABLE};
 
 /// Options of theirs that have none of ours in their place, and what to do.
 const WITHOUT: &[(&[&str], &str)] = &[
@@ -90,10 +50,9 @@ pub fn no_option(unknown: &str) -> String {
     if let Some((_, advice)) = without {
         return format!("there is no option {name}: {advice}");
     }
-    let renamed = RENAMED.iter().find(|(theirs, _)| *theirs == wanted);
-    match renamed.map(|(_, ours)| (*ours).to_owned()).or_else(|| nearest(&wanted)) {
+    match renamed(&wanted).or_else(|| nearest(&wanted)) {
         Some(known) => format!("there is no option {name}: did you mean {known}?"),
-        None => format!("there is no option {name}: wsrelay --help lists them"),
+        None => format!("there is no option {name}: wsrelay --help all lists them"),
     }
 }
 
@@ -101,16 +60,19 @@ fn plain(name: &str) -> String {
     name.replace('-', "")
 }
 
+/// What to type for an option that has another name here.
+fn renamed(wanted: &str) -> Option<String> {
+    let of_row = |row: &'static Row| row.theirs.iter().map(move |theirs| (row.key, theirs));
+    let mut all = TABLE.iter().flat_map(of_row);
+    let (key, (_, value)) = all.find(|(_, (theirs, _))| *theirs == wanted)?;
+    Some(format!("--{key} {value}").trim_end().to_owned())
+}
+
 /// The option that is the same but for dashes, or a typing error away.
 fn nearest(wanted: &str) -> Option<String> {
-    // argh keeps its list of options to itself, but for the help.
-    let help = Args::from_args(&["wsrelay"], &["--help"]).err()?.output;
-    let known = help.lines().filter_map(|line| line.strip_prefix("  ")?.split([' ', ',']).next());
-    // Which is not in it, as argh knows it not.
+    let known = TABLE.iter().filter(|row| row.flag().is_some());
     known
-        .chain(["--version"])
-        .filter(|name| name.starts_with("--"))
-        .map(|name| (strsim::damerau_levenshtein(&plain(name), wanted), name.to_owned()))
+        .map(|row| (strsim::damerau_levenshtein(&plain(row.key), wanted), format!("--{}", row.key)))
         // Of a name of one or two letters two mistakes leave nothing.
         .filter(|(distance, _)| *distance <= 2 && 2 * distance <= wanted.len())
         .min()
@@ -119,33 +81,32 @@ fn nearest(wanted: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse::kind_of;
+    use super::super::table::kind_of;
     use super::*;
 
     #[test]
     fn what_is_named_is_an_option() {
         let advice = WITHOUT.iter().map(|(_, advice)| *advice);
-        let texts = RENAMED.iter().map(|(_, ours)| *ours).chain(advice);
         let mut named = 0;
-        for word in texts.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
+        for word in advice.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
             if word != "--" && word != "--address" {
                 let word = word.trim_end_matches(|c: char| !c.is_alphanumeric());
-                assert!(kind_of(word).is_ok(), "{word} is no option");
+                assert!(kind_of(word).is_some(), "{word} is no option");
                 named += 1;
             }
         }
-        assert!(named > RENAMED.len(), "{named}");
+        assert!(named > 10, "{named}");
     }
 
     #[test]
     fn no_name_is_in_two_places_or_one_of_ours() {
-        let renamed = RENAMED.iter().map(|(theirs, _)| *theirs);
+        let renamed = TABLE.iter().flat_map(|row| row.theirs).map(|(theirs, _)| *theirs);
         let without = WITHOUT.iter().flat_map(|(theirs, _)| theirs.iter().copied());
         let mut names: Vec<&str> = renamed.chain(without).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
         for name in names {
-            assert!(kind_of(&format!("--{name}")).is_err(), "--{name} is an option");
+            assert!(kind_of(&format!("--{name}")).is_none(), "--{name} is an option");
             assert!(!name.contains('-'), "{name} has dashes");
         }
     }
@@ -153,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_said() {
         for (typed, want) in [
-            ("--frobnicate", "there is no option --frobnicate: wsrelay --help lists them"),
+            ("--frobnicate", "there is no option --frobnicate: wsrelay --help all lists them"),
             ("--prot", "there is no option --prot: did you mean --port?"),
             ("-port=8080", "there is no option -port: did you mean --port?"),
             ("--statcdir", "there is no option --statcdir: did you mean --static-dir?"),
@@ -168,8 +129,8 @@ mod tests {
             ),
             ("-v", "there is no option -v: did you mean --log-level debug?"),
             ("-p", "there is no option -p: did you mean --port?"),
-            ("-c", "there is no option -c: wsrelay --help lists them"),
-            ("--sll", "there is no option --sll: wsrelay --help lists them"),
+            ("-c", "there is no option -c: wsrelay --help all lists them"),
+            ("--sll", "there is no option --sll: wsrelay --help all lists them"),
             ("--too", "there is no option --too: did you mean --to?"),
             (
                 "-D",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::about::About;
 use super::acme::acme;
 use super::args::Args;
 use super::values::usage;
@@ -15,15 +16,7 @@ use crate::net::tls::{CertSource, TlsConfig};
 /// [`StartError::Usage`].
 pub fn tls(args: &Args, listen: &[ListenAddr]) -> Result<Option<TlsConfig>, StartError> {
     let Some(source) = source(args)? else {
-        for (option, given) in
-            [("--tls-client-ca", &args.tls_client_ca), ("--redirect-port", &args.redirect_port)]
-        {
-            if given.is_some() {
-                return usage(format!(
-                    "{option} needs a certificate: add --tls-cert FILE, or --acme-domain NAME"
-                ));
-            }
-        }
+        About::Certificate.check(args)?;
         return Ok(None);
     };
     Ok(Some(TlsConfig {
@@ -37,32 +30,38 @@ fn source(args: &Args) -> Result<Option<CertSource>, StartError> {
     let acme = acme(args)?;
     match (&args.tls_cert, acme) {
         (Some(_), Some(_)) => usage(
+            ["tls-cert", "acme-domain"],
             "--tls-cert gives a certificate, and --acme-domain gets one: give one or the other",
         ),
-        (None, _) if args.tls_key.is_some() => {
-            usage("--tls-key needs a certificate: add --tls-cert FILE")
-        }
         (Some(cert), None) => Ok(Some(CertSource::Files {
             cert: cert.into(),
             key: args.tls_key.as_ref().map(PathBuf::from),
         })),
-        (None, acme) => Ok(acme.map(CertSource::Acme)),
+        (None, acme) => {
+            About::CertificateFile.check(args)?;
+            Ok(acme.map(CertSource::Acme))
+        }
     }
 }
 
 fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, StartError> {
     let Some(text) = &args.redirect_port else { return Ok(None) };
     if listen.iter().all(|addr| matches!(addr, ListenAddr::Unix(_))) {
-        return usage("--redirect-port sends browsers to a port: add --port 8443");
+        return usage(
+            ["redirect-port"],
+            "--redirect-port sends browsers to a port: add --port 8443",
+        );
     }
     match text.parse() {
-        Ok(port) if port > 0 && listen.contains(&ListenAddr::Everywhere(port)) => usage(format!(
-            "--redirect-port {port}: TLS is spoken there already; type --redirect-port 80"
-        )),
+        Ok(port) if port > 0 && listen.contains(&ListenAddr::Everywhere(port)) => usage(
+            ["redirect-port"],
+            format!("--redirect-port {port}: TLS is spoken there already; type --redirect-port 80"),
+        ),
         Ok(port) => Ok(Some(port)),
-        Err(_) => {
-            usage(format!("--redirect-port {text}: not a port number; type --redirect-port 80"))
-        }
+        Err(_) => usage(
+            ["redirect-port"],
+            format!("--redirect-port {text}: not a port number; type --redirect-port 80"),
+        ),
     }
 }
 

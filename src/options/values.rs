@@ -1,67 +1,84 @@
 //! Values of options: choices, sizes, durations, and what to say when they are wrong.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::table::default_of;
 use crate::error::StartError;
 
-pub fn usage<T>(text: impl Into<String>) -> Result<T, StartError> {
-    Err(StartError::Usage(text.into()))
+/// What is wrong with the value of `options`, the one that it is most about first, without their dashes.
+pub fn usage<T, const N: usize>(
+    options: [&'static str; N],
+    text: impl Into<String>,
+) -> Result<T, StartError> {
+    Err(StartError::Usage { options: options.into(), text: text.into() })
 }
 
+/// The value of an option that is one of a few words.
 pub fn choice<T: Clone>(
-    name: &str,
+    key: &'static str,
     given: &Option<String>,
-    default: T,
     known: &[(&str, T)],
 ) -> Result<T, StartError> {
-    let Some(given) = given else { return Ok(default) };
+    let given = given.as_deref().unwrap_or_else(|| default_of(key));
     if let Some((_, value)) = known.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
         return Ok(value.clone());
     }
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-    usage(format!("{name} {given}: type one of {}", words.join(", ")))
+    usage([key], format!("--{key} {given}: type one of {}", words.join(", ")))
 }
 
 /// A duration of which 0 means off.
-pub fn duration(
-    name: &str,
-    given: &Option<String>,
-    default_secs: u64,
-) -> Result<Option<Duration>, StartError> {
-    let value = given_duration(name, given, default_secs, " (0 is off)")?;
+pub fn duration(key: &'static str, given: &Option<String>) -> Result<Option<Duration>, StartError> {
+    let value = any_duration(key, given, " (0 is off)")?;
     Ok((!value.is_zero()).then_some(value))
 }
 
-fn given_duration(
-    name: &str,
-    given: &Option<String>,
-    default_secs: u64,
-    note: &str,
-) -> Result<Duration, StartError> {
-    let Some(text) = given else { return Ok(Duration::from_secs(default_secs)) };
-    parse_duration(text)
-        .or_else(|why| usage(format!("{name} {text}: {why}; type {name} 500ms, 30s or 5m{note}")))
-}
-
 /// A duration that can't be off: something is always waited for, but not for ever.
-pub fn bounded(
-    name: &str,
-    given: &Option<String>,
-    default_secs: u64,
-) -> Result<Duration, StartError> {
-    match given_duration(name, given, default_secs, "")? {
-        Duration::ZERO => {
-            usage(format!("{name} can't be off: type {name} {default_secs}s, or another time"))
-        }
+pub fn bounded(key: &'static str, given: &Option<String>) -> Result<Duration, StartError> {
+    match any_duration(key, given, "")? {
+        Duration::ZERO => usage(
+            [key],
+            format!("--{key} can't be off: type --{key} {}, or another time", default_of(key)),
+        ),
         value => Ok(value),
     }
 }
 
-pub fn size(name: &str, given: &Option<String>, default: usize) -> Result<usize, StartError> {
-    let Some(text) = given else { return Ok(default) };
+fn any_duration(
+    key: &'static str,
+    given: &Option<String>,
+    note: &str,
+) -> Result<Duration, StartError> {
+    let text = given.as_deref().unwrap_or_else(|| default_of(key));
+    parse_duration(text).or_else(|why| {
+        usage([key], format!("--{key} {text}: {why}; type --{key} 500ms, 30s or 5m{note}"))
+    })
+}
+
+/// A size in bytes.
+pub fn size(key: &'static str, given: &Option<String>) -> Result<usize, StartError> {
+    let text = given.as_deref().unwrap_or_else(|| default_of(key));
     match parse_size(text) {
         Some(value) if value > 0 => Ok(value),
-        _ => usage(format!("{name} {text}: type a size such as {name} 64KiB, 1MiB or 4096")),
+        _ => {
+            usage([key], format!("--{key} {text}: type a size such as --{key} 64KiB, 1MiB or 4096"))
+        }
+    }
+}
+
+/// A number above 0, if it was given.
+pub fn count(
+    key: &'static str,
+    given: &Option<String>,
+    advice: &str,
+) -> Result<Option<NonZeroU32>, StartError> {
+    let Some(text) = given else { return Ok(None) };
+    match text.parse() {
+        Ok(n) => Ok(Some(n)),
+        Err(_) => {
+            usage([key], format!("--{key} {text}: not a number above 0; type --{key} {advice}"))
+        }
     }
 }
 

@@ -16,8 +16,8 @@ NEWER = {"--unixsocket", "--sslca", "--pingms", "--maxframesize", "--passstderr"
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z0-9][\w-]*)")
 
 
-def help_of(program):
-    done = subprocess.run([command(program), "--help"], capture_output=True, text=True)
+def help_of(program, *more):
+    done = subprocess.run([command(program), "--help", *more], capture_output=True, text=True)
     return done.stdout + done.stderr
 
 
@@ -46,7 +46,7 @@ def test_every_row_says_what_to_do(program):
 
 
 def test_what_stands_there_for_an_option_of_ours_is_one(wsrelay):
-    ours = set(OPTION.findall(help_of(wsrelay))) | {"--version"}
+    ours = set(OPTION.findall(help_of(wsrelay, "all"))) | {"--version"}
     cells = [cell for program in ("websocketd", "websockify") for row in table(f"{program}'s options") for cell in row[1:]]
     cells += [row[2] for program in ("websocketd", "websockify") for row in table(f"What differs from {program}")]
     named = {name for cell in cells for code in re.findall("`([^`]*)`", cell) for name in re.findall(r"--[\w-]+", code)}
@@ -56,7 +56,7 @@ def test_what_stands_there_for_an_option_of_ours_is_one(wsrelay):
 
 @pytest.mark.parametrize("program", ["websocketd", "websockify"])
 def test_who_types_theirs_is_told_ours(wsrelay, program):
-    ours = set(OPTION.findall(help_of(wsrelay))) | {"-h", "--version"}
+    ours = set(OPTION.findall(help_of(wsrelay, "all"))) | {"-h", "--version"}
     asked = listed(program) - ours
     assert len(asked) > 15
     for option in asked:

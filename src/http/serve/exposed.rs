@@ -3,10 +3,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::backend::Target;
 use crate::error::StartError;
-use crate::http::config::Config;
-use crate::net::tls::CertSource;
+use crate::http::config::{PagesConfig, Private};
 use crate::path::{WELL_KNOWN, is_hidden};
 
 /// Makes sure that no secret lies in `--static-dir`, and warns of programs that do, as who asks for one
@@ -14,52 +12,26 @@ use crate::path::{WELL_KNOWN, is_hidden};
 ///
 /// # Errors
 /// [`StartError::Environment`], which says what to move.
-pub fn check(config: &Config) -> Result<(), StartError> {
-    let Some(dir) = &config.pages.dir else { return Ok(()) };
-    for (option, path) in secrets(config) {
-        if is_served(dir, path) {
-            return Err(StartError::Environment(format!(
-                "{option} {} lies in --static-dir {}, where everybody could read it: move it out, or give \
-                 it a name that begins with a dot",
-                path.display(),
-                dir.display()
-            )));
-        }
-    }
-    for (option, path) in programs(config) {
-        if is_served(dir, path) {
-            let path = path.display();
-            tracing::warn!(dir = %path, "{option} lies in --static-dir: everybody can read its programs");
+pub fn check(pages: &PagesConfig) -> Result<(), StartError> {
+    let Some(dir) = &pages.dir else { return Ok(()) };
+    for Private { option, path, is_secret } in &pages.private {
+        let path_shown = path.display();
+        match is_served(dir, path) {
+            true if *is_secret => {
+                return Err(StartError::Environment(format!(
+                    "--{option} {path_shown} lies in --static-dir {}, where everybody could read it: move it \
+                     out, or give it a name that begins with a dot",
+                    dir.display()
+                )));
+            }
+            true => tracing::warn!(
+                dir = %path_shown,
+                "--{option} lies in --static-dir: everybody can read its programs"
+            ),
+            false => {}
         }
     }
     Ok(())
-}
-
-/// Directories of programs, with the option that names each.
-fn programs(config: &Config) -> Vec<(&'static str, &PathBuf)> {
-    let backends = config.routes.iter().filter_map(|route| match &route.backend {
-        Target::Programs(programs) => Some(("--program-dir", &programs.dir)),
-        _ => None,
-    });
-    let cgi = config.pages.cgi.iter().map(|cgi| ("--cgi-dir", &cgi.programs.dir));
-    backends.chain(cgi).collect()
-}
-
-/// Files and directories that nobody should see, with the option that names each.
-fn secrets(config: &Config) -> Vec<(&'static str, &PathBuf)> {
-    let guards = config.routes.iter().map(|route| &route.guard).chain([&config.guard]);
-    let mut secrets = Vec::new();
-    for guard in guards {
-        secrets.extend(guard.auth_file.iter().map(|file| ("--auth-file", file)));
-        secrets.extend(guard.token_file.iter().map(|file| ("--token-file", file)));
-    }
-    match config.tls.as_ref().map(|tls| &tls.source) {
-        Some(CertSource::Files { key: Some(key), .. }) => secrets.push(("--tls-key", key)),
-        Some(CertSource::Files { cert, key: None }) => secrets.push(("--tls-cert", cert)),
-        Some(CertSource::Acme(acme)) => secrets.push(("--acme-cache", &acme.cache)),
-        None => {}
-    }
-    secrets
 }
 
 /// Whether a path lies in a directory whose files are served; those with a dot in front are not, but for

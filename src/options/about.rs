@@ -1,0 +1,101 @@
+//! About: what some options need to be of use, and what to say when it is not there.
+
+use super::args::Args;
+use super::table::TABLE;
+use super::values::usage;
+use crate::error::StartError;
+
+/// What an option is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// It is of use by itself.
+    Anything,
+    /// Lines, which `--binary` does without.
+    Lines,
+    /// Programs, of sessions or of requests.
+    Programs,
+    /// A backend that speaks TLS.
+    TlsBackend,
+    /// The queue of a client that does not keep up.
+    Queue,
+    /// The programs of `--cgi-dir`.
+    Cgi,
+    /// Passwords or tokens.
+    Passwords,
+    /// A certificate, wherever it comes from.
+    Certificate,
+    /// A certificate that is given.
+    CertificateFile,
+    /// A certificate that is ordered.
+    Acme,
+}
+
+impl About {
+    /// Whether it is there.
+    pub fn is_there(self, args: &Args) -> bool {
+        match self {
+            About::Anything => true,
+            About::Lines => !args.binary,
+            About::Programs => {
+                !args.program.is_empty() || args.program_dir.is_some() || args.cgi_dir.is_some()
+            }
+            About::TlsBackend => args.to.as_ref().is_some_and(|to| to.starts_with("tls://")),
+            About::Queue => {
+                args.slow_client.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("drop"))
+            }
+            About::Cgi => args.cgi_dir.is_some(),
+            About::Passwords => args.auth_file.is_some() || args.token_file.is_some(),
+            About::Certificate => args.tls_cert.is_some() || !args.acme_domain.is_empty(),
+            About::CertificateFile => args.tls_cert.is_some(),
+            About::Acme => !args.acme_domain.is_empty(),
+        }
+    }
+
+    /// Makes sure that no option is about it if it is not there.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`], of the first option that is.
+    pub fn check(self, args: &Args) -> Result<(), StartError> {
+        if self.is_there(args) {
+            return Ok(());
+        }
+        let given = |key| !args.given(key).is_empty();
+        match TABLE.iter().find(|row| row.about == self && given(row.key)) {
+            Some(row) => {
+                let (other, why) = self.missing();
+                let why = why.replace("{option}", &format!("--{}", row.key));
+                usage([row.key, other], format!("--{} {why}", row.key))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The option that it hangs on, and what to say behind the name of one that is of no use without it.
+    fn missing(self) -> (&'static str, &'static str) {
+        match self {
+            About::Anything => unreachable!("it is always there"),
+            About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
+            About::Programs => ("to", "is about programs, and --to starts none: drop one"),
+            About::TlsBackend => (
+                "to",
+                "checks the certificate of a TLS backend: type --to tls://HOST:PORT, or drop it",
+            ),
+            About::Queue => {
+                ("slow-client", "is the queue of --slow-client drop: add that, or drop {option}")
+            }
+            About::Cgi => ("cgi-dir", "is about the programs of --cgi-dir: add that, or drop it"),
+            About::Passwords => {
+                ("auth-file", "asks for a password: add --auth-file or --token-file")
+            }
+            About::Certificate => {
+                ("tls-cert", "needs a certificate: add --tls-cert FILE, or --acme-domain NAME")
+            }
+            About::CertificateFile => ("tls-cert", "needs a certificate: add --tls-cert FILE"),
+            About::Acme => (
+                "acme-domain",
+                "is about certificates that --acme-domain asks for: add --acme-domain \
+                 relay.example.org, or drop {option}",
+            ),
+        }
+    }
+}
