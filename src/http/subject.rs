@@ -29,45 +29,45 @@ pub struct Subject {
     pub user: Option<Arc<str>>,
 }
 
-/// How a program has answered a request.
+/// The end of a request that a program answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct RequestEnd<'a> {
     /// The request's path.
     pub path: &'a str,
     /// The program's name.
     pub program: &'a str,
-    /// The status, if the program has begun to answer.
+    /// The status of the response, if it has begun.
     pub status: Option<u16>,
-    /// From the program's start to the end of the answer.
+    /// The time from the program's start to the end of the response.
     pub lasted: Duration,
-    /// Of the request's body, as far as the program took it.
+    /// Bytes of the request's body that the program has read.
     pub bytes_up: u64,
-    /// Of the program's output.
+    /// Bytes that the program has written.
     pub bytes_down: u64,
     /// How the program ended.
     pub end: ProgramEnd,
-    /// What went wrong by the program's fault.
-    pub trouble: Option<&'a str>,
-    /// Why not all of the answer was sent, by somebody else's.
+    /// What the program did wrong.
+    pub error: Option<&'a str>,
+    /// Why not all of the response was sent, where the program is not at fault.
     pub cut: Option<&'a str>,
 }
 
 impl Subject {
-    /// A request was answered by a program.
-    pub fn answered(&self, answer: &Answer<'_>) {
-        let Answer { path, program, status, lasted, bytes_up, bytes_down, end, trouble, cut } =
-            *answer;
+    /// Logs the end of a request that a program answered.
+    pub fn request_ended(&self, request: &RequestEnd<'_>) {
+        let RequestEnd { path, program, status, lasted, bytes_up, bytes_down, end, error, cut } =
+            *request;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     id = self.id, client = %self.client,
                     forwarded_for = self.forwarded_for.map(tracing::field::display),
                     user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
-                    bytes_up, bytes_down, end = &*end.to_string(), why = trouble.or(cut), "request ended"
+                    bytes_up, bytes_down, end = &*end.to_string(), why = error.or(cut), "request ended"
                 )
             };
         }
-        if trouble.is_some() { line!(warn) } else { line!(info) }
+        if error.is_some() { line!(warn) } else { line!(info) }
     }
 
     /// A request was refused; by a 5xx, for want of what the operator should see to.

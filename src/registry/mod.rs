@@ -48,9 +48,9 @@ pub struct Registration {
     _alive: Option<Sender<()>>,
 }
 
-/// What keeps a stop waiting, besides connections.
+/// Keeps a stop waiting until it is dropped, as a connection does.
 #[derive(Debug)]
-pub struct Stay {
+pub struct StopGuard {
     _alive: Option<Sender<()>>,
 }
 
@@ -90,9 +90,9 @@ impl Registry {
         &self.permits
     }
 
-    /// Something that a stop waits for until it is dropped, as for a connection.
-    pub fn stay(&self) -> Stay {
-        Stay { _alive: lock(&self.alive).clone() }
+    /// A guard that keeps a stop waiting, for work that goes on without a connection.
+    pub fn delay_stop(&self) -> StopGuard {
+        StopGuard { _alive: lock(&self.alive).clone() }
     }
 
     /// Whether [`stop_all`](Self::stop_all) was called.
@@ -110,7 +110,7 @@ impl Registry {
         }
     }
 
-    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection and [`Stay`] have left.
+    /// Completes once [`stop_all`](Self::stop_all) was called and the last connection and [`StopGuard`] are gone.
     pub async fn all_gone(&self) {
         let _ = self.all_gone.recv().await;
     }

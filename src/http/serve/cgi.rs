@@ -1,14 +1,14 @@
-//! CGI: ordinary requests that are answered by programs below `--cgi-dir` (CGI/1.1, RFC 3875).
+//! CGI: programs below `--cgi-dir` that answer ordinary requests (CGI/1.1, RFC 3875).
 //!
 //! ```text
-//!  request ─ find ─▶ guard ─▶ place ─▶ program ─┬─ up:   body ──▶ stdin
-//!              └ nothing: files, pages          └─ down: stdout ──▶ head ─▶ response, body streamed
+//!  request ─ find ─▶ guard ─▶ permit ─▶ program ─┬─ up:   body ──▶ stdin
+//!              └ nothing: files, pages           └─ down: stdout ──▶ head ─▶ response, body streamed
 //! ```
 
 mod exchange;
 mod head;
-mod hold;
-mod output;
+mod program_guard;
+mod response_body;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use hyper::body::Incoming;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 
-use self::exchange::{Exchange, Failure};
+use self::exchange::{Exchange, ExchangeError};
 use self::head::Head;
-use self::hold::{Bill, Fate};
-use self::output::Output;
+use self::program_guard::{RequestRecord, ResponseState};
+use self::response_body::ResponseBody;
 use crate::backend::OpenError;
 use crate::backend::program::{Found, Lookup, Programs, Running};
 use crate::clock::timeout;
@@ -43,24 +43,24 @@ use crate::http::subject::{Subject, logged_path};
 #[derive(Debug)]
 pub struct Cgi {
     programs: Programs,
-    /// How long nothing may pass in either direction.
+    /// How long a program may exchange no byte with its client.
     timeout: Duration,
 }
 
 impl Cgi {
-    /// Makes sure that the directory is there.
+    /// Opens the directory.
     ///
     /// # Errors
-    /// [`StartError::Environment`], if it is not.
+    /// [`StartError::Environment`], if it can't be opened.
     pub fn open(config: &CgiConfig) -> Result<Self, StartError> {
         let programs = Programs::open(&config.programs).map_err(StartError::Environment)?;
         Ok(Cgi { programs, timeout: config.timeout })
     }
 
-    /// What below the directory answers for a request; nothing, if that is for files and pages.
+    /// Looks up the program for a request. If it finds none, the request is for files and pages.
     ///
     /// # Errors
-    /// The refusal, if we can't look.
+    /// The refusal, if the directory can't be read.
     pub async fn find(
         &self,
         request: &Request<Incoming>,
@@ -73,8 +73,8 @@ impl Cgi {
         found.map_err(Refusal::no_backend)
     }
 
-    /// Answers a request for what was found. Whether it could be started is told only to those who may
-    /// start it.
+    /// Answers a request by the program that was found. Only clients that may start it learn whether it
+    /// could be started.
     ///
     /// # Errors
     /// The refusal: 401, 403, 411, 429, 501, 502, 503 or 504.
@@ -102,25 +102,25 @@ impl Cgi {
         }
         let permits = SessionPermits::new(capacity.admit()?, None, address);
         let running = self.start(&found, &request, asked, &identity, permits).await?;
-        let bill = Bill {
+        let record = RequestRecord {
             subject: Subject { user: identity.user, ..asked.subject.clone() },
             path: logged_path(&request),
             program: found.name,
             began: Instant::now(),
-            stay: capacity.registry.stay(),
+            stop_guard: capacity.registry.delay_stop(),
         };
         let method = request.method().clone();
-        let mut exchange = Exchange::new(running, request.into_body(), self.timeout, bill);
-        let answered = async {
+        let mut exchange = Exchange::new(running, request.into_body(), self.timeout, record);
+        let response = async {
             let (head, first) = exchange.head().await?;
             if !head.has_body(&method) {
                 poll_fn(|cx| exchange.poll_settled(cx)).await?;
             }
             Ok((head, first))
         };
-        match answered.await {
+        match response.await {
             Ok((head, first)) => Ok(respond(&method, head, first, exchange)),
-            Err(failure) => Err(refuse(&failure, exchange)),
+            Err(error) => Err(refuse(&error, exchange)),
         }
     }
 
@@ -133,7 +133,7 @@ impl Cgi {
         permits: Arc<SessionPermits>,
     ) -> Result<Running, Refusal> {
         let client = asked.peer.describe(request, "", asked.arrival, None, identity);
-        // In its own directory (section 7.2).
+        // CGI programs run in their own directory (RFC 3875, section 7.2).
         let started =
             timeout(self.timeout, self.programs.start(found, &client, true, permits)).await;
         let started = started.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
@@ -141,19 +141,19 @@ impl Cgi {
     }
 }
 
-/// What is said when there is no answer.
-fn refuse(failure: &Failure, mut exchange: Exchange) -> Refusal {
-    exchange.hold.fate = Fate::Refused;
-    let name = exchange.hold.program();
-    match failure {
-        Failure::Silence(limit) => {
+/// The refusal for a request that got no response.
+fn refuse(error: &ExchangeError, mut exchange: Exchange) -> Refusal {
+    exchange.guard.state = ResponseState::Refused;
+    let name = exchange.guard.program();
+    match error {
+        ExchangeError::TimedOut(limit) => {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, format!("{name} did not answer in {limit:?}"))
         }
-        Failure::NoAnswer(why) => {
+        ExchangeError::InvalidResponse(why) => {
             Refusal::new(StatusCode::BAD_GATEWAY, format!("{name} gave no answer: {why}"))
         }
-        Failure::Client(error) => {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")).close()
+        ExchangeError::Client(why) => {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {why}")).close()
         }
     }
 }
@@ -161,7 +161,7 @@ fn refuse(failure: &Failure, mut exchange: Exchange) -> Refusal {
 fn respond(method: &Method, head: Head, first: Bytes, exchange: Exchange) -> Response<Body> {
     let (has_length, has_body) = (head.has_length(), head.has_body(method));
     let Head { status, headers, names, length } = head;
-    let output = Output::new(exchange, status, first, length);
+    let output = ResponseBody::new(exchange, status, first, length);
     let body = if has_body {
         output.boxed_unsync()
     } else {

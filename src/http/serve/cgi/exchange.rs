@@ -1,4 +1,4 @@
-//! Exchange: one request's body goes up to its program while the answer comes down.
+//! The exchange with a program: the request's body goes up to it while its response comes down.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -11,68 +11,70 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::head::{self, Head};
-use super::hold::{Bill, Hold};
+use super::program_guard::{ProgramGuard, RequestRecord};
 use crate::backend::program::Running;
 use crate::clock::Deadline;
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 use crate::task::yield_now;
 
-/// Why there is no answer, or no more of it.
-pub enum Failure {
-    /// Nothing passed in either direction for this long.
-    Silence(Duration),
-    /// What the program said is no answer; the text says why.
-    NoAnswer(&'static str),
-    /// The rest of the request does not come.
+/// Why there is no response, or no more of it.
+pub enum ExchangeError {
+    /// No byte passed in either direction for this long.
+    TimedOut(Duration),
+    /// The program's output is no valid response; the text says why.
+    InvalidResponse(&'static str),
+    /// The rest of the request could not be read.
     Client(hyper::Error),
 }
 
-/// A request and its program. When it is dropped the program is ended, and its end is logged.
+/// A request and its program. Dropping it ends the program and logs that.
 pub struct Exchange {
     /// The program's stdin and stdout.
     pub io: ByteStream,
-    up: Up,
-    idle: Idle,
-    /// The hold on the program.
-    pub hold: Hold,
+    request: RequestBody,
+    idle: IdleTimer,
+    /// Ends the program when dropped.
+    pub guard: ProgramGuard,
 }
 
-/// The request's body on its way.
-struct Up {
-    /// `None` once all of it has come, or nobody reads it.
+/// The request's body on its way to the program.
+struct RequestBody {
+    /// `None` once all of it has come, or the program reads no more.
     body: Option<Incoming>,
-    /// What has come, and has not gone.
+    /// Bytes that have come from the client and have not been written to the program.
     chunk: Bytes,
+    /// How many bytes have been written to the program.
     bytes: u64,
 }
 
-/// Watches over the silence.
-struct Idle {
+/// The limit on how long no byte may pass.
+struct IdleTimer {
     limit: Duration,
     last: Instant,
     timer: Deadline,
 }
 
 impl Exchange {
-    /// Begins: nothing may pass for so long.
-    pub fn new(running: Running, body: Incoming, limit: Duration, bill: Bill) -> Self {
+    /// Starts an exchange that fails once no byte has passed for `limit`.
+    pub fn new(running: Running, body: Incoming, limit: Duration, record: RequestRecord) -> Self {
         let Running { io, keeping } = running;
-        let up = Up { body: Some(body), chunk: Bytes::new(), bytes: 0 };
-        let idle = Idle { limit, last: Instant::now(), timer: Deadline::after(limit) };
-        let hold = Hold::new(keeping, bill);
-        Exchange { io, up, idle, hold }
+        let request = RequestBody { body: Some(body), chunk: Bytes::new(), bytes: 0 };
+        let idle = IdleTimer { limit, last: Instant::now(), timer: Deadline::after(limit) };
+        let guard = ProgramGuard::new(keeping, record);
+        Exchange { io, request, idle, guard }
     }
 
-    /// Reads the head of the answer, and what came with it of the body.
+    /// Reads the head of the response, and the bytes of the body that came with it.
     ///
     /// # Errors
-    /// Why there is none.
-    pub async fn head(&mut self) -> Result<(Head, Bytes), Failure> {
-        // A client that waits to be told to send its body (RFC 9110, section 10.1.1) is told so by hyper
-        // when the body is asked for, but not once there is an answer; and the program may answer first
-        // and read then.
-        poll_fn(|cx| Poll::Ready(self.up.poll(cx, &mut self.io))).await.map_err(Failure::Client)?;
+    /// Why there is no head.
+    pub async fn head(&mut self) -> Result<(Head, Bytes), ExchangeError> {
+        // hyper sends `100 Continue` (RFC 9110, section 10.1.1) when the body is first read, but not once
+        // there is a response; and a program may write its response before it reads.
+        poll_fn(|cx| Poll::Ready(self.request.poll(cx, &mut self.io)))
+            .await
+            .map_err(ExchangeError::Client)?;
         yield_now().await;
         let mut bytes = Vec::new();
         loop {
@@ -80,79 +82,83 @@ impl Exchange {
             let n = poll_fn(|cx| self.poll(cx, |chunk| bytes.extend_from_slice(chunk))).await?;
             match head::end(&bytes, seen) {
                 Some(end) if end <= head::MAX_HEAD => {
-                    let head = head::parse(&bytes[..end]).map_err(Failure::NoAnswer)?;
+                    let head =
+                        head::parse(&bytes[..end]).map_err(ExchangeError::InvalidResponse)?;
                     return Ok((head, Bytes::from(bytes).split_off(end)));
                 }
                 None if n == 0 => {
-                    return Err(Failure::NoAnswer(match bytes.is_empty() {
+                    return Err(ExchangeError::InvalidResponse(match bytes.is_empty() {
                         true => "it said nothing",
                         false => "its head does not end",
                     }));
                 }
                 None if bytes.len() <= head::MAX_HEAD => {}
-                _ => return Err(Failure::NoAnswer("its head is longer than 16 KiB")),
+                _ => return Err(ExchangeError::InvalidResponse("its head is longer than 16 KiB")),
             }
         }
     }
 
-    /// Moves what it can in both directions; ready with what `take` was given, 0 bytes at the end.
+    /// Moves bytes in both directions. Gives those of the response to `take`, and is ready with their
+    /// number, which is 0 at the end.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         take: impl FnOnce(&[u8]),
-    ) -> Poll<Result<usize, Failure>> {
-        let sent = self.up.poll(cx, &mut self.io).map_err(Failure::Client)?;
+    ) -> Poll<Result<usize, ExchangeError>> {
+        let sent = self.request.poll(cx, &mut self.io).map_err(ExchangeError::Client)?;
         let io = &mut self.io;
         let down = scratch::with(|chunk| {
             let read = Pin::new(io).poll_read(cx, chunk);
-            // A pipe does not fail; if it did there would be no more of it.
+            // Reading a pipe does not fail; if it did, that would be its end.
             read.map(|n| n.unwrap_or(0)).map(|n| {
                 take(&chunk[..n]);
                 n
             })
         });
         if let Poll::Ready(n) = down {
-            self.hold.bytes_down += n as u64;
+            self.guard.bytes_down += n as u64;
         }
-        self.hold.bytes_up = self.up.bytes;
+        self.guard.bytes_up = self.request.bytes;
         if sent || down.is_ready() {
             self.idle.last = Instant::now();
         }
         match down {
             Poll::Ready(n) => Poll::Ready(Ok(n)),
-            Poll::Pending => self.idle.poll(cx).map(|()| Err(Failure::Silence(self.idle.limit))),
+            Poll::Pending => {
+                self.idle.poll(cx).map(|()| Err(ExchangeError::TimedOut(self.idle.limit)))
+            }
         }
     }
 
-    /// Ready when a program that has said all of its answer may be left: it has got all of the body, or
-    /// reads no more, or has ended its output, or nothing of the body has passed for as long as nothing
-    /// may. What it still says is thrown away.
+    /// Ready when a program whose response is complete can be ended: it has read all of the body, or
+    /// reads no more, or has closed its output, or has read nothing of the body for the limit of time.
+    /// What it still writes is dropped.
     ///
     /// # Errors
-    /// [`Failure::Client`].
-    pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    /// [`ExchangeError::Client`].
+    pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
         for _ in 0..BATCHES {
-            if self.up.poll(cx, &mut self.io).map_err(Failure::Client)? {
+            if self.request.poll(cx, &mut self.io).map_err(ExchangeError::Client)? {
                 self.idle.last = Instant::now();
             }
-            self.hold.bytes_up = self.up.bytes;
-            if self.up.body.is_none() {
+            self.guard.bytes_up = self.request.bytes;
+            if self.request.body.is_none() {
                 return Poll::Ready(Ok(()));
             }
             match scratch::with(|chunk| Pin::new(&mut self.io).poll_read(cx, chunk)) {
                 Poll::Pending => return self.idle.poll(cx).map(Ok),
-                Poll::Ready(Ok(n)) if n > 0 => self.hold.bytes_down += n as u64,
+                Poll::Ready(Ok(n)) if n > 0 => self.guard.bytes_down += n as u64,
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
             }
         }
-        // More is there, but others want their turn.
+        // There is more, but other tasks get their turn first.
         cx.waker().wake_by_ref();
         self.idle.poll(cx).map(Ok)
     }
 }
 
-impl Up {
-    /// Sends what it can; whether that was anything.
+impl RequestBody {
+    /// Writes what the program takes now; tells whether that was anything.
     fn poll(&mut self, cx: &mut Context<'_>, io: &mut ByteStream) -> Result<bool, hyper::Error> {
         let mut sent = false;
         for _ in 0..BATCHES {
@@ -161,7 +167,7 @@ impl Up {
                 match Pin::new(body).poll_frame(cx) {
                     Poll::Pending => return Ok(sent),
                     Poll::Ready(Some(frame)) => {
-                        // Trailers are for nobody.
+                        // CGI has no trailers.
                         self.chunk = frame?.into_data().unwrap_or_default();
                         sent = true;
                     }
@@ -178,7 +184,7 @@ impl Up {
                     self.bytes += n as u64;
                     sent = true;
                 }
-                // Who reads no more has read enough.
+                // The program has closed its stdin: it needs no more of the body.
                 Poll::Ready(Err(_)) => {
                     self.chunk.clear();
                     self.end(cx, io);
@@ -186,19 +192,19 @@ impl Up {
                 }
             }
         }
-        // More is there, but others want their turn.
+        // There is more, but other tasks get their turn first.
         cx.waker().wake_by_ref();
         Ok(sent)
     }
 
     fn end(&mut self, cx: &mut Context<'_>, io: &mut ByteStream) {
         self.body = None;
-        // A pipe is closed at once.
+        // Closing a pipe needs no waiting.
         let _ = Pin::new(io).poll_close(cx);
     }
 }
 
-impl Idle {
+impl IdleTimer {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(Pin::new(&mut self.timer).poll(cx));

@@ -1,59 +1,59 @@
-//! The head of a CGI program's answer, read (RFC 3875, section 6). Pure.
+//! The parser of the head of a CGI program's response (RFC 3875, section 6). Pure.
 
 use httparse::{EMPTY_HEADER, Status};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use memchr::memchr;
 
-/// Bytes of a head, at most.
+/// The most bytes that a head may have.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-/// Lines of a head, at most.
+/// The most lines that a head may have.
 const MAX_HEADERS: usize = 100;
 
-/// What is between two neighbours on a connection (RFC 9110, section 7.6.1), and how a body is framed.
-/// That is ours to say.
-const OURS: [HeaderName; 5] =
+/// The headers that hold for one connection only (RFC 9110, section 7.6.1), and those that frame the
+/// body. The server sets them itself.
+const CONNECTION_HEADERS: [HeaderName; 5] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER];
 
-/// The same, of names that no constant has.
-const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
+/// Those for which the library has no constant.
+const OTHER_CONNECTION_HEADERS: [&str; 2] = ["keep-alive", "proxy-connection"];
 
-/// What a program answers before the body.
+/// What a program writes before the body.
 #[derive(Debug)]
 pub struct Head {
-    /// The status: what it says, else 302 for a `Location`, else 200.
+    /// The status: that of `Status`, else 302 if there is a `Location`, else 200.
     pub status: StatusCode,
-    /// What else is to be sent. `Content-Length` is not among them.
+    /// The headers to send, without `Content-Length`.
     pub headers: HeaderMap,
-    /// The names of all its lines, as the program spells them.
+    /// The names of all headers, as the program spells them.
     pub names: Vec<String>,
-    /// How long it says that its body is.
+    /// The value of `Content-Length`.
     pub length: Option<u64>,
 }
 
 impl Head {
-    /// Whether an answer with this status may say how long its body is (RFC 9110, section 8.6).
+    /// Whether a response with this status may have a `Content-Length` (RFC 9110, section 8.6).
     pub fn has_length(&self) -> bool {
         self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED
     }
 
-    /// Whether the answer to this method has a body.
+    /// Whether the response to this method has a body.
     pub fn has_body(&self, method: &Method) -> bool {
         self.has_length() && self.length != Some(0) && method != Method::HEAD
     }
 }
 
-/// Where a head ends, behind its empty line; `None` if it does not yet. What comes before `from` was
-/// looked at before.
+/// The position behind the empty line that ends a head; `None` if that has not come yet. The bytes
+/// before `from` were searched before.
 pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
-    // One that is empty is a head, too, if a wrong one.
+    // An empty head ends too; the parser refuses it.
     match bytes {
         [b'\n', ..] => return Some(1),
         [b'\r', b'\n', ..] => return Some(2),
         _ => {}
     }
-    // The end of the last line may be the beginning of the end.
+    // The empty line may have begun in the bytes before `from`.
     let mut at = from.saturating_sub(2);
     while let Some(found) = memchr(b'\n', &bytes[at..]) {
         at += found + 1;
@@ -66,10 +66,10 @@ pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Reads a head that ends with its empty line.
+/// Parses a head that ends with its empty line.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the head.
 pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     let mut lines = [EMPTY_HEADER; MAX_HEADERS];
     let lines = match httparse::parse_headers(bytes, &mut lines) {
@@ -90,10 +90,10 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     }
     let status = take_one(&mut headers, &HeaderName::from_static("status"))?;
     let length = take_one(&mut headers, &header::CONTENT_LENGTH)?;
-    let is_answer = status.is_some()
+    let is_response = status.is_some()
         || headers.contains_key(header::CONTENT_TYPE)
         || headers.contains_key(header::LOCATION);
-    if !is_answer {
+    if !is_response {
         return Err("its head has no Content-Type, no Status and no Location");
     }
     for name in [header::CONTENT_TYPE, header::LOCATION] {
@@ -103,17 +103,17 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     }
     let status = match status {
         Some(text) => read_status(&text).ok_or("its Status is no number from 200 to 599")?,
-        // The path of a local redirect (section 6.2.2) goes to the client as well: what is redirected
-        // to is asked for as any page, under the rules for that one.
+        // The path of a local redirect (section 6.2.2) goes to the client too: the client then asks for
+        // it as for any page, and the rules of that page hold.
         None if headers.contains_key(header::LOCATION) => StatusCode::FOUND,
         None => StatusCode::OK,
     };
-    drop_ours(&mut headers);
+    drop_connection_headers(&mut headers);
     let length = length.map(|text| read_length(&text)).transpose();
     Ok(Head { status, headers, names, length: length? })
 }
 
-/// Takes out a header that can be there once.
+/// Removes a header that can be there once, and gives its value.
 fn take_one(
     headers: &mut HeaderMap,
     name: &HeaderName,
@@ -124,7 +124,7 @@ fn take_one(
     Ok(headers.remove(name))
 }
 
-/// `404` or `404 Not Found`. A 1xx is no answer, and what it leads to is not for a program to begin.
+/// Reads `404` or `404 Not Found`. A 1xx is no final response, so that a program can't send it.
 fn read_status(text: &HeaderValue) -> Option<StatusCode> {
     let text = text.as_bytes();
     let (code, rest) = text.split_at_checked(3)?;
@@ -138,8 +138,9 @@ fn read_length(text: &HeaderValue) -> Result<u64, &'static str> {
     digits.and_then(|digits| digits.parse().ok()).ok_or("its Content-Length is no number")
 }
 
-/// Drops what is between neighbours: the usual headers, and those that `Connection` names.
-fn drop_ours(headers: &mut HeaderMap) {
+/// Removes the headers that hold for one connection only: the usual ones, and those that `Connection`
+/// names.
+fn drop_connection_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -147,10 +148,10 @@ fn drop_ours(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&OURS) {
+    for name in named.iter().chain(&CONNECTION_HEADERS) {
         headers.remove(name);
     }
-    for name in OURS_BY_NAME {
+    for name in OTHER_CONNECTION_HEADERS {
         headers.remove(name);
     }
 }
@@ -238,7 +239,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever it is, and however it comes.
+        /// For any bytes, in pieces of any size.
         #[test]
         fn the_end_is_found_where_it_is(bytes in "[a\r\n:]{0,40}", size in 1_usize..5) {
             let bytes = bytes.as_bytes();

@@ -1,4 +1,4 @@
-//! Output: the body of an answer, as its program writes it.
+//! The body of a response, as its program writes it.
 
 use std::io;
 use std::mem;
@@ -9,50 +9,50 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::StatusCode;
 
-use super::exchange::{Exchange, Failure};
-use super::hold::Fate;
+use super::exchange::{Exchange, ExchangeError};
+use super::program_guard::ResponseState;
 
-/// The rest of an exchange, once its head is known.
-pub struct Output {
+/// The rest of an exchange, once the head of the response is known.
+pub struct ResponseBody {
     exchange: Exchange,
-    /// What came with the head.
+    /// The bytes that came with the head.
     first: Bytes,
-    /// How much is to come, where that was said: it is held to.
+    /// The bytes of `Content-Length` that are still to come; `None` if the program gave none.
     left: Option<u64>,
-    /// The end of the body, which has the length that was said. It waits for the program to take the
-    /// rest of the request, as hyper reads no more of that once the answer has ended.
+    /// The last bytes of a body with a length. They wait until the program has read the rest of the
+    /// request, as hyper reads no more of that once the response has ended.
     last: Option<Bytes>,
     ended: bool,
     /// What the next poll fails with.
     failing: Option<String>,
 }
 
-impl Output {
-    /// The body of an answer with this status, which begins with `first`, and has so many bytes, at
-    /// least one, if that was said.
+impl ResponseBody {
+    /// The body of a response with this status. It begins with `first`, and has `length` bytes, at least
+    /// one, if the program gave a length.
     pub fn new(
         mut exchange: Exchange,
         status: StatusCode,
         first: Bytes,
         length: Option<u64>,
     ) -> Self {
-        exchange.hold.fate = Fate::Begun(status);
-        Output { exchange, first, left: length, last: None, ended: false, failing: None }
+        exchange.guard.state = ResponseState::Started(status);
+        ResponseBody { exchange, first, left: length, last: None, ended: false, failing: None }
     }
 
-    /// Nobody wants the body; the program may write it, and end in peace.
+    /// Completes the response without a body. What the program still writes is read and dropped.
     pub fn discard(mut self) {
         self.complete();
-        let Exchange { io, mut hold, .. } = self.exchange;
-        hold.discarded = Some(io);
+        let Exchange { io, mut guard, .. } = self.exchange;
+        guard.unsent = Some(io);
     }
 
     fn complete(&mut self) {
         self.ended = true;
-        self.exchange.hold.complete();
+        self.exchange.guard.complete();
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Failure>> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ExchangeError>> {
         let mut bytes = mem::take(&mut self.first);
         if bytes.is_empty() {
             ready!(self.exchange.poll(cx, |chunk| bytes = Bytes::copy_from_slice(chunk)))?;
@@ -60,20 +60,20 @@ impl Output {
         Poll::Ready(Ok(bytes))
     }
 
-    /// What of these bytes belongs to the body.
+    /// The part of these bytes that `Content-Length` allows.
     fn within(&mut self, mut bytes: Bytes) -> Bytes {
         let Some(left) = &mut self.left else { return bytes };
         let most = usize::try_from(*left).unwrap_or(usize::MAX);
         if bytes.len() > most {
             bytes.truncate(most);
-            self.exchange.hold.trouble = Some("it says more than its Content-Length".into());
+            self.exchange.guard.error = Some("it says more than its Content-Length".into());
         }
         *left -= bytes.len() as u64;
         bytes
     }
 
     /// The next bytes of the body; none at its end.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Failure>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ExchangeError>> {
         if self.last.is_none() {
             let bytes = ready!(self.poll_bytes(cx))?;
             let bytes = self.within(bytes);
@@ -87,7 +87,7 @@ impl Output {
         Poll::Ready(Ok(self.last.take().unwrap_or_default()))
     }
 
-    /// Fails at the next poll: before that hyper sends what it was given, which it would throw away.
+    /// Fails at the next poll, not now: hyper would drop the bytes that it has not sent yet.
     fn fail(&mut self, cx: &Context<'_>, why: String) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.failing = Some(why);
         cx.waker().wake_by_ref();
@@ -95,7 +95,7 @@ impl Output {
     }
 }
 
-impl Body for Output {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -111,20 +111,20 @@ impl Body for Output {
             this.ended = true;
             return Poll::Ready(Some(Err(io::Error::other(why))));
         }
-        let trouble: String = match ready!(this.poll_piece(cx)) {
+        let error: String = match ready!(this.poll_piece(cx)) {
             Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Ok(_) if this.left.is_none() => {
                 this.complete();
                 return Poll::Ready(None);
             }
             Ok(_) => "it says less than its Content-Length".into(),
-            Err(Failure::Silence(limit)) => format!("nothing more came within {limit:?}"),
-            Err(Failure::NoAnswer(why)) => why.into(),
-            // Not the program's fault, nor is anybody there to be told.
-            Err(Failure::Client(error)) => return this.fail(cx, error.to_string()),
+            Err(ExchangeError::TimedOut(limit)) => format!("nothing more came within {limit:?}"),
+            Err(ExchangeError::InvalidResponse(why)) => why.into(),
+            // The program is not at fault, so that its log line shows no error.
+            Err(ExchangeError::Client(error)) => return this.fail(cx, error.to_string()),
         };
-        this.exchange.hold.trouble = Some(trouble.clone());
-        this.fail(cx, trouble)
+        this.exchange.guard.error = Some(error.clone());
+        this.fail(cx, error)
     }
 
     fn is_end_stream(&self) -> bool {
