@@ -50,21 +50,21 @@ pub struct PagesConfig {
     pub cgi: Option<CgiConfig>,
     /// The directory whose files are served.
     pub dir: Option<PathBuf>,
-    /// What must not lie among those files.
+    /// The paths that must not lie in that directory.
     pub private: Vec<Private>,
     /// Files built into the program, for what the directory does not have. The first that fits is
     /// served.
     pub builtin: Vec<&'static [super::Page]>,
 }
 
-/// A path that is not for everybody to read.
+/// A path that must not lie in the directory of pages.
 #[derive(Clone, Debug)]
 pub struct Private {
     /// The option that names it.
     pub option: &'static str,
     /// The file or directory.
     pub path: PathBuf,
-    /// Whether it is a secret; else those who read it only see the source of programs.
+    /// Whether it is a secret, which is refused there; of programs there is only a warning.
     pub is_secret: bool,
 }
 

@@ -9,8 +9,8 @@ use super::named_files::NamedFiles;
 use super::permits::Capacity;
 use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
-use super::serve::exposed;
 use super::serve::page::Pages;
+use super::serve::public_dir;
 use super::serve::site::Site;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
@@ -62,7 +62,7 @@ impl Context {
         registry: Arc<Registry>,
         old: Option<&Context>,
     ) -> Result<Self, StartError> {
-        exposed::check(&config.pages)?;
+        public_dir::check(&config.pages)?;
         let cgi = config.pages.cgi.as_ref().map(Cgi::open).transpose()?;
         let site = Site::open(&config.pages, old.map(|old| &old.pages.site))?;
         let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
@@ -109,7 +109,7 @@ impl Context {
         let any = self.files.reload();
         self.tls.iter().for_each(|tls| tls.reload());
         // In another directory there may be what was in none before.
-        let has_pages = self.pages.site.reload(|| exposed::check(&self.config.pages));
+        let has_pages = self.pages.site.reload(|| public_dir::check(&self.config.pages));
         any || has_pages || self.tls.is_some()
     }
 

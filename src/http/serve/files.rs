@@ -1,15 +1,15 @@
 //! Static files: a GET or HEAD and a directory in, a response out.
 //!
 //! ```text
-//! path ── target ──▶ relative path ── open below the root ──▶ file ── conditional, range ──▶ 200 206 304 412 416
-//!          └ None                      └ None, 301, 403, 500            └ body (in memory, or streamed)
+//! path ── safe_path ──▶ relative path ── open below the root ──▶ file ── conditional, range ──▶ 200 206 304 412 416
+//!          └ None                         └ None, 301, 403, 500            └ body (in memory, or streamed)
 //! ```
 
 mod body;
 mod conditional;
 mod disk;
 mod range;
-mod target;
+mod safe_path;
 #[cfg(test)]
 mod tests;
 
@@ -32,17 +32,17 @@ use body::{CHUNK, FileBody};
 use conditional::{Validators, Verdict};
 use disk::Disk;
 use range::Selection;
-use target::Target;
+use safe_path::SafePath;
 
 use crate::http::Body;
 use crate::path;
 use crate::sync::lock;
 use crate::text::reason;
 
-/// The file that answers for its directory.
+/// The file that is sent for its directory.
 const INDEX: &str = "index.html";
 
-/// The request headers that the answer depends on; only these are taken to another thread.
+/// The request headers that the response depends on; only these are copied for the other thread.
 const RELEVANT: [HeaderName; 6] = [
     header::IF_MATCH,
     header::IF_UNMODIFIED_SINCE,
@@ -69,14 +69,19 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens the directory. The error names it and says why not.
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// The error names the directory and the reason.
     pub fn open(path: &Path) -> io::Result<Self> {
         let root = Mutex::new(Arc::new(open(path)?));
         Ok(Self { path: path.to_owned(), root, disk: Disk::default() })
     }
 
-    /// Opens what has the directory's name now; requests that come from now on are answered from there. An error changes
-    /// nothing.
+    /// Opens the directory that has the name now; later requests are answered from there.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open). The old directory stays.
     pub fn reopen(&self) -> io::Result<()> {
         let root = open(&self.path)?;
         *lock(&self.root) = Arc::new(root);
@@ -88,8 +93,8 @@ impl Files {
         &self.path
     }
 
-    /// Answers a GET or HEAD, or None if there is no such file. `path` is as it came in the URI, still
-    /// percent-encoded and without the query. Other methods are the caller's to refuse.
+    /// Answers a GET or HEAD; `None` if there is no such file. `path` is that of the URI, still
+    /// percent-encoded and without the query. The caller refuses other methods.
     pub async fn respond(
         &self,
         method: &Method,
@@ -97,7 +102,7 @@ impl Files {
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Option<Response<Body>> {
-        let target = Target::parse(path)?;
+        let target = SafePath::parse(path)?;
         let (root, disk) = (Arc::clone(&lock(&self.root)), self.disk);
         let query = query.map(str::to_owned);
         let relevant = RELEVANT
@@ -106,13 +111,15 @@ impl Files {
         let asked =
             relevant.map(|(name, value)| (name.clone(), value.clone())).collect::<HeaderMap>();
         let head = *method == Method::HEAD;
-        // One hop to a thread does it all for a small file: open, decide, read.
+        // A small file needs one job on the other thread: open, decide, read.
         let response = disk.run(move || match find(&root, &target) {
-            Ok(Found::File(file)) => {
+            Ok(FileLookup::File(file)) => {
                 Some(send(file, &asked, head, disk).unwrap_or_else(|why| failure(&why)))
             }
-            Ok(Found::DirectoryWithIndex) => Some(redirect(&target.location(query.as_deref()))),
-            Ok(Found::Nothing) => None,
+            Ok(FileLookup::DirectoryWithIndex) => {
+                Some(redirect(&target.location(query.as_deref())))
+            }
+            Ok(FileLookup::Nothing) => None,
             Err(why) => refusal(&why),
         });
         let response = response.await.unwrap_or_else(|why| Some(busy(&why)))?;
@@ -128,44 +135,49 @@ fn open(path: &Path) -> io::Result<Dir> {
     })
 }
 
-/// A regular file, and how it was when it was opened.
-struct Opened {
+/// An open regular file, with the metadata of that moment.
+struct OpenedFile {
     file: File,
     path: PathBuf,
     len: u64,
     modified: SystemTime,
 }
 
-/// What is at a target.
-enum Found {
-    File(Opened),
-    /// A directory that was asked for without the slash that its relative links need.
+/// What is at a path.
+enum FileLookup {
+    File(OpenedFile),
+    /// A directory with an index, requested without the slash at the end that relative links need.
     DirectoryWithIndex,
-    /// A directory without an index, or something that is not for reading.
+    /// A directory without an index, or a special file (FIFO, socket, device).
     Nothing,
 }
 
-fn find(root: &Dir, target: &Target) -> io::Result<Found> {
+fn find(root: &Dir, target: &SafePath) -> io::Result<FileLookup> {
     let path =
         if target.is_directory() { target.path().join(INDEX) } else { target.path().to_owned() };
-    // Opened first and looked at then, so that nothing can be put in its place between. A FIFO would block the open
-    // without NONBLOCK; a terminal could become ours without NOCTTY.
+    // Opened before its metadata are read, so that the file can't be replaced in between. NONBLOCK, as opening a FIFO
+    // would block; NOCTTY, as a terminal could become our controlling terminal.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = root.open_with(&path, OpenOptions::new().read(true).custom_flags(flags))?.into_std();
     let metadata = file.metadata()?;
     Ok(if metadata.is_file() {
-        Found::File(Opened { file, path, len: metadata.len(), modified: metadata.modified()? })
+        FileLookup::File(OpenedFile {
+            file,
+            path,
+            len: metadata.len(),
+            modified: metadata.modified()?,
+        })
     } else if metadata.is_dir()
         && !target.is_directory()
         && root.metadata(path.join(INDEX))?.is_file()
     {
-        Found::DirectoryWithIndex
+        FileLookup::DirectoryWithIndex
     } else {
-        Found::Nothing
+        FileLookup::Nothing
     })
 }
 
-/// What to say when a file could not be opened; None if that means that there is none.
+/// The response when a file could not be opened; `None` if there is none.
 fn refusal(why: &io::Error) -> Option<Response<Body>> {
     if path::is_nothing(why) {
         return None;
@@ -178,7 +190,7 @@ fn refusal(why: &io::Error) -> Option<Response<Body>> {
     })
 }
 
-/// What to say when the disk takes too long.
+/// The response when the disk takes too long.
 fn busy(why: &io::Error) -> Response<Body> {
     text(StatusCode::SERVICE_UNAVAILABLE, &format!("this file could not be read: {why}"))
 }
@@ -190,15 +202,20 @@ fn failure(why: &io::Error) -> Response<Body> {
 fn redirect(location: &str) -> Response<Body> {
     let mut response =
         text(StatusCode::MOVED_PERMANENTLY, &format!("this is a directory: see {location}"));
-    // Percent-encoded throughout, so it always makes a value.
+    // It is percent-encoded, and so always a valid value.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
 
-/// Decides what of an open file is to be sent, and reads it if it is small.
-fn send(opened: Opened, asked: &HeaderMap, head: bool, disk: Disk) -> io::Result<Response<Body>> {
+/// Decides which part of an open file to send, and reads it if it is small.
+fn send(
+    opened: OpenedFile,
+    asked: &HeaderMap,
+    head: bool,
+    disk: Disk,
+) -> io::Result<Response<Body>> {
     let len = opened.len;
     let file_is = Validators::new(opened.modified, len, SystemTime::now());
     match conditional::evaluate(asked, &file_is) {
@@ -252,7 +269,7 @@ fn unsatisfiable(len: u64) -> Response<Body> {
     response
 }
 
-/// A response that says which state of the file it is about (RFC 9110, 15.4.5 asks it of a 304 too).
+/// A response with the file's validators, which RFC 9110, 15.4.5 requires of a 304 too.
 fn described(status: StatusCode, file: &Validators) -> response::Builder {
     let response = common(status).header(header::ETAG, &file.etag);
     match file.modified {
@@ -261,7 +278,7 @@ fn described(status: StatusCode, file: &Validators) -> response::Builder {
     }
 }
 
-/// A one-line answer of our own.
+/// A response of one line of text.
 fn text(status: StatusCode, line: &str) -> Response<Body> {
     let line = Bytes::from(format!("{line}\n"));
     let response = common(status)
@@ -270,7 +287,8 @@ fn text(status: StatusCode, line: &str) -> Response<Body> {
     finish(response, in_memory(line))
 }
 
-/// What every answer has. Nothing may be used again unasked, a 301 neither: a reload must show the file as it is now.
+/// The headers of every response. No response may be reused without asking, not even a 301: a reload must show the
+/// file as it is now.
 fn common(status: StatusCode) -> response::Builder {
     Response::builder()
         .status(status)
@@ -290,11 +308,11 @@ fn empty() -> Body {
     in_memory(Bytes::new())
 }
 
-/// The media type that a name's extension stands for.
+/// The media type for a name's extension.
 fn content_type(name: &Path) -> String {
     match mime_guess::from_path(name).first_raw() {
         None => "application/octet-stream".to_owned(),
-        // The name of before RFC 9239, which the library still gives to modules.
+        // The name before RFC 9239, which the library still gives to modules.
         Some("application/javascript") => "text/javascript; charset=utf-8".to_owned(),
         Some(text) if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         Some(other) => other.to_owned(),

@@ -1,7 +1,7 @@
-//! Serve: what is shown to requests that are no WebSocket handshakes: programs, files, pages.
+//! What requests that are no WebSocket handshakes get: responses of CGI programs, files, built-in pages.
 
 pub mod cgi;
-pub mod exposed;
 mod files;
 pub mod page;
+pub mod public_dir;
 pub mod site;

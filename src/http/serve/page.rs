@@ -1,4 +1,4 @@
-//! Pages: what answers requests that are no handshakes.
+//! The choice of what answers a request that is no handshake: a program, a file or a built-in page.
 
 use hyper::body::Incoming;
 use hyper::header;
@@ -16,7 +16,7 @@ use crate::http::refusal::Refusal;
 use crate::http::routes::Routes;
 use crate::http::subject::logged_path;
 
-/// What answers requests that are no handshakes: programs, files, and pages that are built in.
+/// Everything that answers requests that are no handshakes.
 #[derive(Debug)]
 pub struct Pages {
     /// The programs of `--cgi-dir`.
@@ -28,7 +28,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Answers a request that is no handshake: a program, where there is one for it, or a page.
+    /// Answers a request that is no handshake, by its program if there is one, else by a page.
     ///
     /// # Errors
     /// The refusal.
@@ -64,9 +64,9 @@ impl Pages {
         let (method, uri) = (request.method(), request.uri());
         self.guard.check_page(request.headers(), uri.query(), arrival).await?;
         let is_read = method == Method::GET || method == Method::HEAD;
-        // Other methods are answered by whether there is anything to read.
+        // Other methods get 405 if there is a page, else what GET would get.
         let wanted = if is_read { method } else { &Method::HEAD };
-        // Most requests are for files, and need not know.
+        // Asked only when needed: most requests are for files.
         let is_relay_path = || routes.has(arrival, uri.path());
         let found = self.site.respond(wanted, uri, request.headers(), is_relay_path).await;
         match found {
@@ -76,13 +76,13 @@ impl Pages {
                     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "pages can only be read");
                 Err(refusal.with(header::ALLOW, "GET, HEAD"))
             }
-            None => Err(nothing(request, arrival, &self.site, is_relay_path())),
+            None => Err(no_page(request, arrival, &self.site, is_relay_path())),
         }
     }
 }
 
-/// What is said where there is no page: it could have been one, or still be a WebSocket.
-fn nothing(
+/// The refusal where there is no page: 404, or 426 on the path of a relay.
+fn no_page(
     request: &Request<Incoming>,
     arrival: &Arrival,
     site: &Site,

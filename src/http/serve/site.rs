@@ -1,4 +1,4 @@
-//! Site: what is served to requests that are no handshakes, files first, then pages built in.
+//! The pages of the server: the files of `--static-dir` first, then those built into the program.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::http::body::{Body, full};
 use crate::http::config::PagesConfig;
 use crate::text::reason;
 
-/// Where the pages built in may load from. WebSockets are named too: not every browser takes them
-/// for a part of 'self'. Nobody may frame the pages, and so lend a visitor's clicks to them.
+/// The Content-Security-Policy of built-in pages. It names WebSockets, as not every browser counts them
+/// as 'self'. Other pages may not frame ours (clickjacking).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file built into the program.
 #[derive(Debug)]
 pub struct Page {
-    /// Its path, or with a `*` at the end the beginning of its paths. A `*` alone is every path where a
-    /// WebSocket could be opened, but only for those who name the media type in `Accept`, as browsers do
-    /// on the way to a page: everybody else should learn that there is nothing.
+    /// The path of the page; with a `*` at the end, the beginning of its paths. A `*` alone is every path
+    /// where a WebSocket could be opened, but only if `Accept` names the media type, as that of a browser
+    /// that opens a page does: other clients get 404 or 426.
     pub path: &'static str,
     /// Its media type.
     pub media_type: &'static str,
@@ -31,7 +31,7 @@ pub struct Page {
     pub content: &'static [u8],
 }
 
-/// What is served to requests that are no handshakes.
+/// The files and built-in pages of a server.
 #[derive(Debug)]
 pub struct Site {
     files: Option<Arc<Files>>,
@@ -39,7 +39,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Opens what the configuration names, but for what `old` has open.
+    /// Opens the directory that the configuration names, or takes it over from `old`.
     ///
     /// # Errors
     /// If the directory can't be opened.
@@ -54,16 +54,16 @@ impl Site {
         Ok(Site { files, builtin: pages.builtin.clone() })
     }
 
-    /// Whether what is asked for could have been a page, though there is none: any path where files are
-    /// served, otherwise one beside a page that is built in. A path such as `*` is none.
+    /// Whether a path without a page is one where a page could be: any path if files are served, otherwise
+    /// one in the directory of a built-in page. The target `*` is no path.
     pub fn covers(&self, path: &str) -> bool {
         path.starts_with('/')
             && (self.files.is_some()
                 || self.builtin.iter().copied().flatten().any(|page| page.is_beside(path)))
     }
 
-    /// Opens the directory again, which may be another of that name by now, unless `check` objects; false
-    /// if there is none. It logs how that went; one that can't be served changes nothing.
+    /// Opens the directory again, as another may have its name by now, and logs the result; false if no
+    /// directory is configured. If `check` or the opening fails, the old one stays.
     pub fn reload(&self, check: impl FnOnce() -> Result<(), StartError>) -> bool {
         let Some(files) = &self.files else { return false };
         let reopened = check().map_err(|e| e.to_string());
@@ -74,12 +74,12 @@ impl Site {
         true
     }
 
-    /// Whether there is nothing at all.
+    /// Whether there are neither files nor pages.
     pub fn is_empty(&self) -> bool {
         self.files.is_none() && self.builtin.is_empty()
     }
 
-    /// Answers a GET or HEAD, or None if there is nothing for it.
+    /// Answers a GET or HEAD; `None` if there is no page.
     pub async fn respond(
         &self,
         method: &Method,
@@ -108,7 +108,7 @@ impl Page {
         }
     }
 
-    /// Whether a path lies in the same directory, if that is not the root, where relays are.
+    /// Whether a path lies in the same directory. The root does not count, as relays are there.
     fn is_beside(&self, path: &str) -> bool {
         let dir = self.path.rfind('/').map_or("", |last| &self.path[..=last]);
         dir.len() > 1 && path.starts_with(dir)
@@ -131,19 +131,19 @@ impl Page {
 }
 
 /// Whether `Accept` names the media type itself (RFC 9110, section 12.5.1). Ranges such as `*/*`
-/// don't count: every program sends them.
+/// don't count, as every client sends them.
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let wanted = media_type.split(';').next().unwrap_or(media_type);
     let values = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| {
         let mut parts = item.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-        named && !parts.any(is_never)
+        named && !parts.any(is_weight_zero)
     })
 }
 
-/// Whether a parameter is a weight of 0: "not acceptable".
-fn is_never(parameter: &str) -> bool {
+/// Whether a parameter is `q=0`, which means "not acceptable".
+fn is_weight_zero(parameter: &str) -> bool {
     let weight =
         parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
     weight.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0_f32))
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_have_been_a_page() {
+    fn paths_where_a_page_could_be() {
         const fn page(path: &'static str) -> Page {
             Page { path, media_type: "text/plain", content: b"" }
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_name_the_type_accept_it() {
+    fn only_the_media_type_itself_counts() {
         let chromium = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8";
         for (accept, expected) in [
             (&[chromium][..], true),

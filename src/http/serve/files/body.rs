@@ -1,4 +1,4 @@
-//! A response body that is read from a file while it is sent.
+//! The body of a response, read from its file while it is sent.
 
 use std::fs::File;
 use std::future::Future;
@@ -11,31 +11,31 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::disk::Disk;
 
-/// Most bytes read at once, and so in memory for one response: 64 KiB.
+/// The most bytes read at once, and so in memory for one response: 64 KiB.
 pub const CHUNK: u64 = 64 * 1024;
 
-/// Exactly so many bytes of a file, a chunk at a time, each read on another thread when it is asked for. If the
-/// file has become shorter the body fails with `UnexpectedEof`, if the disk does not answer with `TimedOut`: the
-/// connection is to be cut, never padded.
+/// A part of a file, read a chunk at a time on another thread, when hyper asks for it. The body fails with
+/// `UnexpectedEof` if the file has become shorter, with `TimedOut` if the disk does not answer; the connection is
+/// then cut, as the rest of `Content-Length` can't be sent.
 pub struct FileBody {
     remaining: u64,
     disk: Disk,
-    state: State,
+    state: ReadState,
 }
 
-/// What was read, and the file to read on from.
+/// The file, and the bytes that were read from it.
 type Chunk = (File, io::Result<Bytes>);
 
-enum State {
+enum ReadState {
     Idle(File),
     Reading(Pin<Box<dyn Future<Output = io::Result<Chunk>> + Send>>),
     Failed,
 }
 
 impl FileBody {
-    /// The next `len` bytes from the file's position on.
+    /// The body of the next `len` bytes from the file's position.
     pub fn new(file: File, len: u64, disk: Disk) -> Self {
-        Self { remaining: len, disk, state: State::Idle(file) }
+        Self { remaining: len, disk, state: ReadState::Idle(file) }
     }
 }
 
@@ -48,28 +48,28 @@ impl Body for FileBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
-            match std::mem::replace(&mut self.state, State::Failed) {
-                State::Failed => return Poll::Ready(None),
-                State::Idle(file) if self.remaining == 0 => {
-                    self.state = State::Idle(file);
+            match std::mem::replace(&mut self.state, ReadState::Failed) {
+                ReadState::Failed => return Poll::Ready(None),
+                ReadState::Idle(file) if self.remaining == 0 => {
+                    self.state = ReadState::Idle(file);
                     return Poll::Ready(None);
                 }
-                State::Idle(mut file) => {
+                ReadState::Idle(mut file) => {
                     let len = self.remaining.min(CHUNK);
-                    self.state = State::Reading(Box::pin(self.disk.run(move || {
+                    self.state = ReadState::Reading(Box::pin(self.disk.run(move || {
                         let read = read_exactly(&mut file, len);
                         (file, read)
                     })));
                 }
-                State::Reading(mut read) => {
+                ReadState::Reading(mut read) => {
                     let Poll::Ready(done) = read.as_mut().poll(cx) else {
-                        self.state = State::Reading(read);
+                        self.state = ReadState::Reading(read);
                         return Poll::Pending;
                     };
                     let (file, read) = done?;
                     let bytes = read?;
                     self.remaining -= bytes.len() as u64;
-                    self.state = State::Idle(file);
+                    self.state = ReadState::Idle(file);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
             }
@@ -85,7 +85,7 @@ impl Body for FileBody {
     }
 }
 
-/// Reads `len` bytes (at most [`CHUNK`]) from the file's position on; `UnexpectedEof` if it ends before.
+/// Reads `len` bytes (at most [`CHUNK`]) from the file's position; `UnexpectedEof` if it ends before.
 pub fn read_exactly(file: &mut File, len: u64) -> io::Result<Bytes> {
     debug_assert!(len <= CHUNK);
     let mut bytes = Vec::with_capacity(len as usize);

@@ -1,4 +1,4 @@
-//! Whether a request's conditions let a file be sent (RFC 9110, 13); pure.
+//! The conditions of a request, which decide whether a file is sent (RFC 9110, 13); pure.
 //!
 //! By hand: headers 0.4 has typed conditions, but in builds with debug assertions a space inside a client's tag panics.
 
@@ -9,17 +9,18 @@ use http::header::{
     IF_UNMODIFIED_SINCE,
 };
 
-/// What tells one state of a file from another.
+/// What distinguishes one version of a file from another.
 #[derive(Debug)]
 pub struct Validators {
     /// A strong entity tag, quotes included.
     pub etag: String,
-    /// In whole seconds. None if it can't be said: before 1970, or in the future, which a server must not claim.
+    /// The modification time in whole seconds. `None` if it is before 1970, or in the future, which a server must not
+    /// send.
     pub modified: Option<SystemTime>,
 }
 
 impl Validators {
-    /// From a file's modification time and length in bytes, as seen at `now`.
+    /// The validators of a file with this modification time and length in bytes, at `now`.
     pub fn new(modified: SystemTime, len: u64, now: SystemTime) -> Self {
         let since = modified.duration_since(UNIX_EPOCH);
         let stamp = match &since {
@@ -36,14 +37,14 @@ impl Validators {
     }
 }
 
-/// What a request's conditions come to.
+/// The result of a request's conditions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send it.
+    /// The file is sent.
     Send,
-    /// 304: the client has it.
+    /// 304: the client has this version.
     NotModified,
-    /// 412: it is not what the client wanted to act on.
+    /// 412: it is not the version that the client expects.
     Failed,
 }
 
@@ -106,7 +107,7 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// Whether the file changed after the header's date; None if the one or the other is not known.
+/// Whether the file changed after the header's date; `None` if either is not known.
 fn modified_since(headers: &HeaderMap, name: HeaderName, file: &Validators) -> Option<bool> {
     Some(file.modified? > date(single(headers, name)?)?)
 }

@@ -1,4 +1,4 @@
-//! Disk: on which threads files are read, and for how long at most.
+//! The threads on which files are read, and the limit of time for that.
 
 use std::io;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::threads::{BlockingPool, FILES};
 /// How a directory's files are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk {
-    /// Where reading them waits.
+    /// The threads that wait for the disk.
     pub threads: &'static BlockingPool,
-    /// How long a request waits for the file, or for the next part of it. A disk that has to start spinning
-    /// answers sooner.
+    /// How long a request waits for the file, or for the next part of it. A disk that has to spin up first
+    /// needs less.
     pub limit: Duration,
 }
 
@@ -23,10 +23,10 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Does this work.
+    /// Runs this work on one of the threads.
     ///
     /// # Errors
-    /// [`TimedOut`](io::ErrorKind::TimedOut). The work goes on then.
+    /// [`TimedOut`](io::ErrorKind::TimedOut). The work continues, and its result is dropped.
     pub async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,

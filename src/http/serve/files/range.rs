@@ -1,7 +1,7 @@
-//! Which bytes of a file a `Range` header asks for (RFC 9110, 14.1.2 and 14.2); pure.
+//! The bytes of a file that a `Range` header asks for (RFC 9110, 14.1.2 and 14.2); pure.
 //!
-//! By hand, because the parsers at hand answer otherwise than the RFC where it matters: http-range-header 0.4 and
-//! headers 0.4 both refuse a suffix longer than the file (`-500` of 100 bytes), which must yield the whole of it.
+//! Our own parser, as those of http-range-header 0.4 and headers 0.4 break the RFC: both refuse a suffix longer than
+//! the file (`-500` of 100 bytes), which must give the whole file.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub fn select(value: &[u8], len: u64) -> Selection {
         Some(Spec::From(first, _)) if first >= len => Selection::Unsatisfiable,
         Some(Spec::From(first, last)) => Selection::Part(first..last.saturating_add(1).min(len)),
         Some(Spec::Last(0)) => Selection::Unsatisfiable,
-        // Satisfiable says the RFC, yet Content-Range has no way to write it.
+        // It is satisfiable by the RFC, but Content-Range can't express it.
         Some(Spec::Last(_)) if len == 0 => Selection::Whole,
         Some(Spec::Last(count)) => Selection::Part(len.saturating_sub(count)..len),
     }
@@ -32,7 +32,7 @@ pub fn select(value: &[u8], len: u64) -> Selection {
 enum Spec {
     /// First and last position, both included; no last position is the largest.
     From(u64, u64),
-    /// So many bytes at the end.
+    /// This many bytes at the end.
     Last(u64),
 }
 
@@ -57,7 +57,7 @@ fn position(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // Digits alone fail only by overflow, and a larger number is as far beyond the end of any file.
+    // Digits fail to parse only by overflow, and a larger number is beyond the end of any file too.
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! What a browser gets for what is on the disk.
+//! The responses for files on the disk.
 
 mod conditions;
 mod lookup;
@@ -19,13 +19,13 @@ use super::*;
 use crate::task;
 use crate::threads::BlockingPool;
 
-/// A directory `www` to serve, with things beside it that must stay out of reach.
-struct Site {
+/// A directory `www` to serve, and a secret beside it that must stay out of reach.
+struct TestSite {
     dir: TempDir,
     files: Files,
 }
 
-impl Site {
+impl TestSite {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("www")).unwrap();
@@ -94,14 +94,14 @@ impl Got {
     }
 }
 
-/// Bytes that differ from place to place.
+/// Bytes that differ at each position.
 fn noise(len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
 #[test]
 fn a_file_is_sent_with_its_headers() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("a b.html", "<p>hello");
     let got = site.get("/a%20b.html?v=1", &[]).unwrap();
     assert_eq!((got.status, &got.body[..]), (200, &b"<p>hello"[..]));
@@ -140,7 +140,7 @@ fn media_types() {
 
 #[test]
 fn every_range_is_a_slice_of_the_file() {
-    let site = Site::new();
+    let site = TestSite::new();
     let chunk = CHUNK as usize;
     for len in [1, 10, chunk - 1, chunk, chunk + 1, 2 * chunk + 7] {
         let contents = noise(len);
@@ -182,7 +182,7 @@ fn every_range_is_a_slice_of_the_file() {
 
 #[test]
 fn head_has_the_headers_of_get_and_no_body() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("small.txt", "0123456789");
     site.write("empty.txt", "");
     site.write("big.bin", noise(3 * CHUNK as usize));
@@ -202,7 +202,7 @@ fn head_has_the_headers_of_get_and_no_body() {
 
 #[test]
 fn big_files_come_in_chunks_and_whole() {
-    let site = Site::new();
+    let site = TestSite::new();
     let contents = noise(5 * CHUNK as usize + 123);
     site.write("big", &contents);
     let mut body = site.ask(Method::GET, "/big", &[]).unwrap().into_body();
@@ -219,7 +219,7 @@ fn big_files_come_in_chunks_and_whole() {
 
 #[test]
 fn a_file_that_changes_while_it_is_sent() {
-    let site = Site::new();
+    let site = TestSite::new();
     let len = 3 * CHUNK;
     for (now, whole) in [(CHUNK + 1, false), (CHUNK, false), (0, false), (2 * len, true)] {
         site.write("big", noise(len as usize));
@@ -249,7 +249,7 @@ fn a_file_that_changes_while_it_is_sent() {
 
 #[test]
 fn a_replaced_file_is_sent_as_it_was_opened() {
-    let site = Site::new();
+    let site = TestSite::new();
     let old = noise(3 * CHUNK as usize);
     site.write("big", &old);
     let response = site.ask(Method::GET, "/big", &[]).unwrap();
@@ -264,13 +264,13 @@ fn answers_can_be_awaited_on_any_thread() {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
-    let site = Site::new();
+    let site = TestSite::new();
     let headers = HeaderMap::new();
     assert!(block_on(is_send(site.files.respond(&Method::GET, "/", None, &headers))).is_none());
 }
 
-/// A disk that does not answer, and what ends that.
-fn hang(site: &mut Site) -> mpsc::Sender<()> {
+/// Makes the disk hang until the sender is dropped.
+fn hang(site: &mut TestSite) -> mpsc::Sender<()> {
     let threads: &'static BlockingPool = Box::leak(Box::new(BlockingPool::new(1)));
     site.files.disk = Disk { threads, limit: Duration::from_millis(20) };
     let ((begin, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
@@ -285,7 +285,7 @@ fn hang(site: &mut Site) -> mpsc::Sender<()> {
 
 #[test]
 fn a_disk_that_does_not_answer_costs_a_503() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.write("a.txt", "a");
     let end = hang(&mut site);
     for _ in 0..3 {
@@ -302,7 +302,7 @@ fn a_disk_that_does_not_answer_costs_a_503() {
 
 #[test]
 fn a_disk_that_ceases_to_answer_cuts_the_body() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.write("big", noise(CHUNK as usize * 2));
     let disk = site.files.disk;
     let _end = hang(&mut site);

@@ -1,10 +1,10 @@
-//! What a client that has the file already is told.
+//! Requests with conditions.
 
 use super::*;
 
 #[test]
 fn conditions_in_the_order_of_the_rfc() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("a.txt", "0123456789");
     let mtime = UNIX_EPOCH + Duration::new(1_600_000_000, 123_456_789);
     fs::File::open(site.path("a.txt")).unwrap().set_modified(mtime).unwrap();
@@ -71,7 +71,7 @@ fn conditions_in_the_order_of_the_rfc() {
 
 #[test]
 fn an_edit_within_the_same_second_changes_the_tag() {
-    let site = Site::new();
+    let site = TestSite::new();
     let file = site.path("a");
     let mut tags = Vec::new();
     for (contents, nanos) in [("one", 1), ("two", 2), ("three", 2)] {
@@ -85,7 +85,7 @@ fn an_edit_within_the_same_second_changes_the_tag() {
 
 #[test]
 fn times_that_a_date_cannot_say_are_left_out() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("a", "x");
     let far = Duration::from_secs(86_400 * 365 * 300);
     for mtime in [UNIX_EPOCH - Duration::from_millis(1500), SystemTime::now() + far] {
@@ -101,7 +101,7 @@ fn times_that_a_date_cannot_say_are_left_out() {
 
 #[test]
 fn if_range_wants_the_same_file() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("a", "0123456789");
     let mtime = UNIX_EPOCH + Duration::new(1_600_000_000, 5);
     fs::File::open(site.path("a")).unwrap().set_modified(mtime).unwrap();

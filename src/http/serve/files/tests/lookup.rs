@@ -1,10 +1,10 @@
-//! What a path leads to: files, links, directories, things that are neither.
+//! The files that paths lead to: files, links, directories, special files.
 
 use super::*;
 
 #[test]
 fn what_lies_outside_or_is_hidden_is_not_found() {
-    let site = Site::new();
+    let site = TestSite::new();
     for name in ["ok", "d/ok", ".env", ".git/config", "d/.env", ".well-known/ok", "etc/ok"] {
         site.write(name, "x");
     }
@@ -52,7 +52,7 @@ fn what_lies_outside_or_is_hidden_is_not_found() {
 
 #[test]
 fn names_need_not_be_utf8() {
-    let site = Site::new();
+    let site = TestSite::new();
     let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\xfe.css");
     fs::write(site.dir.path().join("www").join::<&std::ffi::OsStr>(name), "x").unwrap();
     let got = site.get("/%ff%FE.css", &[]).unwrap();
@@ -61,7 +61,7 @@ fn names_need_not_be_utf8() {
 
 #[test]
 fn links_are_followed_inside_the_root_only() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("real/page.html", "inside");
     let inside = site.path("real/page.html");
     let outside = site.dir.path().join("secret");
@@ -100,7 +100,7 @@ fn links_are_followed_inside_the_root_only() {
 
 #[test]
 fn what_is_not_a_file_is_not_found_and_holds_nobody_up() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("fifo-index/x", "");
     for name in ["fifo", "fifo-index/index.html"] {
         rustix::fs::mknodat(CWD, site.path(name), FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -122,7 +122,7 @@ fn what_is_not_a_file_is_not_found_and_holds_nobody_up() {
 
 #[test]
 fn directories_are_their_index() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("index.html", "root");
     site.write("docs/index.html", "docs");
     site.write("a b/index.html", "a b");
@@ -157,7 +157,7 @@ fn directories_are_their_index() {
 
 #[test]
 fn an_unreadable_file_is_forbidden() {
-    let site = Site::new();
+    let site = TestSite::new();
     site.write("private", "x");
     site.write("locked/file", "x");
     site.write("public", "x");
@@ -165,12 +165,12 @@ fn an_unreadable_file_is_forbidden() {
         fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     let root = Arc::clone(&lock(&site.files.root));
-    let status = move |path: &str| match find(&root, &Target::parse(path).unwrap()) {
-        Ok(Found::File(..)) => Some(200),
+    let status = move |path: &str| match find(&root, &SafePath::parse(path).unwrap()) {
+        Ok(FileLookup::File(..)) => Some(200),
         Ok(_) => None,
         Err(why) => refusal(&why).map(|response| response.status().as_u16()),
     };
-    // Root may read anything: the thread that asks is made somebody else.
+    // Root may read every file, so the thread that reads takes another user id.
     let answers = thread::spawn(move || {
         if rustix::process::geteuid().is_root() {
             rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
@@ -193,6 +193,6 @@ fn other_failures_are_told_apart_from_not_found() {
             .starts_with("can't serve files from --static-dir /no/such/directory: no such"),
         "{why}"
     );
-    let site = Site::new();
+    let site = TestSite::new();
     assert!(Files::open(&site.dir.path().join("secret")).is_err(), "a file is no root");
 }

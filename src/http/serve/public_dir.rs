@@ -1,4 +1,4 @@
-//! Exposed: what lies among the files that everybody may read, and should not.
+//! The check that no private file lies in `--static-dir`, where everybody can read it.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -7,8 +7,7 @@ use crate::error::StartError;
 use crate::http::config::{PagesConfig, Private};
 use crate::path::{WELL_KNOWN, is_hidden};
 
-/// Makes sure that no secret lies in `--static-dir`, and warns of programs that do, as who asks for one
-/// by its whole path is shown its source.
+/// Refuses secrets in `--static-dir`, and warns of programs there, whose source anybody could read.
 ///
 /// # Errors
 /// [`StartError::Environment`], which says what to move.
@@ -34,8 +33,8 @@ pub fn check(pages: &PagesConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Whether a path lies in a directory whose files are served; those with a dot in front are not, but for
-/// those that are meant to be seen.
+/// Whether a path lies in a directory whose files are served. Names that begin with a dot are not
+/// served, except in `.well-known`.
 fn is_served(dir: &Path, path: &Path) -> bool {
     let (Some(dir), Some(path)) = (resolve(dir), resolve(path)) else { return false };
     let hidden = |part: Component<'_>| is_hidden(part.as_os_str().as_encoded_bytes());
@@ -45,12 +44,12 @@ fn is_served(dir: &Path, path: &Path) -> bool {
     })
 }
 
-/// Where a path leads, also if it is to be made yet.
+/// The path without symbolic links, also of a file that does not exist yet.
 fn resolve(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
-    let to_be_made =
+    let not_yet_made =
         || Some(fs::canonicalize(absolute.parent()?).ok()?.join(absolute.file_name()?));
-    fs::canonicalize(&absolute).ok().or_else(to_be_made)
+    fs::canonicalize(&absolute).ok().or_else(not_yet_made)
 }
 
 #[cfg(test)]
@@ -60,7 +59,7 @@ mod tests {
     use tempfile::TempDir;
 
     #[test]
-    fn what_is_served() {
+    fn paths_that_are_served() {
         let tmp = TempDir::new().unwrap();
         let at = |name: &str| tmp.path().join(name);
         for name in ["www/sub", "www/.git", "www/.well-known", "www2"] {

@@ -1,4 +1,4 @@
-//! What file a URI's path names, before any file is looked at; pure.
+//! The path of a file that a URI names, decoded and checked before any file is opened; pure.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf
 
 use crate::path::{self, WELL_KNOWN};
 
-/// All that RFC 3986, 3.3 does not let a path hold as it is; `/` separates.
+/// The characters that RFC 3986, 3.3 does not allow in a path; `/` separates.
 const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -29,24 +29,24 @@ const NOT_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// What a header's value must not hold as it is.
+/// The characters that are not allowed in a header's value, and the space.
 const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ');
 
 /// A path below the root, safe to look up there: relative, with no `.`, `..`, NUL or backslash in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct SafePath {
     /// The decoded segments with a `/` between them, as bytes: a Unix file name need not be UTF-8.
     path: Vec<u8>,
     /// Whether the URI's path ends with `/`, so that it names a directory.
     directory: bool,
 }
 
-impl Target {
-    /// Decodes a URI's raw path once. None if it can name no file that we serve.
+impl SafePath {
+    /// Decodes a URI's raw path once. `None` if it can't name a file that is served.
     pub fn parse(raw: &str) -> Option<Self> {
         let raw = raw.strip_prefix('/')?;
         let mut whole = Vec::with_capacity(raw.len());
-        // Empty segments are skipped, as nginx does: `//a` is `/a`, and never the absolute path it looks like.
+        // Empty segments are skipped, as nginx does: `//a` is `/a`, never an absolute path of the file system.
         for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
             let name = path::name(segment)?;
             if path::is_hidden(&name) && !(whole.is_empty() && name == WELL_KNOWN.as_bytes()) {
@@ -71,8 +71,8 @@ impl Target {
         self.directory
     }
 
-    /// The URI of this as a directory, for `Location`. Made from the decoded segments, so that it begins with exactly
-    /// one `/` whatever was typed: `//host/` would be an address on another host.
+    /// The URI of this path as a directory, for `Location`. It is made from the decoded segments, so that it begins with
+    /// exactly one `/`: `//host/` would be an address on another host.
     pub fn location(&self, query: Option<&str>) -> String {
         let mut uri = format!("/{}/", percent_encode(&self.path, NOT_IN_PATH));
         if let Some(query) = query {
@@ -85,7 +85,7 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::Target;
+    use super::SafePath;
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             "/.well-known2",
             "/.Well-Known/a",
         ] {
-            assert_eq!(Target::parse(raw), None, "{raw:?}");
+            assert_eq!(SafePath::parse(raw), None, "{raw:?}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
             ("/a+b?c", b"a+b?c", false),
         ];
         for (raw, path, directory) in table {
-            let target = Target::parse(raw).unwrap_or_else(|| panic!("{raw} names nothing"));
+            let target = SafePath::parse(raw).unwrap_or_else(|| panic!("{raw} names nothing"));
             assert_eq!(target.path().as_os_str().as_bytes(), *path, "{raw}");
             assert!(target.path().is_relative(), "{raw}");
             assert_eq!(target.is_directory(), *directory, "{raw}");
@@ -177,9 +177,9 @@ mod tests {
             ("/http:%3fx/%23", None, "/http:%3Fx/%23/"),
             ("/%e9%0d%0a", None, "/%E9%0D%0A/"),
         ] {
-            let target = Target::parse(raw).unwrap();
+            let target = SafePath::parse(raw).unwrap();
             assert_eq!(target.location(query), location, "{raw}");
-            let back = Target::parse(location.split('?').next().unwrap()).unwrap();
+            let back = SafePath::parse(location.split('?').next().unwrap()).unwrap();
             assert_eq!(back.path(), target.path(), "{raw}");
         }
     }
