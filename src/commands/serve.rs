@@ -10,10 +10,9 @@ use futures::StreamExt;
 use super::{Command, Invocation, Job, say};
 use crate::backend::program;
 use crate::error::StartError;
-use crate::http::Config;
 use crate::log::{self, Log, LogConfig};
 use crate::options::{Args, Options};
-use crate::server::Server;
+use crate::server::{Server, ServerConfig};
 use crate::task;
 use crate::threads::RELOADS;
 
@@ -40,7 +39,7 @@ fn run(args: Args, typed: Vec<String>) -> Result<(), StartError> {
 }
 
 /// The configuration as the file has it now.
-fn load(args: Args, typed: &[String], log: LogConfig) -> Result<Config, StartError> {
+fn load(args: Args, typed: &[String], log: LogConfig) -> Result<ServerConfig, StartError> {
     let options = Options::load(args, typed)?;
     if options.log_config()? != log {
         tracing::warn!("log-level and log-format can't change while wsrelay runs: restart it");

@@ -11,10 +11,9 @@ use crate::task;
 
 use self::chat::ChatServer;
 use crate::error::StartError;
-use crate::http::Config;
 use crate::net::address::{ListenAddr, LocalAddr};
 use crate::options::{self, Args};
-use crate::server::Server;
+use crate::server::{Server, ServerConfig};
 
 /// Where the demo listens unless told otherwise: the port of the README's examples.
 const PORT: u16 = 8082;
@@ -52,10 +51,10 @@ impl Demo {
             ..args.clone()
         };
         let mut config = options::config(&relay)?;
-        config.pages.builtin.insert(0, page::PAGE);
+        config.http.pages.builtin.insert(0, page::PAGE);
         let server = match listen.is_empty() {
             true => bind_here(&config)?,
-            false => Server::bind(Config { listen, ..config })?,
+            false => Server::bind(ServerConfig { listen, ..config })?,
         };
         Ok(Demo { chat, server })
     }
@@ -103,10 +102,10 @@ impl Demo {
 
 /// Binds this machine's own addresses only, as a demo is nobody else's business; another port if
 /// the usual one is taken.
-fn bind_here(config: &Config) -> Result<Server, StartError> {
+fn bind_here(config: &ServerConfig) -> Result<Server, StartError> {
     let at = |addrs: &[SocketAddr]| {
         let listen = addrs.iter().copied().map(ListenAddr::Exact).collect();
-        Server::bind(Config { listen, ..config.clone() })
+        Server::bind(ServerConfig { listen, ..config.clone() })
     };
     let (v4, v6) = ((Ipv4Addr::LOCALHOST, PORT).into(), (Ipv6Addr::LOCALHOST, PORT).into());
     // Browsers may take localhost for either. A machine without IPv6 does with the one.

@@ -33,7 +33,7 @@ pub async fn answer(
     let is_upgrade = handshake::is_upgrade(request.headers());
     let readable =
         preliminary(&request, &context.capacity.registry).and(host.map_err(Refusal::bad_host));
-    let answered = match readable.and_then(|_| peer.vouched_for(context.tls.as_deref())) {
+    let answered = match readable.and_then(|_| peer.vouched_for(context.acceptor.as_deref())) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
             // What follows a handshake is frames, already on their way perhaps: no second request.

@@ -1,6 +1,5 @@
-//! Config: what a server is made of, checked and opened nowhere yet.
+//! HttpConfig: what is served to whom, checked and opened nowhere yet.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,16 +8,10 @@ use super::gate::forwarded::TrustedProxies;
 use super::gate::guard::GuardConfig;
 use super::routes::RouteConfig;
 use crate::backend::program::ProgramDir;
-use crate::net::address::ListenAddr;
-use crate::net::tls::TlsConfig;
 
-/// A server's configuration.
+/// What holds for the requests of all connections.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen; not empty.
-    pub listen: Vec<ListenAddr>,
-    /// With what certificate; `None`: without TLS.
-    pub tls: Option<TlsConfig>,
+pub struct HttpConfig {
     /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
     pub routes: Vec<RouteConfig>,
     /// What is served to plain HTTP requests.
@@ -29,18 +22,12 @@ pub struct Config {
     pub trusted: TrustedProxies,
     /// What responses say besides.
     pub extra_headers: ExtraHeaders,
-    /// How long a client may take to make its request.
+    /// How long a client may take to make a request; for the first one from `accept` on.
     pub handshake_timeout: Duration,
     /// How long a plain HTTP client may take nothing of its response.
     pub response_timeout: Duration,
-    /// Connections at a time, sessions included.
-    pub max_connections: usize,
-    /// Of one address; those of trusted proxies are not limited.
-    pub max_connections_per_ip: Option<NonZeroU32>,
     /// Sessions at a time.
     pub max_sessions: usize,
-    /// How long sessions may take to end once we are told to stop.
-    pub shutdown_timeout: Duration,
 }
 
 /// What is served to requests that are no WebSocket handshakes.

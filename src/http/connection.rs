@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::Current;
 use super::answer::answer;
+use super::context::Context;
 use super::handoff::{Handoff, Joined, Ready};
 use super::linger::linger;
 use super::peer::Peer;
@@ -16,6 +16,7 @@ use crate::net::address::Ends;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 use crate::session::{self, Session};
+use crate::sync::Current;
 
 /// Serves one connection to its end: requests, and after a 101 its session.
 ///
@@ -24,7 +25,7 @@ use crate::session::{self, Session};
 pub fn serve(
     io: ByteStream,
     ends: Ends,
-    current: Arc<Current>,
+    current: Arc<Current<Context>>,
     registration: Registration,
 ) -> impl Future<Output = ()> + Send {
     let opening = Box::pin(open(io, ends, current, registration));
@@ -42,7 +43,7 @@ pub fn serve(
 async fn open(
     io: ByteStream,
     (addr, local): Ends,
-    current: Arc<Current>,
+    current: Arc<Current<Context>>,
     registration: Registration,
 ) -> Option<(Box<Session>, Arc<SessionPermits>, Registration)> {
     let card = &registration.card;
@@ -50,7 +51,7 @@ async fn open(
     let subject = peer.subject();
     let context = current.get();
     let limit = context.config.handshake_timeout;
-    let Opened { io, tls, left } = match &context.tls {
+    let Opened { io, tls, left } = match &context.acceptor {
         None => Opened { io, tls: None, left: limit },
         // Boxed, as only some need the room.
         Some(tls) => Box::pin(secure(io, tls, limit, &subject, &card.mailbox)).await?,

@@ -1,8 +1,8 @@
 //! Context: what a configuration came to, open and ready for connections.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::config::Config;
+use super::config::HttpConfig;
 use super::gate::counters::Counters;
 use super::gate::guard::{Guard, Limits};
 use super::named_files::NamedFiles;
@@ -15,37 +15,15 @@ use super::serve::site::Site;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;
-use crate::sync::lock;
 
 /// What holds for requests that come now, on whatever connection: one that was opened before a reload must be
 /// no way round what the reload forbids, and a client can keep it open for as long as it likes.
 #[derive(Debug)]
-pub struct Current(Mutex<Arc<Context>>);
-
-impl Current {
-    /// This holds at first.
-    pub fn new(context: Arc<Context>) -> Self {
-        Current(Mutex::new(context))
-    }
-
-    /// What holds now.
-    pub fn get(&self) -> Arc<Context> {
-        lock(&self.0).clone()
-    }
-
-    /// From now on this holds.
-    pub fn set(&self, context: Arc<Context>) {
-        *lock(&self.0) = context;
-    }
-}
-
-/// What all requests share that come under the same configuration.
-#[derive(Debug)]
 pub struct Context {
-    pub(super) config: Config,
+    pub(super) config: HttpConfig,
     pub(super) routes: Routes,
     pub(super) pages: Pages,
-    pub(super) tls: Option<Arc<Acceptor>>,
+    pub(super) acceptor: Option<Arc<Acceptor>>,
     pub(super) capacity: Capacity,
     counters: Arc<Counters>,
     files: NamedFiles,
@@ -55,10 +33,10 @@ impl Context {
     /// Opens what the configuration names. What `old` has open already, and counts, is kept.
     ///
     /// # Errors
-    /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` or a file of TLS can't be used, or
+    /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` can't be used, or
     /// lies where everybody can read it; or if there is no such program.
     pub fn new(
-        config: Config,
+        config: HttpConfig,
         registry: Arc<Registry>,
         old: Option<&Context>,
     ) -> Result<Self, StartError> {
@@ -73,13 +51,14 @@ impl Context {
         let limits = Limits::of_whole(&counters, &together);
         let guard = Guard::open(&config.guard, limits, &mut files.auth)?;
         files.settle();
-        let tls = match old {
-            None => config.tls.as_ref().map(Acceptor::open).transpose()?.map(Arc::new),
-            Some(old) => old.tls_for(&config)?,
-        };
         let pages = Pages { cgi, site, guard };
         let capacity = Capacity { registry, max_sessions: config.max_sessions };
-        Ok(Context { config, routes, pages, tls, capacity, counters, files })
+        Ok(Context { config, routes, pages, acceptor: None, capacity, counters, files })
+    }
+
+    /// The same where TLS is spoken: by `acceptor` certificates of clients are judged again at each request.
+    pub fn with_acceptor(self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        Context { acceptor, ..self }
     }
 
     /// Has its rates hold from now on, for those too who have asked before.
@@ -87,19 +66,8 @@ impl Context {
         self.routes.take_over(&self.counters);
     }
 
-    /// What makes connections encrypted ones under a new configuration. Whether TLS is spoken at all can't
-    /// change: people were told so when we started.
-    fn tls_for(&self, new: &Config) -> Result<Option<Arc<Acceptor>>, StartError> {
-        match (&self.tls, &new.tls) {
-            (Some(old), Some(new)) if !old.is_of(new) => {
-                Ok(Some(Arc::new(Acceptor::succeed(old, new)?)))
-            }
-            (old, _) => Ok(old.clone()),
-        }
-    }
-
     /// What it was made of.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &HttpConfig {
         &self.config
     }
 
@@ -107,14 +75,8 @@ impl Context {
     /// there are none. What can't be used changes nothing, and is logged.
     pub fn reload_files(&self) -> bool {
         let any = self.files.reload();
-        self.tls.iter().for_each(|tls| tls.reload());
         // In another directory there may be what was in none before.
         let has_pages = self.pages.site.reload(|| public_dir::check(&self.config.pages));
-        any || has_pages || self.tls.is_some()
-    }
-
-    /// What makes connections encrypted ones, if they are.
-    pub fn tls(&self) -> Option<&Arc<Acceptor>> {
-        self.tls.as_ref()
+        any || has_pages
     }
 }

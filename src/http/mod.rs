@@ -35,8 +35,8 @@ mod turn;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::config::{CgiConfig, Config, PagesConfig, Private};
+pub use self::config::{CgiConfig, HttpConfig, PagesConfig, Private};
 pub use self::connection::serve;
-pub use self::context::{Context, Current};
+pub use self::context::Context;
 pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};
 pub use self::serve::site::Page;

@@ -10,8 +10,9 @@ use super::route::RouteOptions;
 use super::server::{config_with, log_config, private};
 use super::table::{is_about_lines, is_inherited, is_target, is_way};
 use crate::error::StartError;
-use crate::http::{Config, RouteConfig};
+use crate::http::RouteConfig;
 use crate::log::LogConfig;
+use crate::server::ServerConfig;
 
 /// The options that hold: those typed, and those of the file that `--config` names.
 #[derive(Debug, Default)]
@@ -69,7 +70,7 @@ impl Options {
     ///
     /// # Errors
     /// One sentence that says what is wrong and where, or what to type.
-    pub fn config(&self) -> Result<Config, StartError> {
+    pub fn config(&self) -> Result<ServerConfig, StartError> {
         let mut routes: Vec<RouteConfig> = Vec::new();
         let default = match self.has_default() {
             true => {
@@ -88,7 +89,7 @@ impl Options {
         }
         let mut config = config_with(&self.args, routes).map_err(|error| self.blame(error))?;
         let of_routes = self.routes.iter().flat_map(|route| private(&route.options.args));
-        config.pages.private.extend(of_routes);
+        config.http.pages.private.extend(of_routes);
         Ok(config)
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::framing::{Eol, Framing};
 
 /// What a file of this text and this command line come to, or what is wrong.
-fn load(text: &str, typed: &str) -> Result<(Options, Config), String> {
+fn load(text: &str, typed: &str) -> Result<(Options, ServerConfig), String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wsrelay.toml");
     std::fs::write(&path, text).unwrap();
@@ -17,13 +17,13 @@ fn load(text: &str, typed: &str) -> Result<(Options, Config), String> {
     loaded.map_err(|error| error.to_string().replace(&path, "wsrelay.toml"))
 }
 
-fn config(text: &str, typed: &str) -> Config {
+fn config(text: &str, typed: &str) -> ServerConfig {
     load(text, typed).unwrap().1
 }
 
 /// `host/path backend` of each route, in order.
-fn routes(config: &Config) -> Vec<String> {
-    config.routes.iter().map(|route| format!("{} {}", route.rule, route.backend)).collect()
+fn routes(config: &ServerConfig) -> Vec<String> {
+    config.http.routes.iter().map(|route| format!("{} {}", route.rule, route.backend)).collect()
 }
 
 fn eol(route: &RouteConfig) -> Option<Eol> {
@@ -46,7 +46,7 @@ fn what_is_typed_counts_more() {
         let config = config(text, typed);
         assert_eq!(config.listen[0].to_string(), listen, "{typed}");
         assert_eq!(routes(&config), [to], "{typed}");
-        assert_eq!(eol(&config.routes[0]), None, "{typed}");
+        assert_eq!(eol(&config.http.routes[0]), None, "{typed}");
     }
     let config = config("port = 1\nprogram = [\"cat\"]", "--to a:1");
     assert_eq!(routes(&config), ["/ a:1"]);
@@ -88,7 +88,7 @@ fn a_routes_own_settings_count_more_than_those_above() {
         routes(&config),
         ["*.example.org/ for subprotocol irc, text.irc cat", "/chat b:1", "/vnc c:1", "/ a:1"]
     );
-    let [irc, chat, vnc, default] = &config.routes[..] else { unreachable!() };
+    let [irc, chat, vnc, default] = &config.http.routes[..] else { unreachable!() };
     assert_eq!(
         [irc, chat, vnc, default].map(eol).map(|eol| eol.map(|eol| eol == Eol::CrLf)),
         [Some(true), Some(false), None, Some(true)]
@@ -96,7 +96,7 @@ fn a_routes_own_settings_count_more_than_those_above() {
     assert!(chat.guard.auth_file.is_none() && vnc.guard.auth_file.is_some());
     assert_eq!(vnc.max_sessions.unwrap().get(), 7);
     assert!(chat.max_sessions.is_none() && default.max_sessions.is_none());
-    assert_eq!(config.max_sessions, 100);
+    assert_eq!(config.http.max_sessions, 100);
     assert_eq!(vnc.session.slow_client, crate::session::SlowClient::Wait);
     let crate::backend::Target::Program(program) = &irc.backend else { panic!("{irc:?}") };
     assert_eq!(program.pass_env, ["A"]);
@@ -116,10 +116,10 @@ fn what_is_typed_counts_more_than_routes_too() {
             "/ x:1"
         ]
     );
-    assert_eq!(config.max_sessions, 9);
-    assert_eq!(config.routes[3].max_sessions.unwrap().get(), 7);
-    assert_eq!(eol(&config.routes[0]), Some(Eol::Lf));
-    let vnc = &self::config(ROUTES, "--slow-client drop").routes[2];
+    assert_eq!(config.http.max_sessions, 9);
+    assert_eq!(config.http.routes[3].max_sessions.unwrap().get(), 7);
+    assert_eq!(eol(&config.http.routes[0]), Some(Eol::Lf));
+    let vnc = &self::config(ROUTES, "--slow-client drop").http.routes[2];
     assert!(matches!(vnc.session.slow_client, crate::session::SlowClient::Drop { .. }));
 }
 
@@ -202,7 +202,7 @@ fn client_certificates_close_routes_to_other_pages_too() {
         (format!("port = 1\n{route}"), "", false),
     ] {
         let config = config(&text, typed);
-        assert_eq!(config.routes[0].guard.origins.same_origin, closed, "{text} {typed}");
+        assert_eq!(config.http.routes[0].guard.origins.same_origin, closed, "{text} {typed}");
     }
 }
 
@@ -210,12 +210,19 @@ fn client_certificates_close_routes_to_other_pages_too() {
 fn a_route_does_without_what_it_calls_false() {
     let text = "port = 1\nslow-client = \"drop\"\nqueue = \"2KiB\"\n\
                 [[route]]\nto = \"a:1\"\nslow-client = false\n";
-    assert_eq!(config(text, "").routes[0].session.slow_client, crate::session::SlowClient::Wait);
+    assert_eq!(
+        config(text, "").http.routes[0].session.slow_client,
+        crate::session::SlowClient::Wait
+    );
     let text = "port = 1\nbinary = true\n[[route]]\nto = \"a:1\"\neol = false\n";
-    assert_eq!(eol(&config(text, "").routes[0]), None, "it is still about bytes");
+    assert_eq!(eol(&config(text, "").http.routes[0]), None, "it is still about bytes");
     let text = "port = 1\nbackend-ca = \"ca\"\npass-env = \"A\"\n[[route]]\nto = \"tls://a:1\"\n\
                 [[route]]\npath = \"/p\"\nprogram = [\"cat\"]\n[[route]]\npath = \"/a\"\nto = \"a:1\"\n";
-    assert_eq!(config(text, "").routes.len(), 3, "what is inherited is for those that can use it");
+    assert_eq!(
+        config(text, "").http.routes.len(),
+        3,
+        "what is inherited is for those that can use it"
+    );
 }
 
 #[test]
@@ -235,6 +242,6 @@ fn what_is_typed_sends_no_other_clients_to_a_route() {
                 [[route]]\npath = \"/c\"\nto = \"c:1\"\n";
     let config = config(text, "--subprotocol chat");
     assert_eq!(routes(&config), ["/c c:1", "/ for subprotocol irc b:1", "/ a:1"]);
-    let of = |n: usize| config.routes[n].handshake.subprotocols.as_deref().unwrap();
+    let of = |n: usize| config.http.routes[n].handshake.subprotocols.as_deref().unwrap();
     assert_eq!([of(0), of(1), of(2)], [["chat"], ["irc"], ["chat"]]);
 }

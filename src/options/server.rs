@@ -9,16 +9,17 @@ use super::guard::{extra_headers, guard, trusted_proxies};
 use super::route::{self, RouteOptions};
 use super::session::session;
 use super::table::{Exposure, TABLE};
-use super::tls::tls;
+use super::tls::{redirect_port, tls};
 use super::values::{bounded, choice, count, usage};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
-use crate::http::{CgiConfig, Config, PagesConfig, Private, RouteConfig};
+use crate::http::{CgiConfig, HttpConfig, PagesConfig, Private, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
 use crate::net::host_port::BadAddress;
+use crate::server::{ConnectionLimits, ServerConfig};
 
 /// Descriptors kept free of sessions: listeners, log, requests that are not sessions yet, files.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -37,7 +38,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`StartError::Usage`], one sentence that says what to type.
-pub fn config(args: &Args) -> Result<Config, StartError> {
+pub fn config(args: &Args) -> Result<ServerConfig, StartError> {
     config_with(args, Vec::new())
 }
 
@@ -45,7 +46,7 @@ pub fn config(args: &Args) -> Result<Config, StartError> {
 ///
 /// # Errors
 /// [`StartError::Usage`].
-pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartError> {
+pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<ServerConfig, StartError> {
     let listen = listen_addrs(args.port.as_deref(), &args.listen)?;
     if listen.is_empty() {
         return usage([], "say where to listen: add --port 8082 (or --listen 127.0.0.1:8082)");
@@ -54,28 +55,29 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<Config, StartE
     pointless(args, &routes)?;
     // What holds for pages, and is wrong even where every route has its own.
     let session = session(args)?;
-    Ok(Config {
-        tls: tls(args, &listen)?,
+    Ok(ServerConfig {
+        tls: tls(args)?,
+        redirect_port: redirect_port(args, &listen)?,
         listen,
-        max_connections: max_connections(args, &routes)?,
-        max_connections_per_ip: count(
-            "max-connections-per-ip",
-            &args.max_connections_per_ip,
-            "50",
-        )?,
-        max_sessions: max_sessions(args, &routes)?,
-        routes,
-        pages: PagesConfig {
-            cgi: cgi(args)?,
-            dir: args.static_dir.as_ref().map(PathBuf::from),
-            private: private(args).collect(),
-            builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
+        connections: ConnectionLimits {
+            max: max_connections(args, &routes)?,
+            max_per_ip: count("max-connections-per-ip", &args.max_connections_per_ip, "50")?,
         },
-        guard: guard(args)?,
-        trusted: trusted_proxies(args)?,
-        extra_headers: extra_headers(args)?,
-        handshake_timeout: bounded("handshake-timeout", &args.handshake_timeout)?,
-        response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
+        http: HttpConfig {
+            max_sessions: max_sessions(args, &routes)?,
+            routes,
+            pages: PagesConfig {
+                cgi: cgi(args)?,
+                dir: args.static_dir.as_ref().map(PathBuf::from),
+                private: private(args).collect(),
+                builtin: if args.dev_console { vec![console::PAGE] } else { Vec::new() },
+            },
+            guard: guard(args)?,
+            trusted: trusted_proxies(args)?,
+            extra_headers: extra_headers(args)?,
+            handshake_timeout: bounded("handshake-timeout", &args.handshake_timeout)?,
+            response_timeout: session.limits.write_timeout.unwrap_or(RESPONSE_TIMEOUT),
+        },
         shutdown_timeout: bounded("shutdown-timeout", &args.shutdown_timeout)?,
     })
 }
@@ -249,7 +251,7 @@ mod tests {
     use crate::options::{Typed, parse};
     use crate::session::SlowClient;
 
-    fn config(line: &str) -> Result<Config, String> {
+    fn config(line: &str) -> Result<ServerConfig, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match parse(&words)? {
             Typed::Run(args) => super::config(&args).map_err(|e| {
@@ -264,7 +266,7 @@ mod tests {
     fn the_defaults_are_the_documented_ones() {
         let config = config("--port 8082 --to localhost:7777").unwrap();
         assert_eq!(config.listen, [ListenAddr::Everywhere(8082)]);
-        let [route] = &config.routes[..] else { panic!("{:?}", config.routes) };
+        let [route] = &config.http.routes[..] else { panic!("{:?}", config.http.routes) };
         assert_eq!(route.rule, Rule::default());
         assert_eq!(route.backend.to_string(), "localhost:7777");
         assert_eq!(route.session.max_line, 1024 * 1024);
@@ -275,26 +277,26 @@ mod tests {
         assert_eq!(limits.write_timeout, Some(Duration::from_secs(30)));
         assert_eq!((limits.idle_timeout, limits.flush_after), (None, None));
         assert_eq!(route.session.close_timeout, Duration::from_secs(5));
-        assert_eq!(config.handshake_timeout, Duration::from_secs(10));
+        assert_eq!(config.http.handshake_timeout, Duration::from_secs(10));
         assert_eq!(route.handshake.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
-        assert!(config.pages.dir.is_none() && config.pages.builtin.is_empty());
+        assert!(config.http.pages.dir.is_none() && config.http.pages.builtin.is_empty());
     }
 
     #[test]
     fn a_program_takes_more_descriptors() {
         let server = config("--port 1 --to localhost:7777").unwrap();
         let config = config("--port 1 -- cat -n").unwrap();
-        let Target::Program(program) = &config.routes[0].backend else { panic!("{config:?}") };
+        let Target::Program(program) = &config.http.routes[0].backend else { panic!("{config:?}") };
         assert_eq!((program.command.as_str(), &program.args[..]), ("cat", &["-n".to_owned()][..]));
         assert_eq!(program.pass_env, ["PATH"]);
         assert_eq!(program.kill_grace, Duration::from_secs(1));
-        assert!(config.max_sessions < server.max_sessions / 2);
+        assert!(config.http.max_sessions < server.http.max_sessions / 2);
         let programs = self::config("--port 1 --program-dir d").unwrap();
-        assert_eq!(programs.max_sessions, config.max_sessions);
+        assert_eq!(programs.http.max_sessions, config.http.max_sessions);
         let cgi = self::config("--port 1 --to localhost:7777 --cgi-dir d --pass-env A").unwrap();
-        assert_eq!(cgi.max_sessions, config.max_sessions);
-        let answers = cgi.pages.cgi.unwrap();
+        assert_eq!(cgi.http.max_sessions, config.http.max_sessions);
+        let answers = cgi.http.pages.cgi.unwrap();
         assert_eq!(answers.timeout, Duration::from_secs(30));
         assert_eq!(answers.programs.pass_env, ["A"]);
     }
@@ -320,8 +322,8 @@ mod tests {
         let most = connections_within(u64::MAX, u64::MAX, 2, false);
         assert!(most > u64::MAX / 4);
         let given = config("--port 1 --to a:1 --max-connections 7 --max-connections-per-ip 3");
-        let given = given.unwrap();
-        assert_eq!((given.max_connections, given.max_connections_per_ip.unwrap().get()), (7, 3));
+        let given = given.unwrap().connections;
+        assert_eq!((given.max, given.max_per_ip.unwrap().get()), (7, 3));
     }
 
     #[test]
@@ -329,10 +331,10 @@ mod tests {
         let line = "--port 1 --route /a=a:1 --route /a/b=unix:/b --eol crlf --max-sessions 7";
         let config = config(line).unwrap();
         let shown = |route: &RouteConfig| format!("{} {}", route.rule, route.backend);
-        let routes: Vec<_> = config.routes.iter().map(shown).collect();
+        let routes: Vec<_> = config.http.routes.iter().map(shown).collect();
         assert_eq!(routes, ["/a/b unix:/b", "/a a:1"]);
-        assert_eq!(config.max_sessions, 7);
-        for route in &config.routes {
+        assert_eq!(config.http.max_sessions, 7);
+        for route in &config.http.routes {
             let Framing::Lines(rules) = &route.session.framing else { panic!("{route:?}") };
             assert_eq!(rules.eol, Eol::CrLf);
             assert!(route.max_sessions.is_none(), "the limit is that of all routes together");

@@ -5,7 +5,7 @@ use super::load::Options;
 use super::route::RouteOptions;
 use super::table::{Kind, Row, Scope, TABLE, Unset};
 use crate::error::StartError;
-use crate::http::Config;
+use crate::server::ServerConfig;
 
 impl Options {
     /// All that holds, as a file for `--config`.
@@ -37,7 +37,7 @@ impl Options {
 }
 
 /// A route, with what holds there and not elsewhere.
-fn of_route(route: &RouteOptions, whole: &Args, config: &Config) -> String {
+fn of_route(route: &RouteOptions, whole: &Args, config: &ServerConfig) -> String {
     let keys = [("path", &route.path), ("host", &route.host)];
     let keys = keys.iter().filter_map(|(key, given)| Some((*key, quoted(given.as_deref()?))));
     let of_row = |row: &Row| {
@@ -59,7 +59,7 @@ fn of_route(route: &RouteOptions, whole: &Args, config: &Config) -> String {
 }
 
 /// The value of an option as TOML has it; `None` if it has none.
-fn value(row: &Row, args: &Args, config: &Config) -> Option<String> {
+fn value(row: &Row, args: &Args, config: &ServerConfig) -> Option<String> {
     match row.default {
         Unset::Computed(_, value) => Some(value(args, config)),
         Unset::Value(value) if row.about.is_there(args) => {

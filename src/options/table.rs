@@ -5,8 +5,8 @@ use argh::{ArgsInfo, FlagInfo, FlagInfoKind, Optionality};
 use super::about::About;
 use super::args::Args;
 use super::guard::guard;
-use crate::http::Config;
 use crate::net::tls::LETS_ENCRYPT;
+use crate::server::ServerConfig;
 
 /// The groups of the help, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +99,7 @@ pub enum Unset {
     /// This value.
     Value(&'static str),
     /// A value that depends on others: how the help words it, and which it is.
-    Computed(&'static str, fn(&Args, &Config) -> String),
+    Computed(&'static str, fn(&Args, &ServerConfig) -> String),
 }
 
 /// One option.
@@ -179,12 +179,12 @@ pub const TABLE: &[Row] = &[
     whole("trust-proxy", Access).list().without("none"),
     whole("max-connections", Limits)
         .computed("what the limit of open files allows", |_, config| {
-            config.max_connections.to_string()
+            config.connections.max.to_string()
         }),
     whole("max-connections-per-ip", Limits).without("no limit"),
     own("max-sessions", Limits)
         .computed("what the limit of open files allows", |_, config| {
-            config.max_sessions.to_string()
+            config.http.max_sessions.to_string()
         })
         .theirs(&[("maxforks", "")]),
     route("max-sessions-per-ip", Limits).common().without("no limit"),
@@ -279,7 +279,11 @@ impl Row {
         Row { default: Unset::Nothing(words), ..self }
     }
 
-    const fn computed(self, words: &'static str, value: fn(&Args, &Config) -> String) -> Self {
+    const fn computed(
+        self,
+        words: &'static str,
+        value: fn(&Args, &ServerConfig) -> String,
+    ) -> Self {
         Row { default: Unset::Computed(words, value), ..self }
     }
 

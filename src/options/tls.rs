@@ -14,16 +14,12 @@ use crate::net::tls::{CertSource, TlsConfig};
 ///
 /// # Errors
 /// [`StartError::Usage`].
-pub fn tls(args: &Args, listen: &[ListenAddr]) -> Result<Option<TlsConfig>, StartError> {
+pub fn tls(args: &Args) -> Result<Option<TlsConfig>, StartError> {
     let Some(source) = source(args)? else {
         About::Certificate.check(args)?;
         return Ok(None);
     };
-    Ok(Some(TlsConfig {
-        source,
-        client_ca: args.tls_client_ca.as_ref().map(PathBuf::from),
-        redirect_port: redirect_port(args, listen)?,
-    }))
+    Ok(Some(TlsConfig { source, client_ca: args.tls_client_ca.as_ref().map(PathBuf::from) }))
 }
 
 fn source(args: &Args) -> Result<Option<CertSource>, StartError> {
@@ -44,7 +40,11 @@ fn source(args: &Args) -> Result<Option<CertSource>, StartError> {
     }
 }
 
-fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, StartError> {
+/// The port that redirects to TLS, checked; `None` without. That there is a certificate is for [`tls`] to check.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, StartError> {
     let Some(text) = &args.redirect_port else { return Ok(None) };
     if listen.iter().all(|addr| matches!(addr, ListenAddr::Unix(_))) {
         return usage(
@@ -70,21 +70,27 @@ mod tests {
     use super::*;
     use crate::options::{Typed, parse};
 
-    fn tls(line: &str) -> Result<Option<TlsConfig>, String> {
+    fn both(line: &str) -> Result<(Option<TlsConfig>, Option<u16>), String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let Typed::Run(args) = parse(&words)? else { panic!("{line}") };
         let listen = crate::options::listen_addrs(args.port.as_deref(), &args.listen).unwrap();
-        super::tls(&args, &listen).map_err(|e| e.to_string())
+        let tls = super::tls(&args).map_err(|e| e.to_string())?;
+        Ok((tls, redirect_port(&args, &listen).map_err(|e| e.to_string())?))
+    }
+
+    fn tls(line: &str) -> Result<Option<TlsConfig>, String> {
+        both(line).map(|(tls, _)| tls)
     }
 
     #[test]
     fn a_certificate_switches_it_on() {
         assert_eq!(tls("--port 1"), Ok(None));
-        let given = tls("--port 1 --tls-cert c --tls-key k --redirect-port 0").unwrap().unwrap();
+        let given = both("--port 1 --tls-cert c --tls-key k --redirect-port 0").unwrap();
+        let (Some(given), Some(0)) = given else { panic!("{given:?}") };
         let files =
             |key: Option<&str>| CertSource::Files { cert: "c".into(), key: key.map(Into::into) };
         assert_eq!(given.source, files(Some("k")));
-        assert_eq!((given.client_ca, given.redirect_port), (None, Some(0)));
+        assert_eq!(given.client_ca, None);
         assert_eq!(tls("--port 1 --tls-cert c").unwrap().unwrap().source, files(None));
         let acme = tls("--port 1 --acme-domain a.example --acme-cache d --redirect-port 80");
         assert!(matches!(acme.unwrap().unwrap().source, CertSource::Acme(_)));

@@ -157,14 +157,13 @@ impl Acceptor {
 
     /// Whether there is anything to [look](Acceptor::look) at. It waits for nobody who reads.
     pub fn has_files(&self) -> bool {
-        let TlsConfig { source, client_ca, redirect_port: _ } = &self.config;
+        let TlsConfig { source, client_ca } = &self.config;
         matches!(source, CertSource::Files { .. }) || client_ca.is_some()
     }
 
     /// Whether it was made of this.
     pub fn is_of(&self, config: &TlsConfig) -> bool {
-        let TlsConfig { source, client_ca, redirect_port: _ } = &self.config;
-        (source, client_ca) == (&config.source, &config.client_ca)
+        self.config == *config
     }
 
     /// Gets certificates in time, for ever; without an authority to ask there is nothing to do.

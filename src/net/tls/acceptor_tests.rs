@@ -1,8 +1,9 @@
 //! What is told of certificates that change.
 
-use super::*;
 use rcgen::{CertificateParams, KeyPair};
 use std::fs;
+
+use super::*;
 
 /// What is logged meanwhile.
 fn logged(act: impl FnOnce()) -> String {
@@ -24,7 +25,7 @@ fn what_is_in_the_files_is_told_once_however_often_they_are_looked_at() {
     };
     write();
     let source = CertSource::Files { cert: cert.clone(), key: None };
-    let config = TlsConfig { source, client_ca: None, redirect_port: None };
+    let config = TlsConfig { source, client_ca: None };
     let acceptor = Acceptor::open(&config).unwrap();
     let (first, _) = acceptor.rules();
     let look = || logged(|| (0..3).for_each(|_| acceptor.look()));

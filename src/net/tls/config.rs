@@ -12,8 +12,6 @@ pub struct TlsConfig {
     pub source: CertSource,
     /// Whose certificates clients must have, if they must have any.
     pub client_ca: Option<PathBuf>,
-    /// Where requests without TLS are sent on from, if anywhere.
-    pub redirect_port: Option<u16>,
 }
 
 /// Where a listener's certificate comes from.

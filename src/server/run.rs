@@ -1,30 +1,31 @@
 //! Server: binds, accepts, gives each connection a task of its own, and stops in good order.
 
-mod connection_limit;
-
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{join, join_all, select};
+use futures::future::join_all;
 
-use self::connection_limit::ConnectionLimit;
-use crate::clock::{Deadline, timeout};
+use super::certificates;
+use super::config::ServerConfig;
+use super::open_connections::OpenConnections;
+use super::reload::{Reloader, Reloading};
+use super::state::State;
+use crate::clock::timeout;
 use crate::error::StartError;
-use crate::http::{self, Config, Context, Current};
+use crate::http::{self, Context};
 use crate::net::address::{Ends, ListenAddr, LocalAddr, PeerAddr};
 use crate::net::listener::Listener;
 use crate::net::lookup;
 use crate::net::readiness;
 use crate::net::stream::ByteStream;
-use crate::net::tls::{self, Acceptor, CertSource};
+use crate::net::tls::CertSource;
 use crate::registry::{Registration, Registry};
-use crate::sync::lock;
+use crate::sync::Current;
 use crate::task::{self, JoinHandle};
 use crate::text::reason;
-use crate::threads::{self, CERTIFICATES};
+use crate::threads;
 
 /// A bound relay.
 ///
@@ -40,74 +41,11 @@ use crate::threads::{self, CERTIFICATES};
 pub struct Server {
     listeners: Vec<Listener>,
     redirect: Option<Redirect>,
-    current: Arc<Current>,
+    state: Arc<Current<State>>,
+    http: Arc<Current<Context>>,
     registry: Arc<Registry>,
     reloading: Arc<Reloading>,
-    limit: Arc<ConnectionLimit>,
-}
-
-/// What reloads have in common.
-#[derive(Debug)]
-struct Reloading {
-    /// One reload after the other, so that the last one asked for is the one that counts.
-    turn: Mutex<()>,
-    /// What no reload changes.
-    bound: Bound,
-}
-
-/// Where is listened, and whether with TLS: then, perhaps, from which port plain HTTP is sent on.
-type Bound = (Vec<ListenAddr>, Option<Option<u16>>);
-
-fn bound_by(config: &Config) -> Bound {
-    (config.listen.clone(), config.tls.as_ref().map(|tls| tls.redirect_port))
-}
-
-/// Reads again what may have changed, and logs how that went. It may take as long as the disk.
-#[derive(Clone, Debug)]
-pub struct Reloader {
-    current: Arc<Current>,
-    registry: Arc<Registry>,
-    reloading: Arc<Reloading>,
-}
-
-impl Reloader {
-    /// Takes over the configuration that `load` comes to, read from `file`; one that is wrong, or
-    /// names what can't be used, changes nothing. All files that the
-    /// configuration names are read again in any case.
-    pub fn reload(&self, file: &str, load: impl FnOnce() -> Result<Config, StartError>) {
-        let _turn = lock(&self.reloading.turn);
-        let old = self.current.get();
-        let new = load().and_then(|config| Context::new(config, self.registry.clone(), Some(&old)));
-        let current = match new {
-            Ok(new) => {
-                if bound_by(new.config()) != self.reloading.bound {
-                    tracing::warn!(
-                        "port and listen (and redirect-port, and whether TLS is spoken) can't change \
-                         while wsrelay runs: restart it"
-                    );
-                }
-                new.take_over();
-                let new = Arc::new(new);
-                self.current.set(new.clone());
-                tracing::info!(file, "reloaded");
-                new
-            }
-            Err(error) => {
-                let why = error.to_string();
-                tracing::warn!(file, why, "not reloaded: the old configuration is kept");
-                old
-            }
-        };
-        current.reload_files();
-    }
-
-    /// Reads all files again that the command line names, where there is no configuration file.
-    pub fn reload_files(&self) {
-        let _turn = lock(&self.reloading.turn);
-        if !self.current.get().reload_files() {
-            tracing::info!("SIGHUP: there is nothing to reload");
-        }
-    }
+    connections: Arc<OpenConnections>,
 }
 
 /// A listener without TLS that sends browsers to one with it.
@@ -122,7 +60,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be bound or opened, and what to do about it.
-    pub fn bind(config: Config) -> Result<Self, StartError> {
+    pub fn bind(config: ServerConfig) -> Result<Self, StartError> {
         threads::start().and_then(|()| lookup::start()).map_err(|e| {
             let why = reason(&e);
             let advice = "there are too many processes, raise the limit with ulimit -u";
@@ -132,7 +70,7 @@ impl Server {
             .map_err(|e| StartError::Environment(format!("can't watch sockets: {}", reason(&e))))?;
         let listeners = config.listen.iter().map(|addr| bind(addr, "--port"));
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
-        let redirect = match config.tls.as_ref().and_then(|tls| tls.redirect_port) {
+        let redirect = match config.redirect_port {
             Some(port) => {
                 let mut addrs = listeners.iter().map(Listener::local_addr);
                 let to = addrs.find(|addr| addr.connectable().is_some()).cloned();
@@ -143,12 +81,13 @@ impl Server {
             None => None,
         };
         let registry = Registry::new();
-        let reloading = Arc::new(Reloading { turn: Mutex::default(), bound: bound_by(&config) });
-        let context = Arc::new(Context::new(config, registry.clone(), None)?);
-        context.take_over();
-        let current = Arc::new(Current::new(context));
-        let limit = Arc::default();
-        Ok(Server { listeners, redirect, current, registry, reloading, limit })
+        let reloading = Arc::new(Reloading::new(&config));
+        let state = State::open(config, registry.clone(), None)?;
+        state.http.take_over();
+        let http = Arc::new(Current::new(state.http.clone()));
+        let state = Arc::new(Current::new(Arc::new(state)));
+        let connections = Arc::default();
+        Ok(Server { listeners, redirect, state, http, registry, reloading, connections })
     }
 
     /// Opens what the configuration names as [`bind`](Server::bind) does, and closes it again: nothing is
@@ -156,10 +95,10 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be used here and now, and what to do about it.
-    pub fn check(mut config: Config) -> Result<(), StartError> {
+    pub fn check(mut config: ServerConfig) -> Result<(), StartError> {
         // To open it is to make an account's key, as whoever checks, who may be another than who serves.
         config.tls.take_if(|tls| matches!(tls.source, CertSource::Acme(_)));
-        Context::new(config, Registry::new(), None).map(drop)
+        State::open(config, Registry::new(), None).map(drop)
     }
 
     /// The addresses bound, with the ports that the kernel chose.
@@ -169,7 +108,7 @@ impl Server {
 
     /// Whether TLS is spoken there.
     pub fn is_secure(&self) -> bool {
-        self.current.get().tls().is_some()
+        self.state.get().acceptor.is_some()
     }
 
     /// What tells whoever waits for it that the server can be connected to: a line for each address.
@@ -186,8 +125,12 @@ impl Server {
 
     /// What reads again what may have changed.
     pub fn reloader(&self) -> Reloader {
-        let (current, registry) = (self.current.clone(), self.registry.clone());
-        Reloader { current, registry, reloading: self.reloading.clone() }
+        Reloader {
+            state: self.state.clone(),
+            http: self.http.clone(),
+            registry: self.registry.clone(),
+            reloading: self.reloading.clone(),
+        }
     }
 
     /// Serves until `shutdown` completes, then closes every session with 1001 and waits for them,
@@ -196,8 +139,9 @@ impl Server {
         // Tasks, as whoever calls us may run on a thread of his own, and each connection would go from
         // there to the executor's.
         let entrance = Entrance {
-            limit: self.limit,
-            current: self.current.clone(),
+            connections: self.connections,
+            state: self.state.clone(),
+            http: self.http,
             registry: self.registry.clone(),
         };
         let mut accepting: Vec<_> = self
@@ -208,13 +152,13 @@ impl Server {
             .collect();
         if let Some(Redirect { listener, to }) = self.redirect {
             let port = to.connectable().map_or(443, |addr| addr.port());
-            let serve = move |io, ends, current: Arc<Current>, registration| {
+            let serve = move |io, ends, current: Arc<Current<Context>>, registration| {
                 http::redirect::serve(io, ends, port, current.get(), registration)
             };
             accepting.push(task::spawn(accept(listener, entrance, serve)));
         }
-        if self.current.get().tls().is_some() {
-            accepting.push(task::spawn(watch_certificates(self.current.clone())));
+        if self.state.get().acceptor.is_some() {
+            accepting.push(task::spawn(certificates::watch(self.state.clone())));
         }
         shutdown.await;
         // The listeners go with their tasks: from then on connections are refused by the kernel.
@@ -222,7 +166,7 @@ impl Server {
         let sessions = self.registry.permits().given();
         tracing::info!(sessions, "stopping");
         self.registry.stop_all();
-        let limit = self.current.get().config().shutdown_timeout;
+        let limit = self.state.get().shutdown_timeout;
         if timeout(limit, self.registry.all_gone()).await.is_err() {
             let sessions = self.registry.permits().given();
             tracing::warn!(
@@ -247,52 +191,28 @@ fn bind(addr: &ListenAddr, option: &str) -> Result<Listener, StartError> {
 /// What each connection passes before it is served, at whatever listener.
 #[derive(Clone)]
 struct Entrance {
-    limit: Arc<ConnectionLimit>,
-    current: Arc<Current>,
+    connections: Arc<OpenConnections>,
+    state: Arc<Current<State>>,
+    http: Arc<Current<Context>>,
     registry: Arc<Registry>,
 }
 
 /// Does nothing but accept and spawn, so that no client ever waits for another.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     mut listener: Listener,
-    Entrance { limit, current, registry }: Entrance,
-    serve: impl Fn(ByteStream, Ends, Arc<Current>, Registration) -> F,
+    Entrance { connections, state, http, registry }: Entrance,
+    serve: impl Fn(ByteStream, Ends, Arc<Current<Context>>, Registration) -> F,
 ) {
     let local = listener.local_addr().connectable();
     loop {
         let (io, peer) = listener.accept().await;
-        let Some(permit) = limit.admit(peer, current.get().config()) else { continue };
+        let now = state.get();
+        let trusted = &now.http.config().trusted;
+        let Some(permit) = connections.admit(peer, now.connections, trusted) else { continue };
         let registration = registry.register(peer.socket_addr());
         let id = registration.card.id;
-        let served = serve(io, (peer, local), current.clone(), registration);
+        let served = serve(io, (peer, local), http.clone(), registration);
         task::spawn(contain(id, peer, permit, served));
-    }
-}
-
-/// Sees to it that certificates are renewed, and used that were, for ever.
-async fn watch_certificates(current: Arc<Current>) {
-    loop {
-        let Some(tls) = current.get().tls().cloned() else { return };
-        let looking = pin!(join(tls.renew(), look_at(&tls)));
-        select(looking, pin!(replaced(&tls, &current))).await;
-    }
-}
-
-/// Looks at the files of certificates again and again. A look may take as long as the disk.
-async fn look_at(tls: &Arc<Acceptor>) {
-    loop {
-        Deadline::after(tls::LOOK).await;
-        if tls.has_files() {
-            let tls = tls.clone();
-            CERTIFICATES.run(move || tls.look()).await;
-        }
-    }
-}
-
-/// Waits until others have taken the place of these certificates.
-async fn replaced(tls: &Arc<Acceptor>, current: &Current) {
-    while current.get().tls().is_some_and(|now| Arc::ptr_eq(now, tls)) {
-        Deadline::after(tls::LOOK).await;
     }
 }
 

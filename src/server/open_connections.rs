@@ -1,28 +1,29 @@
-//! Connection limit: how many connections may be open, from `accept` to their end, whatever they become.
+//! OpenConnections: counts connections from `accept` to their end, and turns away those above the limits.
 //!
-//! It is what silent connections meet, which never get as far as the limits of sessions. Sessions count
-//! here, too, and so do connections without a request, those with TLS and those to be redirected.
+//! All kinds count: sessions, connections without a request, those with TLS, those to be redirected. Silent
+//! ones never get as far as the limits of sessions.
 
 use std::mem;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::config::ConnectionLimits;
 use crate::clock::Deadline;
-use crate::http::Config;
 use crate::http::gate::address_counts::{AddressCounts, AddressPermit, Group};
+use crate::http::gate::forwarded::TrustedProxies;
 use crate::net::address::PeerAddr;
 use crate::net::address_prefix::AddressPrefix;
 use crate::registry::{Permit, Permits};
 use crate::sync::lock;
 use crate::task;
 
-/// At most one line of the log in this time tells of the connections that were closed at once.
+/// The log reports connections that were closed at once at most this often.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 
-/// Counts the connections of a server, of all its listeners together.
+/// The open connections of a server, of all its listeners together.
 #[derive(Debug, Default)]
-pub struct ConnectionLimit {
+pub struct OpenConnections {
     open: Arc<Permits>,
     by_address: Arc<AddressCounts>,
     refused: Mutex<Refused>,
@@ -35,25 +36,30 @@ pub struct ConnectionPermit {
     _of_address: Option<AddressPermit>,
 }
 
-/// Connections that were closed at once, and of which the log does not tell yet.
+/// Connections that were closed at once, and are not logged yet.
 #[derive(Debug, Default)]
 struct Refused {
     over_all: u64,
     over_address: u64,
     last: Option<PeerAddr>,
-    /// Whether there is a task that will tell of them.
+    /// Whether a task is there that will log them.
     is_reporting: bool,
 }
 
-impl ConnectionLimit {
-    /// Counts a connection that was accepted. If there are more than `config` allows it is to be closed at
-    /// once; the log tells of it.
-    pub fn admit(self: &Arc<Self>, peer: PeerAddr, config: &Config) -> Option<ConnectionPermit> {
+impl OpenConnections {
+    /// Counts a connection that was accepted. `None`: it is one more than `limits` allow, and is to be closed at
+    /// once; the log reports it.
+    pub fn admit(
+        self: &Arc<Self>,
+        peer: PeerAddr,
+        limits: ConnectionLimits,
+        trusted: &TrustedProxies,
+    ) -> Option<ConnectionPermit> {
         let of_address = match peer {
             PeerAddr::Unix => None,
             PeerAddr::Ip(addr) => {
                 // A proxy has one address for all of its clients.
-                let most = config.max_connections_per_ip.filter(|_| !config.trusted.trusts(peer));
+                let most = limits.max_per_ip.filter(|_| !trusted.trusts(peer));
                 let Some(permit) = self.admit_address(addr.ip().into(), most) else {
                     self.refuse(peer, |refused| refused.over_address += 1);
                     return None;
@@ -61,7 +67,7 @@ impl ConnectionLimit {
                 Some(permit)
             }
         };
-        let Some(open) = self.open.admit(config.max_connections) else {
+        let Some(open) = self.open.admit(limits.max) else {
             self.refuse(peer, |refused| refused.over_all += 1);
             return None;
         };
@@ -87,7 +93,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Tells of those that were refused, once in a while, until there are no more.
+    /// Logs those that were refused, once in a while, until there are no more.
     async fn report(self: Arc<Self>) {
         while let Some((over_all, over_address, last)) = self.take_refused() {
             tracing::warn!(
@@ -100,7 +106,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Those that the log has to tell of; if there are none, the next one begins a task of its own.
+    /// Those that are to be logged; if there are none, the next one begins a task of its own.
     fn take_refused(&self) -> Option<(u64, u64, PeerAddr)> {
         let mut refused = lock(&self.refused);
         match refused.last.take() {
