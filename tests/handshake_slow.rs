@@ -78,10 +78,45 @@ fn a_client_that_leaves_before_its_request_is_complete() {
         let mut tcp = relay.tcp();
         tcp.write_all(&handshake("/", "").as_bytes()[..n]).unwrap();
         tcp.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(read_to_fin(&mut tcp), "");
+        let answer = read_to_fin(&mut tcp);
+        assert_eq!(answer.starts_with("HTTP/1.1 400 "), n > 0, "{n}: {answer}");
         if n > 0 {
             let client = format!("client={}", tcp.local_addr().unwrap());
-            relay.wait_log(&["connection ended", &client]);
+            relay.wait_log(&["refused", &client, "status=400", "before its request was complete"]);
+        }
+    }
+    assert_serves(&relay);
+}
+
+#[test]
+fn a_client_that_ends_its_stream_behind_its_requests() {
+    let mut relay = relay_to(echo(), &[]);
+    let get = "GET /page HTTP/1.1\r\nHost: test\r\n\r\n";
+    let no_key = handshake("/", "").replace("Sec-WebSocket-Key", "X-Other");
+    let cases = [
+        (get.to_owned(), &[426][..]),
+        (format!("{get}{get}"), &[426, 426]),
+        (format!("{get}garbage\n"), &[426, 400]),
+        (format!("{get}GET /half"), &[426, 400]),
+        (no_key, &[400]),
+    ];
+    // It finds request and FIN together.
+    relay.signal("STOP");
+    let mut waiting: Vec<_> =
+        cases.iter().cycle().take(50).map(|case| (relay.tcp(), case)).collect();
+    for (tcp, (requests, _)) in &mut waiting {
+        tcp.write_all(requests.as_bytes()).unwrap();
+        tcp.shutdown(Shutdown::Write).unwrap();
+    }
+    relay.signal("CONT");
+    for (mut tcp, (requests, want)) in waiting {
+        for status in *want {
+            assert_eq!(HttpResponse::read(&mut tcp).status, *status, "{requests:?}");
+        }
+        assert_eq!(read_to_fin(&mut tcp), "", "{requests:?}");
+        if want.ends_with(&[400]) {
+            let client = format!("client={}", tcp.local_addr().unwrap());
+            relay.wait_log(&["refused", "status=400", &client]);
         }
     }
     assert_serves(&relay);

@@ -13,6 +13,7 @@ use super::handshake;
 use super::peer::{Asked, Peer};
 use super::refusal::Refusal;
 use super::subject::{Subject, logged_path};
+use super::turn::Turn;
 use super::upgrade::upgrade;
 use crate::registry::Registry;
 
@@ -22,6 +23,7 @@ pub async fn answer(
     context: &Arc<Context>,
     peer: &Peer,
     handoff: &Handoff,
+    turn: &Turn,
 ) -> Response<Body> {
     let path = logged_path(&request);
     let secure = peer.tls.is_some();
@@ -36,12 +38,13 @@ pub async fn answer(
     let answered = match readable.and_then(|_| peer.vouched_for(context.acceptor.as_deref())) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
+            turn.ends_with_client();
             // What follows a handshake is frames, already on their way perhaps: no second request.
             let answered = upgrade(&request, &arrival, context, peer, &subject, handoff).await;
             answered.map_err(Refusal::close)
         }
         Ok(()) => {
-            let asked = Asked { arrival: &arrival, peer, subject: &subject };
+            let asked = Asked { arrival: &arrival, peer, subject: &subject, turn };
             context.pages.answer(request, asked, &context.routes, &context.capacity).await
         }
     };

@@ -12,6 +12,7 @@ use super::permits::SessionPermits;
 use super::secure::{Opened, secure};
 use super::speak::{Answering, HttpTimeouts, Spoken, speak};
 use super::subject;
+use super::turn::Turn;
 use crate::net::address::Ends;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
@@ -62,9 +63,10 @@ async fn open(
     drop(context);
     let answer = {
         let (peer, handoff) = (Arc::new(Peer { tls, ..peer }), handoff.clone());
-        move |request| {
+        move |request, turn: &Turn| {
             let (context, peer, handoff) = (current.get(), peer.clone(), handoff.clone());
-            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff).await) })
+            let turn = turn.clone();
+            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff, &turn).await) })
                 as Answering
         }
     };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const LONGEST_VERSION: usize = 12;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4), as far as HTTP/1.1 would read it.
-pub const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// What other protocols begin with, and what is said of them.
 const PROTOCOLS: [(&[u8], &str); 15] = [
@@ -31,8 +31,8 @@ const PROTOCOLS: [(&[u8], &str); 15] = [
 /// One sentence on what the bytes of a connection or a request were, as far as they were kept: `head` is
 /// empty if the parser had taken the head already. `error` is the parser's own words.
 pub fn what_it_was(head: &[u8], error: &str) -> Cow<'static, str> {
-    if let Some((_, words)) = PROTOCOLS.iter().find(|(start, _)| head.starts_with(start)) {
-        return (*words).into();
+    if let Some(words) = protocol(head) {
+        return words.into();
     }
     let words = if error.contains("content-length") {
         "the Content-Length is no number, or there are several"
@@ -44,6 +44,15 @@ pub fn what_it_was(head: &[u8], error: &str) -> Cow<'static, str> {
         return request_line(head).unwrap_or_else(|| header(head).into());
     };
     words.into()
+}
+
+/// The same where the client has ended its stream within the head.
+pub fn incomplete(head: &[u8]) -> &'static str {
+    protocol(head).unwrap_or("the client ended its stream before its request was complete")
+}
+
+fn protocol(head: &[u8]) -> Option<&'static str> {
+    PROTOCOLS.iter().find(|(start, _)| head.starts_with(start)).map(|(_, words)| *words)
 }
 
 /// What is wrong with a request line, if anything is.
@@ -107,6 +116,18 @@ fn header(head: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heads_that_end_too_early() {
+        for (head, want) in [
+            (&b"GET"[..], "before its request was complete"),
+            (b"GET / HTTP/1.1\r\nHost:", "before its request was complete"),
+            (b"SSH-2.0-OpenSSH", "SSH:"),
+        ] {
+            let words = incomplete(head);
+            assert!(words.contains(want), "{}: {words}", head.escape_ascii());
+        }
+    }
 
     #[test]
     fn words() {

@@ -22,19 +22,12 @@ pub struct Patient {
     limit: Duration,
     stalled: Option<Deadline>,
     turn: Turn,
-    /// Whether hyper has refused a request by itself, and was not let say so.
-    hushed: bool,
 }
 
 impl Patient {
     /// Watches over the writes to `io`.
     pub fn new(io: ByteStream, limit: Duration, turn: Turn) -> Self {
-        Patient { io, limit, stalled: None, turn, hushed: false }
-    }
-
-    /// Whether hyper has refused a request, and the answer is still to be written.
-    pub fn is_hushed(&self) -> bool {
-        self.hushed
+        Patient { io, limit, stalled: None, turn }
     }
 
     /// The stream alone.
@@ -66,6 +59,10 @@ impl rt::Read for Patient {
         scratch::with(|chunk| {
             let room = buf.remaining().min(chunk.len());
             let n = ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk[..room]))?;
+            if n == 0 && self.turn.hides_client_end() {
+                // hyper reads again once the answer is sent.
+                return Poll::Pending;
+            }
             buf.put_slice(&chunk[..n]);
             Poll::Ready(Ok(()))
         })
@@ -79,7 +76,6 @@ impl rt::Write for Patient {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.turn.is_nobodys() {
-            self.hushed = true;
             return Poll::Ready(Ok(buf.len()));
         }
         let done = Pin::new(&mut self.io).poll_write(cx, buf);
@@ -92,7 +88,6 @@ impl rt::Write for Patient {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.turn.is_nobodys() {
-            self.hushed = true;
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let done = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);

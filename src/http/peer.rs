@@ -9,6 +9,7 @@ use super::gate::auth::{Identity, User};
 use super::gate::forwarded::Arrival;
 use super::refusal::Refusal;
 use super::subject::Subject;
+use super::turn::Turn;
 use crate::backend::ClientInfo;
 use crate::net::address::PeerAddr;
 use crate::net::tls::{Acceptor, Facts};
@@ -35,6 +36,8 @@ pub struct Asked<'a> {
     pub arrival: &'a Arrival,
     /// Whom log lines are about.
     pub subject: &'a Subject,
+    /// The state of its answer.
+    pub turn: &'a Turn,
 }
 
 impl Peer {

@@ -34,7 +34,7 @@ pub async fn serve(
     let subject = Peer { id: card.id, addr, local, tls: None }.subject();
     let answer = {
         let (subject, context) = (subject.clone(), context.clone());
-        move |request: Request<Incoming>| {
+        move |request: Request<Incoming>, _: &_| {
             let mut response = answer(&request, port, &context).unwrap_or_else(|refusal| {
                 subject.refused(&logged_path(&request), refusal.status.as_u16(), &refusal.why);
                 refusal.close().response()

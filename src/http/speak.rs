@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{AsyncWriteExt, TryFutureExt};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -63,18 +64,20 @@ pub async fn speak(
     subject: &Subject,
     timeouts: HttpTimeouts,
     mailbox: &Mailbox,
-    answer: impl Fn(Request<Incoming>) -> Answering + Unpin,
+    answer: impl Fn(Request<Incoming>, &Turn) -> Answering + Unpin,
 ) -> Spoken {
     let watch = io.reset_watch();
     let turn = Turn::default();
     let io = Patient::new(io, timeouts.response, turn.clone());
     let HttpTimeouts { first, request: limit, .. } = timeouts;
     let is_asked = AtomicBool::new(false);
-    let answer = |request| {
+    let shared = turn.clone();
+    let answer = |request: Request<Incoming>| {
         is_asked.store(true, Ordering::Relaxed);
-        turn.begin();
+        turn.begin(!request.body().is_end_stream());
         let turn = turn.clone();
-        answer(request).map_ok(|response| response.map(|body| Tracked::new(body, turn)))
+        let answering = answer(request, &turn);
+        answering.map_ok(|response| response.map(|body| Tracked::new(body, turn)))
     };
     let mut connection = http1::Builder::new()
         .timer(Timer)
@@ -108,7 +111,7 @@ pub async fn speak(
                 return Poll::Ready(Ok(()));
             }
         }
-        let spoken = connection.poll_without_shutdown(cx);
+        let mut spoken = connection.poll_without_shutdown(cx);
         // hyper does not read while a program takes nothing of a request's body.
         if spoken.is_pending()
             && watch.as_ref().is_some_and(|watch| watch.poll_reset(cx).is_ready())
@@ -117,18 +120,27 @@ pub async fn speak(
             tracing::debug!(id = subject.id, client = %subject.client, "connection reset");
             return Poll::Ready(Ok(()));
         }
+        if spoken.is_pending() && shared.is_abandoned() {
+            if shared.has_body() {
+                // hyper knows whether the body is complete, and whoever reads it may still say so.
+                spoken = connection.poll_without_shutdown(cx);
+            } else {
+                cut = true;
+                let error = "the client left before it was answered";
+                tracing::debug!(id = subject.id, client = %subject.client, error, "connection ended");
+                return Poll::Ready(Ok(()));
+            }
+        }
         spoken
     })
     .await;
     // First of all what was being answered is given up, and with it a place among the sessions.
     let parts = connection.into_parts();
     let is_answered = is_asked.load(Ordering::Relaxed);
-    let is_hushed = parts.io.is_hushed();
     let (mut io, early) = (parts.io.into_inner(), parts.read_buf);
     if let Err(error) = &spoken
         && let Some((status, why)) = tell(subject, error, &early, is_answered, timeouts)
-        // hyper says nothing to who speaks HTTP/2.
-        && (is_hushed || early.starts_with(malformed::HTTP2))
+        && shared.is_nobodys()
     {
         let response = Refusal::written(status, &why);
         let _ = timeout(LINGER, io.write_all(response.as_bytes())).await;
@@ -156,6 +168,11 @@ fn tell(
         subject.refused("", status.as_u16(), &why);
         return Some((status, why));
     }
+    if error.is_incomplete_message() && !head.is_empty() {
+        let (status, why) = (StatusCode::BAD_REQUEST, malformed::incomplete(head));
+        subject.refused("", status.as_u16(), why);
+        return Some((status, why.into()));
+    }
     let is_idle = is_answered && head.is_empty();
     if error.is_timeout() && !is_idle {
         subject.dropped(&no_request(timeouts.request));
@@ -177,3 +194,7 @@ fn is_stall(error: &hyper::Error) -> bool {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     source.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
+
+#[cfg(test)]
+#[path = "speak_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,24 +15,61 @@ const NOBODYS: u8 = 0;
 const OURS: u8 = 1;
 const LEAVING: u8 = 2;
 
-/// Whose turn to write it is on one connection. One task alone moves it.
+/// Whose turn to write it is on one connection, and whether the client is still there. One task alone changes it.
 #[derive(Clone, Debug, Default)]
-pub struct Turn(Arc<AtomicU8>);
+pub struct Turn(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    phase: AtomicU8,
+    has_body: AtomicBool,
+    ends_with_client: AtomicBool,
+    client_ended: AtomicBool,
+}
 
 impl Turn {
-    /// A request has come, and will be answered.
-    pub fn begin(&self) {
-        self.0.store(OURS, Ordering::Relaxed);
+    /// A request has come, and will be answered. `has_body`: its body may have to be read still.
+    pub fn begin(&self, has_body: bool) {
+        self.0.phase.store(OURS, Ordering::Relaxed);
+        self.0.has_body.store(has_body, Ordering::Relaxed);
+        self.0.ends_with_client.store(false, Ordering::Relaxed);
+    }
+
+    /// The answer is of use only to a client that is still there: the end of its stream ends the exchange, unless
+    /// the answer is complete by then.
+    pub fn ends_with_client(&self) {
+        self.0.ends_with_client.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the client has ended its stream. True if hyper must not see it before the answer is sent: it takes
+    /// this for the end of the connection, but a client that sends no more may still read (RFC 9112, section 9.6).
+    pub fn hides_client_end(&self) -> bool {
+        self.0.client_ended.store(true, Ordering::Relaxed);
+        let is_seen = self.has_body() && self.0.ends_with_client.load(Ordering::Relaxed);
+        !self.is_nobodys() && !is_seen
+    }
+
+    /// Whether the client has left without its answer.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.client_ended.load(Ordering::Relaxed)
+            && self.0.ends_with_client.load(Ordering::Relaxed)
+            && self.0.phase.load(Ordering::Relaxed) == OURS
+    }
+
+    /// Whether the request has a body.
+    pub fn has_body(&self) -> bool {
+        self.0.has_body.load(Ordering::Relaxed)
     }
 
     /// All that was to be written has left.
     pub fn flushed(&self) {
-        let _ = self.0.compare_exchange(LEAVING, NOBODYS, Ordering::Relaxed, Ordering::Relaxed);
+        let _ =
+            self.0.phase.compare_exchange(LEAVING, NOBODYS, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether nothing of ours is to be written.
     pub fn is_nobodys(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == NOBODYS
+        self.0.phase.load(Ordering::Relaxed) == NOBODYS
     }
 }
 
@@ -72,6 +109,6 @@ impl http_body::Body for Tracked {
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.turn.0.store(LEAVING, Ordering::Relaxed);
+        self.turn.0.phase.store(LEAVING, Ordering::Relaxed);
     }
 }

@@ -42,6 +42,7 @@ impl Pages {
         if let Some(cgi) = &self.cgi {
             let found = cgi.find(&request, asked).await?;
             if found != Lookup::Nothing {
+                asked.turn.ends_with_client();
                 return cgi.answer(found, request, asked, &self.guard, capacity).await;
             }
         }
