@@ -43,7 +43,7 @@ pub fn help(all: bool, commands: &[CommandInfoWithArgs]) -> String {
     for row in TABLE.iter().filter(|row| all || row.common) {
         if group != Some(row.group) {
             out += if all || group.is_none() { "\n" } else { "" };
-            out += &format!("{}:\n", row.group.title());
+            out += &format!("{}:\n", row.group);
             group = Some(row.group);
         }
         entry(&mut out, &name(row), &text(row, all));

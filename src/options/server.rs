@@ -134,7 +134,7 @@ pub(super) fn private(args: &Args) -> impl Iterator<Item = Private> {
             Exposure::Secret => true,
             Exposure::SecretWithout(other) if args.given(other).is_empty() => true,
             Exposure::SecretWithout(_) => return None,
-            Exposure::Programs => false,
+            Exposure::Source => false,
         };
         let path = PathBuf::from(args.given(row.key).first()?);
         Some(Private { option: row.key, path, is_secret })

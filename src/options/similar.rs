@@ -1,7 +1,7 @@
 //! Similar: what to say to somebody who typed an option that there is not: the one that was
 //! probably meant, or what to do without it.
 
-use super::table::{Row, TABLE};
+use super::table::TABLE;
 
 /// Options of theirs that have none of ours in their place, and what to do.
 const WITHOUT: &[(&[&str], &str)] = &[
@@ -62,8 +62,7 @@ fn plain(name: &str) -> String {
 
 /// What to type for an option that has another name here.
 fn renamed(wanted: &str) -> Option<String> {
-    let of_row = |row: &'static Row| row.theirs.iter().map(move |theirs| (row.key, theirs));
-    let mut all = TABLE.iter().flat_map(of_row);
+    let mut all = TABLE.iter().flat_map(|row| row.theirs_with_values().map(|one| (row.key, one)));
     let (key, (_, value)) = all.find(|(_, (theirs, _))| *theirs == wanted)?;
     Some(format!("--{key} {value}").trim_end().to_owned())
 }
@@ -81,7 +80,7 @@ fn nearest(wanted: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::kind_of;
+    use super::super::table::{Row, kind_of};
     use super::*;
 
     #[test]
@@ -100,7 +99,7 @@ mod tests {
 
     #[test]
     fn no_name_is_in_two_places_or_one_of_ours() {
-        let renamed = TABLE.iter().flat_map(|row| row.theirs).map(|(theirs, _)| *theirs);
+        let renamed = TABLE.iter().flat_map(Row::theirs_with_values).map(|(theirs, _)| theirs);
         let without = WITHOUT.iter().flat_map(|(theirs, _)| theirs.iter().copied());
         let mut names: Vec<&str> = renamed.chain(without).collect();
         names.sort_unstable();

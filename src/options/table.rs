@@ -8,40 +8,18 @@ use super::guard::guard;
 use crate::net::tls::LETS_ENCRYPT;
 use crate::server::ServerConfig;
 
-/// The groups of the help, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Group {
-    Listen,
-    Backend,
-    Programs,
-    Lines,
-    Pages,
-    Access,
-    Limits,
-    Time,
-    Tls,
-    Log,
-    General,
-}
-
-impl Group {
-    /// Its heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Group::Listen => "Where to listen",
-            Group::Backend => "Where lines go",
-            Group::Programs => "Programs",
-            Group::Lines => "Lines and messages",
-            Group::Pages => "Pages",
-            Group::Access => "Who may connect",
-            Group::Limits => "Limits",
-            Group::Time => "Slow clients and time limits",
-            Group::Tls => "TLS",
-            Group::Log => "Log",
-            Group::General => "General",
-        }
-    }
-}
+// The groups of the help.
+const LISTEN: &str = "Where to listen";
+const BACKEND: &str = "Where lines go";
+const PROGRAMS: &str = "Programs";
+const LINES: &str = "Lines and messages";
+const PAGES: &str = "Pages";
+const ACCESS: &str = "Who may connect";
+const LIMITS: &str = "Limits";
+const TIME: &str = "Slow clients and time limits";
+const TLS: &str = "TLS";
+const LOG: &str = "Log";
+const GENERAL: &str = "General";
 
 /// Where an option may be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +52,9 @@ pub enum Kind {
 /// What several options say in different ways: one that is typed overrides all of them in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Says {
-    Listen,
+    /// Where to listen.
+    Address,
+    /// Where lines go.
     Target,
 }
 
@@ -86,7 +66,7 @@ pub enum Exposure {
     /// Likewise, unless this other option is given.
     SecretWithout(&'static str),
     /// Who reads it sees the source of programs.
-    Programs,
+    Source,
 }
 
 /// What holds where an option is not given.
@@ -99,7 +79,7 @@ pub enum Unset {
     /// This value.
     Value(&'static str),
     /// A value that depends on others: how the help words it, and which it is.
-    Computed(&'static str, fn(&Args, &ServerConfig) -> String),
+    Computed(&'static str, Value),
 }
 
 /// One option.
@@ -107,7 +87,8 @@ pub enum Unset {
 pub struct Row {
     /// Its name without dashes, which is its key in a file.
     pub key: &'static str,
-    pub group: Group,
+    /// The heading of its group in the help.
+    pub group: &'static str,
     pub scope: Scope,
     /// Whether the one value is a list with commas.
     pub list: bool,
@@ -115,198 +96,136 @@ pub struct Row {
     pub about: About,
     pub says: Option<Says>,
     pub private: Option<Exposure>,
-    /// What websocketd, websockify or habit call it, without dashes, and what to write behind ours then.
-    pub theirs: &'static [(&'static str, &'static str)],
+    /// What websocketd, websockify or habit call it, without dashes; behind `=` what to write behind ours.
+    pub theirs: &'static str,
     /// Whether `--help` shows it, not only `--help all`.
     pub common: bool,
 }
 
-use Group::*;
+/// How the help words a default.
+const OPEN_FILES: &str = "what the limit of open files allows";
+
+use About::*;
+use Exposure::{Secret, SecretWithout, Source};
+use Says::{Address, Target};
 
 /// Every option, in the order of the help, of the example file and of what `check` prints.
+#[rustfmt::skip]
 pub const TABLE: &[Row] = &[
-    whole("port", Listen).common().says(Says::Listen).theirs(&[("p", "")]),
-    whole("listen", Listen)
-        .common()
-        .says(Says::Listen)
-        .theirs(&[("unixsocket", "unix:PATH"), ("unixlisten", "unix:PATH")]),
-    own("to", Backend)
-        .common()
-        .says(Says::Target)
-        .theirs(&[("ssltarget", "tls://HOST:PORT"), ("unixtarget", "unix:PATH")]),
-    whole("route", Backend).common(),
-    route("connect-timeout", Backend).default("5s"),
-    route("backend-ca", Backend).about(About::TlsBackend).without("the system's"),
-    own("program", Programs).common().says(Says::Target),
-    own("program-dir", Programs)
-        .common()
-        .says(Says::Target)
-        .private(Exposure::Programs)
-        .theirs(&[("dir", "")]),
-    route("pass-env", Programs)
-        .list()
-        .about(About::Programs)
-        .default("PATH")
-        .theirs(&[("passenv", "")]),
-    route("kill-grace", Programs).about(About::Programs).default("1s").theirs(&[("closems", "")]),
-    route("eol", Lines).common().about(About::Lines).default("lf"),
-    route("newlines", Lines).about(About::Lines).default("split"),
-    route("charset", Lines).common().about(About::Lines).default("utf-8"),
-    route("max-line", Lines).default("1MiB").theirs(&[("maxframesize", "")]),
-    route("flush-after", Lines).common().about(About::Lines).default("0"),
-    route("binary", Lines).common(),
-    route("subprotocol", Lines).list().without("the client's first offer"),
-    whole("static-dir", Pages).common().theirs(&[("staticdir", ""), ("web", "")]),
-    whole("cgi-dir", Pages).private(Exposure::Programs).theirs(&[("cgidir", "")]),
-    whole("cgi-timeout", Pages).about(About::Cgi).default("30s"),
-    whole("header", Pages),
-    whole("header-ws", Pages),
-    whole("header-http", Pages),
-    whole("dev-console", Pages).common().theirs(&[("devconsole", "")]),
-    route("origin", Access)
-        .common()
-        .list()
-        .without("all; with a password, token or client certificate those of --same-origin"),
-    route("same-origin", Access)
-        .computed("", |args, _| {
-            guard(args).is_ok_and(|guard| guard.origins.same_origin).to_string()
-        })
-        .theirs(&[("sameorigin", "")]),
-    route("origin-required", Access),
-    route("auth-file", Access).common().private(Exposure::Secret),
-    route("token-file", Access).common().private(Exposure::Secret),
-    whole("auth-static", Access).about(About::Passwords).theirs(&[("webauth", "")]),
-    whole("trust-proxy", Access).list().without("none"),
-    whole("max-connections", Limits)
-        .computed("what the limit of open files allows", |_, config| {
-            config.connections.max.to_string()
-        }),
-    whole("max-connections-per-ip", Limits).without("no limit"),
-    own("max-sessions", Limits)
-        .computed("what the limit of open files allows", |_, config| {
-            config.http.max_sessions.to_string()
-        })
-        .theirs(&[("maxforks", "")]),
-    route("max-sessions-per-ip", Limits).common().without("no limit"),
-    route("connect-rate", Limits).without("no limit"),
-    route("refuse", Limits).default("http"),
-    route("slow-client", Time).common().default("wait"),
-    route("queue", Time).about(About::Queue).default("1MiB"),
-    route("write-timeout", Time).default("30s"),
-    route("ping-interval", Time)
-        .common()
-        .default("30s")
-        .theirs(&[("pingms", ""), ("heartbeat", "")]),
-    route("ping-timeout", Time).default("15s"),
-    route("idle-timeout", Time).default("0"),
-    whole("handshake-timeout", Time).default("10s"),
-    route("close-timeout", Time).default("5s"),
-    whole("shutdown-timeout", Time).default("10s"),
-    whole("tls-cert", Tls)
-        .common()
-        .private(Exposure::SecretWithout("tls-key"))
-        .theirs(&[("sslcert", ""), ("cert", "")]),
-    whole("tls-key", Tls)
-        .common()
-        .about(About::CertificateFile)
-        .private(Exposure::Secret)
-        .without("in the file of --tls-cert")
-        .theirs(&[("sslkey", ""), ("key", "")]),
-    whole("tls-client-ca", Tls).about(About::Certificate).theirs(&[
-        ("sslca", ""),
-        ("verifyclient", ""),
-        ("cafile", ""),
-    ]),
-    whole("redirect-port", Tls).about(About::Certificate).theirs(&[("redirport", "")]),
-    whole("acme-domain", Tls).common().list(),
-    whole("acme-cache", Tls).common().about(About::Acme).private(Exposure::Secret),
-    whole("acme-email", Tls).about(About::Acme).without("none"),
-    whole("acme-directory", Tls).about(About::Acme).default(LETS_ENCRYPT),
-    whole("acme-ca", Tls).about(About::Acme).without("the system's"),
-    whole("log-level", Log).common().default("info").theirs(&[
-        ("loglevel", ""),
-        ("v", "debug"),
-        ("verbose", "debug"),
-    ]),
-    whole("log-format", Log).default("text"),
-    route("trace", Log).theirs(&[("traffic", "")]),
-    typed("config", General).common(),
-    typed("help", General).common(),
-    typed("version", General).common(),
+    whole("port", LISTEN).common().says(Address).theirs("p"),
+    whole("listen", LISTEN).common().says(Address).theirs("unixsocket=unix:PATH unixlisten=unix:PATH"),
+    own("to", BACKEND).common().says(Target).theirs("ssltarget=tls://HOST:PORT unixtarget=unix:PATH"),
+    whole("route", BACKEND).common(),
+    route("connect-timeout", BACKEND).default("5s"),
+    route("backend-ca", BACKEND).about(TlsBackend).without("the system's"),
+    own("program", PROGRAMS).common().says(Target),
+    own("program-dir", PROGRAMS).common().says(Target).private(Source).theirs("dir"),
+    route("pass-env", PROGRAMS).list().about(Programs).default("PATH").theirs("passenv"),
+    route("kill-grace", PROGRAMS).about(Programs).default("1s").theirs("closems"),
+    route("eol", LINES).common().about(Lines).default("lf"),
+    route("newlines", LINES).about(Lines).default("split"),
+    route("charset", LINES).common().about(Lines).default("utf-8"),
+    route("max-line", LINES).default("1MiB").theirs("maxframesize"),
+    route("flush-after", LINES).common().about(Lines).default("0"),
+    route("binary", LINES).common(),
+    route("subprotocol", LINES).list().without("the client's first offer"),
+    whole("static-dir", PAGES).common().theirs("staticdir web"),
+    whole("cgi-dir", PAGES).private(Source).theirs("cgidir"),
+    whole("cgi-timeout", PAGES).about(Cgi).default("30s"),
+    whole("header", PAGES),
+    whole("header-ws", PAGES),
+    whole("header-http", PAGES),
+    whole("dev-console", PAGES).common().theirs("devconsole"),
+    route("origin", ACCESS).common().list().without("all; with a password, token or client certificate those of --same-origin"),
+    route("same-origin", ACCESS).computed("", same_origin).theirs("sameorigin"),
+    route("origin-required", ACCESS),
+    route("auth-file", ACCESS).common().private(Secret),
+    route("token-file", ACCESS).common().private(Secret),
+    whole("auth-static", ACCESS).about(Passwords).theirs("webauth"),
+    whole("trust-proxy", ACCESS).list().without("none"),
+    whole("max-connections", LIMITS).computed(OPEN_FILES, |_, config| config.connections.max.to_string()),
+    whole("max-connections-per-ip", LIMITS).without("no limit"),
+    own("max-sessions", LIMITS).computed(OPEN_FILES, |_, config| config.http.max_sessions.to_string()).theirs("maxforks"),
+    route("max-sessions-per-ip", LIMITS).common().without("no limit"),
+    route("connect-rate", LIMITS).without("no limit"),
+    route("refuse", LIMITS).default("http"),
+    route("slow-client", TIME).common().default("wait"),
+    route("queue", TIME).about(Queue).default("1MiB"),
+    route("write-timeout", TIME).default("30s"),
+    route("ping-interval", TIME).common().default("30s").theirs("pingms heartbeat"),
+    route("ping-timeout", TIME).default("15s"),
+    route("idle-timeout", TIME).default("0"),
+    whole("handshake-timeout", TIME).default("10s"),
+    route("close-timeout", TIME).default("5s"),
+    whole("shutdown-timeout", TIME).default("10s"),
+    whole("tls-cert", TLS).common().private(SecretWithout("tls-key")).theirs("sslcert cert"),
+    whole("tls-key", TLS).common().about(CertificateFile).private(Secret).without("in the file of --tls-cert").theirs("sslkey key"),
+    whole("tls-client-ca", TLS).about(Certificate).theirs("sslca verifyclient cafile"),
+    whole("redirect-port", TLS).about(Certificate).theirs("redirport"),
+    whole("acme-domain", TLS).common().list(),
+    whole("acme-cache", TLS).common().about(Acme).private(Secret),
+    whole("acme-email", TLS).about(Acme).without("none"),
+    whole("acme-directory", TLS).about(Acme).default(LETS_ENCRYPT),
+    whole("acme-ca", TLS).about(Acme).without("the system's"),
+    whole("log-level", LOG).common().default("info").theirs("loglevel v=debug verbose=debug"),
+    whole("log-format", LOG).default("text"),
+    route("trace", LOG).theirs("traffic"),
+    typed("config", GENERAL).common(),
+    typed("help", GENERAL).common(),
+    typed("version", GENERAL).common(),
 ];
 
-const fn typed(key: &'static str, group: Group) -> Row {
-    Row {
-        key,
-        group,
-        scope: Scope::Typed,
-        list: false,
-        default: Unset::None,
-        about: About::Anything,
-        says: None,
-        private: None,
-        theirs: &[],
-        common: false,
-    }
+fn same_origin(args: &Args, _: &ServerConfig) -> String {
+    guard(args).is_ok_and(|guard| guard.origins.same_origin).to_string()
 }
 
-const fn whole(key: &'static str, group: Group) -> Row {
-    Row { scope: Scope::Whole, ..typed(key, group) }
+#[rustfmt::skip]
+const fn row(key: &'static str, group: &'static str, scope: Scope) -> Row {
+    let (default, about, says, private) = (Unset::None, Anything, None, None);
+    Row { key, group, scope, list: false, default, about, says, private, theirs: "", common: false }
 }
 
-const fn route(key: &'static str, group: Group) -> Row {
-    Row { scope: Scope::Route, ..typed(key, group) }
+const fn typed(key: &'static str, group: &'static str) -> Row {
+    row(key, group, Scope::Typed)
 }
 
-const fn own(key: &'static str, group: Group) -> Row {
-    Row { scope: Scope::OwnOfRoute, ..typed(key, group) }
+const fn whole(key: &'static str, group: &'static str) -> Row {
+    row(key, group, Scope::Whole)
+}
+
+const fn route(key: &'static str, group: &'static str) -> Row {
+    row(key, group, Scope::Route)
+}
+
+const fn own(key: &'static str, group: &'static str) -> Row {
+    row(key, group, Scope::OwnOfRoute)
+}
+
+type Value = fn(&Args, &ServerConfig) -> String;
+
+#[rustfmt::skip]
+impl Row {
+    const fn common(self) -> Self { Row { common: true, ..self } }
+    const fn list(self) -> Self { Row { list: true, ..self } }
+    const fn default(self, value: &'static str) -> Self { Row { default: Unset::Value(value), ..self } }
+    const fn without(self, words: &'static str) -> Self { Row { default: Unset::Nothing(words), ..self } }
+    const fn computed(self, words: &'static str, value: Value) -> Self { Row { default: Unset::Computed(words, value), ..self } }
+    const fn about(self, about: About) -> Self { Row { about, ..self } }
+    const fn says(self, says: Says) -> Self { Row { says: Some(says), ..self } }
+    const fn private(self, private: Exposure) -> Self { Row { private: Some(private), ..self } }
+    const fn theirs(self, theirs: &'static str) -> Self { Row { theirs, ..self } }
 }
 
 impl Row {
-    const fn common(self) -> Self {
-        Row { common: true, ..self }
-    }
-
-    const fn list(self) -> Self {
-        Row { list: true, ..self }
-    }
-
-    const fn default(self, value: &'static str) -> Self {
-        Row { default: Unset::Value(value), ..self }
-    }
-
-    const fn without(self, words: &'static str) -> Self {
-        Row { default: Unset::Nothing(words), ..self }
-    }
-
-    const fn computed(
-        self,
-        words: &'static str,
-        value: fn(&Args, &ServerConfig) -> String,
-    ) -> Self {
-        Row { default: Unset::Computed(words, value), ..self }
-    }
-
-    const fn about(self, about: About) -> Self {
-        Row { about, ..self }
-    }
-
-    const fn says(self, says: Says) -> Self {
-        Row { says: Some(says), ..self }
-    }
-
-    const fn private(self, private: Exposure) -> Self {
-        Row { private: Some(private), ..self }
-    }
-
-    const fn theirs(self, theirs: &'static [(&'static str, &'static str)]) -> Self {
-        Row { theirs, ..self }
-    }
-
     /// Its flag, which a program, the words behind `--`, has not.
     pub fn flag(&self) -> Option<&'static FlagInfo<'static>> {
         let flags = Args::get_args_info().flags;
         flags.iter().find(|flag| flag.long.strip_prefix("--") == Some(self.key))
+    }
+
+    /// Their names for it, and what to write behind ours.
+    pub fn theirs_with_values(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        self.theirs.split_whitespace().map(|name| name.split_once('=').unwrap_or((name, "")))
     }
 
     /// What it takes.
@@ -395,7 +314,10 @@ mod tests {
 
     #[test]
     fn groups_stand_together() {
-        assert!(TABLE.is_sorted_by_key(|row| row.group));
+        let mut groups: Vec<_> = TABLE.iter().map(|row| row.group).collect();
+        groups.dedup();
+        let all = groups.iter().collect::<std::collections::HashSet<_>>();
+        assert_eq!(groups.len(), all.len(), "{groups:?}");
     }
 
     #[test]
@@ -449,7 +371,7 @@ mod tests {
         for row in TABLE.iter().filter(|row| row.scope != Scope::Typed) {
             if group != Some(row.group) {
                 group = Some(row.group);
-                let title = row.group.title();
+                let title = row.group;
                 let found = lines.find(|line| keys(line) || line.starts_with(title));
                 assert!(found.is_some_and(|line| line.starts_with(title)), "{title}: {found:?}");
             }
