@@ -220,7 +220,7 @@ fn it_can_stand_in_a_file() {
     let (code, said) = check(text);
     assert_eq!(code, 0);
     for line in [
-        "acme-domain = [\"a.example\", \"b.example\"]",
+        "acme-domain = [\"A.example\", \"b.example\"]",
         "acme-cache = \"cache\"",
         "acme-email = \"me@a.example\"",
         "acme-directory = \"https://acme-v02.api.letsencrypt.org/directory\"",
