@@ -44,7 +44,7 @@ pub enum Plan {
 }
 
 /// What was typed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Invocation {
     /// The options in front of the command, and a program behind `--`.
     args: Args,
@@ -93,42 +93,27 @@ pub fn plan(words: &[String]) -> Result<Plan, StartError> {
 /// What a command line names, its command's own words aside.
 fn named(words: &[String]) -> Result<Named, String> {
     let line = Line::read(words)?;
-    let of_name = |word: Option<&String>| {
-        COMMANDS.into_iter().find(|one| word.is_some_and(|w| w == one.name))
-    };
-    let help_of = |command: Command| Named::Print(options::help_of_command(&(command.info)()));
-    let Some(command) = of_name(line.rest.first()) else {
-        return match (options::parse(words)?, of_name(line.rest.get(1))) {
-            (Typed::Run(args), _) => {
-                let typed = line.typed();
-                Ok(Named::Run(
-                    serve::COMMAND,
-                    Box::new(Invocation { args: *args, typed, ..Invocation::default() }),
-                ))
-            }
-            (Typed::Help { .. }, Some(command)) => Ok(help_of(command)),
-            (Typed::Help { all }, None) => {
-                Ok(Named::Print(options::help(all, &COMMANDS.map(|one| (one.info)()))))
-            }
-            (Typed::Version, _) => Ok(version()),
-        };
-    };
-    let behind = &line.rest[1..];
+    let command =
+        COMMANDS.into_iter().find(|one| line.rest.first().is_some_and(|word| word == one.name));
+    let asked = if command.is_some() { line.ask() } else { options::parse(words) };
+    let behind = line.rest.get(1..).unwrap_or_default();
     let asks = |words: &[&str]| behind.iter().any(|word| words.contains(&&**word));
-    match line.ask()? {
-        Typed::Version => Ok(version()),
-        Typed::Help { .. } => Ok(help_of(command)),
-        Typed::Run(_) if asks(&["--version", "-V"]) => Ok(version()),
-        Typed::Run(_) if asks(&["--help", "-h", "help"]) => Ok(help_of(command)),
-        Typed::Run(args) => {
-            let (typed, words) = (line.typed(), behind.to_vec());
-            Ok(Named::Run(command, Box::new(Invocation { args: *args, typed, words })))
+    let help_of = |command: Command| options::help_of_command(&(command.info)());
+    Ok(match (asked?, command) {
+        (Typed::Run(_), Some(command)) if asks(&["--help", "-h", "help"]) => {
+            Named::Print(help_of(command))
         }
-    }
-}
-
-fn version() -> Named {
-    Named::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION")))
+        (Typed::Help { .. }, Some(command)) => Named::Print(help_of(command)),
+        (Typed::Help { all }, None) => {
+            Named::Print(options::help(all, &COMMANDS.map(|one| (one.info)())))
+        }
+        (Typed::Run(args), command) if !asks(&["--version", "-V"]) => {
+            let invocation =
+                Invocation { args: *args, typed: line.typed(), words: behind.to_vec() };
+            Named::Run(command.unwrap_or(serve::COMMAND), Box::new(invocation))
+        }
+        _ => Named::Print(format!("wsrelay {}\n", env!("CARGO_PKG_VERSION"))),
+    })
 }
 
 /// Prints lines on stdout, for whoever waits for them. Nobody may be there to read them.

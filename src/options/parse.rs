@@ -91,9 +91,6 @@ impl<'w> Line<'w> {
 pub fn parse(words: &[String]) -> Result<Typed, String> {
     let line = Line::read(words)?;
     match (line.ask(), line.rest) {
-        (Ok(Typed::Run(_)), [first, ..]) if first == "help" => {
-            Ok(Typed::Help { all: line.rest.get(1).is_some_and(|word| word == "all") })
-        }
         (Ok(Typed::Run(_)) | Err(_), rest @ [_, ..]) => Err(unexpected(line.front(), rest)),
         (asked, _) => asked,
     }
@@ -139,12 +136,12 @@ fn scan<'w>(
 ) -> Result<(Vec<Setting>, &'w [String]), String> {
     let (mut options, mut rest): (Vec<Setting>, _) = (Vec::new(), words);
     while let Some((word, behind)) = rest.split_first()
-        && word.starts_with('-')
+        && (word.starts_with('-') || word == "help")
     {
         rest = behind;
         let (name, mut value) = match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
-            _ if word == "-h" => ("--help", None),
+            _ if word == "-h" || word == "help" => ("--help", None),
             _ if word == "-V" => ("--version", None),
             _ => (&**word, None),
         };
