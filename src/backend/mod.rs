@@ -1,20 +1,23 @@
 //! Backend: what a session is relayed to, and how a connection to it is opened.
 //!
 //! ```text
-//!  target ─▶ connector ─┬─ net: a TCP or Unix socket, TLS ─┬─▶ backend_io ─▶ session
-//!                       └─ program: a process of its own ──┘
+//!  target ─▶ pool ─▶ connector ─┬─ tcp, unix: a socket, TLS ─────┬─▶ backend_io ─▶ session
+//!                               └─ program: a process of its own ┘
 //! ```
 
 mod backend_io;
 mod client_info;
 mod connector;
 mod open_error;
+mod pool;
 pub mod program;
 mod target;
+mod tcp;
+mod unix;
 
 pub use self::backend_io::BackendIo;
 pub use self::client_info::ClientInfo;
-pub use self::connector::{BackendAuthorities, Connector};
 pub use self::open_error::OpenError;
+pub use self::pool::{Backends, Pool};
 pub use self::program::ProgramEnd;
 pub use self::target::{PROGRAM_DESCRIPTORS, Target};

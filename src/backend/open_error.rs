@@ -1,5 +1,6 @@
 //! OpenError: why there is no connection to a backend.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -28,6 +29,23 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// What an error comes to that a server gave within `limit`.
+    pub(super) fn of_server(error: &io::Error, name: impl Display, limit: Duration) -> Self {
+        OpenError::within(limit, error, || format!("backend {name}: {}", reason(error)))
+    }
+
+    /// As [`OpenError::new`], but for an error that says that `limit` has passed.
+    pub(super) fn within(
+        limit: Duration,
+        error: &io::Error,
+        explain: impl FnOnce() -> String,
+    ) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => OpenError::TimedOut(limit),
+            _ => OpenError::new(error, explain),
+        }
+    }
+
     /// What an error comes to; it is as `explain` says, unless it is ours.
     pub fn new(error: &io::Error, explain: impl FnOnce() -> String) -> Self {
         match error.raw_os_error() {

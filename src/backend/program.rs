@@ -28,9 +28,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::ClientInfo;
+use super::{BackendIo, ClientInfo, OpenError};
+use crate::clock::timeout;
 use crate::net::pipes::{PipeSource, Pipes};
 use crate::net::stream::ByteStream;
+use crate::path;
 use crate::text::reason;
 use crate::threads::PROGRAMS;
 
@@ -41,7 +43,7 @@ pub use self::orphans::reap as reap_orphans;
 pub use self::process::kill_all;
 
 /// A program and what it is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     /// Its name or path; not empty.
     pub command: String,
@@ -54,7 +56,7 @@ pub struct Program {
 }
 
 /// A program that was found, and starts for every session.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Launcher {
     program: Program,
     path: PathBuf,
@@ -71,7 +73,7 @@ pub struct Running {
 }
 
 /// What programs are started with, whichever they are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Starter {
     passed: Arc<[(OsString, OsString)]>,
     grace: Duration,
@@ -81,11 +83,6 @@ impl Program {
     /// As it was typed, without its arguments: they may hold secrets, and this is shown to clients.
     pub fn name(&self) -> &str {
         &self.command
-    }
-
-    /// Why it could not be started, and what to do about it.
-    pub fn explain(&self, error: &io::Error) -> String {
-        explain(self.name(), error)
     }
 }
 
@@ -112,11 +109,30 @@ impl Launcher {
         Ok(Launcher { program: program.clone(), path, starter })
     }
 
-    /// Starts it for a client, and holds `held` until it is gone.
+    /// Starts it for a client within `limit`, and holds `held` until it is gone.
     ///
     /// # Errors
-    /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
-    pub async fn start(&self, client: &ClientInfo<'_>, held: Held) -> io::Result<Running> {
+    /// [`OpenError`], which names it.
+    pub async fn open(
+        &self,
+        client: &ClientInfo<'_>,
+        limit: Duration,
+        held: Held,
+    ) -> Result<BackendIo, OpenError> {
+        if !path::is_sound(client.uri.path()) {
+            return Err(OpenError::BadPath);
+        }
+        let started = timeout(limit, self.start(client, held)).await;
+        let started = started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match started {
+            Ok(running) => Ok(BackendIo::process(running, None)),
+            Err(error) => {
+                Err(OpenError::within(limit, &error, || explain(self.program.name(), &error)))
+            }
+        }
+    }
+
+    async fn start(&self, client: &ClientInfo<'_>, held: Held) -> io::Result<Running> {
         let mut command = self.starter.command(&self.path, client);
         command.arg0(&self.program.command).args(&self.program.args);
         self.starter.run(command, client.id, held).await

@@ -1,21 +1,17 @@
 //! Target: what a session is relayed to, as the operator names it.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::open_error::OpenError;
 use super::program::{Program, ProgramDir};
 use crate::net::address::unix_path;
 use crate::net::host_port::{BadAddress, Usual, join, split_host_port};
-use crate::text::reason;
 
 /// Descriptors that a client and its program take: a socket, three pipes, and what tells of its exit.
 pub const PROGRAM_DESCRIPTORS: u64 = 5;
 
 /// Where the lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A TCP server. A name is resolved anew, a second's sessions sharing the answer, and every
     /// address tried in turn.
@@ -98,16 +94,6 @@ impl Target {
             Target::Tcp { .. } | Target::Tls { .. } | Target::Unix(_) => 2,
             Target::Program(_) | Target::Programs(_) => PROGRAM_DESCRIPTORS,
         }
-    }
-
-    pub(super) fn explain(&self, error: &io::Error, limit: Duration) -> OpenError {
-        if error.kind() == io::ErrorKind::TimedOut {
-            return OpenError::TimedOut(limit);
-        }
-        OpenError::new(error, || match self {
-            Target::Program(program) => program.explain(error),
-            _ => format!("backend {self}: {}", reason(error)),
-        })
     }
 }
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::config::HttpConfig;
+use super::gate::auth::AuthFiles;
 use super::gate::counters::Counters;
 use super::gate::guard::{Guard, Limits};
-use super::named_files::NamedFiles;
 use super::permits::Capacity;
 use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
 use super::serve::page::Pages;
 use super::serve::public_dir;
 use super::serve::site::Site;
+use crate::backend::Backends;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;
@@ -26,7 +27,8 @@ pub struct Context {
     pub(super) acceptor: Option<Arc<Acceptor>>,
     pub(super) capacity: Capacity,
     counters: Arc<Counters>,
-    files: NamedFiles,
+    backends: Backends,
+    files: AuthFiles,
 }
 
 impl Context {
@@ -45,15 +47,24 @@ impl Context {
         let site = Site::open(&config.pages, old.map(|old| &old.pages.site))?;
         let counters = old.map(|old| old.counters.clone()).unwrap_or_default();
         counters.forget();
-        let mut files = NamedFiles::after(old.map(|old| &old.files));
+        let mut backends = Backends::after(old.map(|old| &old.backends));
+        let mut files = AuthFiles::after(old.map(|old| &old.files));
         let together = counted_together(&config.routes, &config.guard, &counters);
-        let routes = Routes::open(&config.routes, &config.guard, &counters, &together, &mut files)?;
+        let routes = Routes::open(
+            &config.routes,
+            &config.guard,
+            &counters,
+            &together,
+            &mut backends,
+            &mut files,
+        )?;
         let limits = Limits::of_whole(&counters, &together);
-        let guard = Guard::open(&config.guard, limits, &mut files.auth)?;
+        let guard = Guard::open(&config.guard, limits, &mut files)?;
+        backends.settle();
         files.settle();
         let pages = Pages { cgi, site, guard };
         let capacity = Capacity { registry, max_sessions: config.max_sessions };
-        Ok(Context { config, routes, pages, acceptor: None, capacity, counters, files })
+        Ok(Context { config, routes, pages, acceptor: None, capacity, counters, backends, files })
     }
 
     /// The same where TLS is spoken: by `acceptor` certificates of clients are judged again at each request.
@@ -74,9 +85,38 @@ impl Context {
     /// Reads all files again that the configuration names, and opens the directory of pages; false if
     /// there are none. What can't be used changes nothing, and is logged.
     pub fn reload_files(&self) -> bool {
-        let any = self.files.reload();
+        let has_auth = self.files.reload();
+        let has_authorities = self.backends.reload();
         // In another directory there may be what was in none before.
         let has_pages = self.pages.site.reload(|| public_dir::check(&self.config.pages));
-        any || has_pages
+        has_auth || has_authorities || has_pages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::gate::forwarded::Arrival;
+    use crate::options::{self, Typed};
+
+    fn config(line: &str) -> HttpConfig {
+        let typed: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        let Typed::Run(args) = options::parse(&typed).unwrap() else { panic!("{line}") };
+        options::config(&args).unwrap().http
+    }
+
+    #[test]
+    fn a_reload_keeps_the_backends_of_unchanged_targets() {
+        let registry = Registry::new();
+        let open = |line, old| Context::new(config(line), registry.clone(), old).unwrap();
+        let old = open("--port 1 --route /a=h:1 --route /b=h:2 --route /c=h:1", None);
+        let new = open("--port 1 --route /a=h:3 --route /d=h:2 --eol crlf", Some(&old));
+        let pool = |context: &Context, path: &str| {
+            let arrival = Arrival { client: None, host: None, secure: false };
+            context.routes.find(&arrival, path, &[]).unwrap().route.clone()
+        };
+        assert!(pool(&old, "/a").pool.is(&pool(&old, "/c").pool), "two routes, one target");
+        assert!(pool(&old, "/b").pool.is(&pool(&new, "/d").pool), "h:2, of another route");
+        assert!(!pool(&old, "/a").pool.is(&pool(&new, "/a").pool), "h:1 became h:3");
     }
 }

@@ -18,7 +18,6 @@ mod handoff;
 pub mod handshake;
 mod linger;
 mod malformed;
-mod named_files;
 mod patient;
 mod peer;
 mod permits;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 
 use super::gate::address_counts::Group;
+use super::gate::auth::AuthFiles;
 use super::gate::counters::{Counters, RouteCounters};
 use super::gate::forwarded::Arrival;
 use super::gate::guard::{Guard, GuardConfig, Limits};
 use super::gate::rule::{Fit, Rule};
-use super::named_files::NamedFiles;
 use super::refusal::Refusal;
-use crate::backend::{Connector, Target};
+use crate::backend::{Backends, Pool, Target};
 use crate::error::StartError;
 use crate::session::SessionConfig;
 
@@ -60,10 +60,8 @@ pub struct Route {
     rule: Rule,
     /// The path that it is for.
     pub path: Arc<str>,
-    /// What they are relayed to, as the operator named it.
-    pub target: Arc<str>,
-    /// What opens connections there.
-    pub connector: Connector,
+    /// What they are relayed to.
+    pub pool: Pool,
     /// Who is let in.
     pub guard: Guard,
     /// What is settled before the 101.
@@ -116,7 +114,8 @@ impl Routes {
         whole: &GuardConfig,
         counters: &Counters,
         together: &Arc<[Group]>,
-        files: &mut NamedFiles,
+        backends: &mut Backends,
+        files: &mut AuthFiles,
     ) -> Result<Self, StartError> {
         let open = |config: &RouteConfig| {
             let counted = counters.route(&config.rule);
@@ -124,9 +123,8 @@ impl Routes {
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 path: config.rule.path.to_string().into(),
-                target: config.backend.to_string().into(),
-                connector: Connector::new(config.backend.clone(), &mut files.authorities)?,
-                guard: Guard::open(&config.guard, limits, &mut files.auth)?,
+                pool: Pool::new(&config.backend, backends)?,
+                guard: Guard::open(&config.guard, limits, files)?,
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),
                 counters: counted,

@@ -87,15 +87,15 @@ async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Ref
     let limit = route.handshake.connect_timeout;
     let script = &request.uri().path()[..covered];
     let client = peer.describe(request, script, arrival, subprotocol, &identity);
-    let mut backend =
-        route.connector.open(&client, limit, permits.clone()).await.map_err(Refusal::no_backend)?;
+    let connected = route.pool.connect(&client, limit, permits.clone()).await;
+    let (backend, name) = connected.map_err(Refusal::no_backend)?;
     let card = SessionCard {
         since: Instant::now(),
         forwarded_for: arrival.forwarded_for(peer.addr),
         user: identity.user,
         route: route.path.clone(),
         path: logged_path(request).into(),
-        backend: backend.program().map_or_else(|| route.target.clone(), Arc::from),
+        backend: name,
         subprotocol: subprotocol.map(Box::from),
     };
     Ok(Box::new(Ready { backend, permits, card, route: route.clone() }))

@@ -17,13 +17,14 @@ use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
 
 use super::{Held, Running, Starter, explain};
-use crate::backend::{ClientInfo, OpenError};
+use crate::backend::{BackendIo, ClientInfo, OpenError};
+use crate::clock::timeout;
 use crate::path;
 use crate::text::reason;
 use crate::threads::DIRECTORIES;
 
 /// A directory of programs, and what they are started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramDir {
     /// The directory.
     pub dir: PathBuf,
@@ -41,7 +42,7 @@ pub struct ProgramDir {
 ///
 /// It is opened for every look, so that new programs appear by themselves, and another directory of
 /// that name too.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Programs {
     /// Absolute, as a program may start in a directory of its own.
     dir: Arc<Path>,
@@ -76,13 +77,34 @@ impl Programs {
     ///
     /// # Errors
     /// A sentence that names it and says why not.
-    pub fn open(config: &ProgramDir) -> Result<Self, String> {
+    pub fn new(config: &ProgramDir) -> Result<Self, String> {
         let shown = config.dir.display();
         let cannot = |e: io::Error| format!("can't start programs of {shown}: {}", reason(&e));
         let dir = std::path::absolute(&config.dir).map_err(cannot)?;
         open(&dir).map_err(cannot)?;
         let starter = Starter::new(&config.pass_env, config.kill_grace)?;
         Ok(Programs { dir: dir.into(), starter })
+    }
+
+    /// Starts the program that a client's path names within `limit`, and holds `held` until it is gone.
+    ///
+    /// # Errors
+    /// [`OpenError`]; if the path names no program, too.
+    pub async fn open(
+        &self,
+        client: &ClientInfo<'_>,
+        limit: Duration,
+        held: Held,
+    ) -> Result<BackendIo, OpenError> {
+        if !path::is_sound(client.uri.path()) {
+            return Err(OpenError::BadPath);
+        }
+        let started = timeout(limit, async {
+            let found = self.find(client).await?.program()?;
+            let running = self.start(&found, client, false, held).await?;
+            Ok(BackendIo::process(running, Some(found.name)))
+        });
+        started.await.unwrap_or(Err(OpenError::TimedOut(limit)))
     }
 
     /// Looks for the program that answers for a client's path.

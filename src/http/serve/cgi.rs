@@ -53,7 +53,7 @@ impl Cgi {
     /// # Errors
     /// [`StartError::Environment`], if it can't be opened.
     pub fn open(config: &CgiConfig) -> Result<Self, StartError> {
-        let programs = Programs::open(&config.programs).map_err(StartError::Environment)?;
+        let programs = Programs::new(&config.programs).map_err(StartError::Environment)?;
         Ok(Cgi { programs, timeout: config.timeout })
     }
 

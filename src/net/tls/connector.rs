@@ -32,6 +32,13 @@ pub struct Connector {
     name: ServerName<'static>,
 }
 
+/// They are equal if they are for one host and share their authorities.
+impl PartialEq for Connector {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.authorities, &other.authorities)
+    }
+}
+
 /// Whose certificates are believed: the system's authorities, or those of a file, as they were when they
 /// were last read.
 #[derive(Debug)]

@@ -1,0 +1,143 @@
+//! Tcp: connects to a TCP server, with TLS where the target asks for it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::clock::timeout;
+use crate::net::lookup;
+use crate::net::stream::ByteStream;
+use crate::net::tls;
+
+/// Connects to a TCP server.
+#[derive(Debug, PartialEq)]
+pub struct TcpConnector {
+    server: Server,
+    /// What goes on top.
+    tls: Option<tls::Connector>,
+}
+
+/// Where the server is.
+#[derive(Debug, PartialEq)]
+enum Server {
+    Addr(SocketAddr),
+    Name(String, u16),
+}
+
+impl TcpConnector {
+    /// Connects to a name or an IP address without brackets.
+    pub fn new(host: &str, port: u16, tls: Option<tls::Connector>) -> Self {
+        let server = match host.parse() {
+            Ok(ip) => Server::Addr(SocketAddr::new(ip, port)),
+            Err(_) => Server::Name(host.to_owned(), port),
+        };
+        TcpConnector { server, tls }
+    }
+
+    /// Connects within `limit`, from the start of name resolution to the open connection, TLS included.
+    ///
+    /// # Errors
+    /// As of `connect(2)`, or of the TLS handshake; `TimedOut` after the limit.
+    pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
+        let deadline = Instant::now() + limit;
+        let io = match &self.server {
+            Server::Addr(addr) => connect_to_any(&[*addr], deadline).await?,
+            Server::Name(host, port) => open_name(host, *port, deadline).await?,
+        };
+        match &self.tls {
+            // Boxed, as only some need the room.
+            Some(tls) => Box::pin(within(deadline, tls.connect(io))).await,
+            None => Ok(io),
+        }
+    }
+}
+
+/// The outcome of `work`, or `TimedOut` at the deadline.
+async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<ByteStream> {
+    let found = within(deadline, lookup::resolve(host)).await?;
+    let mut addrs = found.to_vec();
+    addrs.iter_mut().for_each(|addr| addr.set_port(port));
+    let connected = connect_to_any(&addrs, deadline).await;
+    if connected.is_err() {
+        lookup::forget(host, &found);
+    }
+    connected
+}
+
+/// Connects to the first of the addresses that answers.
+async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<ByteStream> {
+    let mut last = io::Error::other("the name has no address");
+    for (i, addr) in addrs.iter().enumerate() {
+        // What time is left is shared among the addresses left: a first one that swallows packets
+        // must not keep the second from its turn.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / (addrs.len() - i) as u32;
+        match timeout(share, ByteStream::connect_tcp(*addr)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(e)) => last = e,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that refuses, one that swallows connections (its backlog is full), and one that
+    /// answers; with what keeps them so.
+    fn addresses() -> ([SocketAddr; 3], impl Sized) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let [refuses, swallows, answers] = [None, Some(0), Some(128)].map(|backlog| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.bind(&any.into()).unwrap();
+            if let Some(backlog) = backlog {
+                socket.listen(backlog).unwrap();
+            }
+            socket
+        });
+        let addr = |socket: &socket2::Socket| socket.local_addr().unwrap().as_socket().unwrap();
+        let addrs = [addr(&refuses), addr(&swallows), addr(&answers)];
+        let connect =
+            || std::net::TcpStream::connect_timeout(&addrs[1], Duration::from_millis(100)).ok();
+        let waiting: Vec<_> = std::iter::from_fn(connect).collect();
+        (addrs, (refuses, swallows, answers, waiting))
+    }
+
+    #[test]
+    fn every_address_has_its_turn() {
+        let ([refuses, swallows, answers], _kept) = addresses();
+        let connect = |addrs: &[SocketAddr], limit| {
+            let connect = connect_to_any(addrs, Instant::now() + Duration::from_millis(limit));
+            crate::task::block_on(connect)
+        };
+        for addrs in [
+            &[answers][..],
+            &[answers, refuses],
+            &[refuses, answers],
+            &[refuses, refuses, answers],
+            &[swallows, answers],
+            &[swallows, refuses, answers],
+        ] {
+            let stream = connect(addrs, 1500).unwrap();
+            assert_eq!(stream.as_tcp().peer_addr().unwrap(), answers, "{addrs:?}");
+        }
+        for (addrs, kind) in [
+            (&[refuses][..], io::ErrorKind::ConnectionRefused),
+            (&[swallows], io::ErrorKind::TimedOut),
+            (&[swallows, refuses], io::ErrorKind::ConnectionRefused),
+            (&[refuses, swallows], io::ErrorKind::TimedOut),
+            (&[], io::ErrorKind::Other),
+        ] {
+            assert_eq!(connect(addrs, 100).unwrap_err().kind(), kind, "{addrs:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Unix: connects to a server on a Unix socket.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_io::Async;
+
+use crate::clock::{Deadline, timeout};
+use crate::net::stream::ByteStream;
+
+/// The pause between two attempts at a Unix socket whose backlog is full: the kernel does not tell when it has
+/// room again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Connects to a server on a Unix socket.
+#[derive(Debug, PartialEq)]
+pub struct UnixConnector(PathBuf);
+
+impl UnixConnector {
+    /// Connects to the socket at this path.
+    pub fn new(path: &Path) -> Self {
+        UnixConnector(path.to_owned())
+    }
+
+    /// Connects within `limit`.
+    ///
+    /// # Errors
+    /// As of `connect(2)`; `TimedOut` after the limit.
+    pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
+        let opened = timeout(limit, open_unix(&self.0)).await;
+        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Connects to a Unix socket. Where TCP would try again by itself, a full backlog is an error at
+/// once (EAGAIN), which async-io takes for a connection in progress that then is none.
+async fn open_unix(path: &Path) -> io::Result<ByteStream> {
+    loop {
+        match Async::<UnixStream>::connect(path).await {
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::NotConnected | io::ErrorKind::WouldBlock) =>
+            {
+                Deadline::after(BUSY_PAUSE).await;
+            }
+            connected => return ByteStream::unix(connected?.into_inner()?),
+        }
+    }
+}
