@@ -100,7 +100,7 @@ pub fn opened(card: &Card) {
     let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
     tracing::info!(
         id = card.id, client = %client, forwarded_for = session.forwarded_for.map(tracing::field::display),
-        user = session.user.as_deref(), path = &*session.path, backend = &*session.backend,
+        user = session.user.as_deref(), path = &*session.path, backend = %session.backend,
         subprotocol = session.subprotocol.as_deref(), "session opened"
     );
 }
@@ -114,7 +114,7 @@ pub fn closed(card: &Card, reason: &CloseReason) {
             tracing::$level!(
                 id = card.id, client = %client,
                 forwarded_for = session.forwarded_for.map(tracing::field::display),
-                user = session.user.as_deref(), path = &*session.path, backend = &*session.backend,
+                user = session.user.as_deref(), path = &*session.path, backend = %session.backend,
                 seconds = rounded(session.since.elapsed()),
                 lines_up = counts.lines_up, bytes_up = counts.bytes_up,
                 lines_down = counts.lines_down, bytes_down = counts.bytes_down,
