@@ -116,7 +116,7 @@ impl Acceptor {
         if let Some(acme) = &new.acme
             && !old.is_without_certificate()
         {
-            acme.certificates().stand_in(lock(&old.current).usual.cert_resolver.clone());
+            acme.certificates().set_fallback(lock(&old.current).usual.cert_resolver.clone());
         }
         Ok(new)
     }

@@ -1,4 +1,4 @@
-//! Cache: what must outlive a restart, in files that only their owner can read.
+//! The files of `--acme-cache`: what must outlive a restart, readable by their owner only.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use crate::file;
 use crate::net::tls::AcmeConfig;
 use crate::text::reason;
 
-/// The files of one certificate. Their names tell configurations apart: other names, another
-/// authority or another contact have files of their own.
+/// The files of one certificate. Their names depend on the domains, the authority and the contact, so that
+/// several configurations can share the directory.
 #[derive(Clone, Debug)]
 pub struct Cache {
     dir: PathBuf,
@@ -23,10 +23,10 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the directory, making it if need be, and tries to write there.
+    /// Opens the directory, creating it if needed, and checks that it is writable.
     ///
     /// # Errors
-    /// [`StartError::Environment`], if that fails: better at the start than once a certificate has come.
+    /// [`StartError::Environment`], if that fails: at the start, not when a certificate has been issued.
     pub fn open(config: &AcmeConfig) -> Result<Self, StartError> {
         let cache = Cache {
             dir: config.cache.clone(),
@@ -34,13 +34,10 @@ impl Cache {
             certificate: format!("certificate-{}.pem", digest(&config.directory, &config.domains)),
         };
         let mut dir = DirBuilder::new();
-        dir.recursive(true)
-            .mode(0o700)
-            .create(&cache.dir)
-            .map_err(|e| cache.trouble("make", &e))?;
+        dir.recursive(true).mode(0o700).create(&cache.dir).map_err(|e| cache.error("make", &e))?;
         let probe = cache.temporary("probe");
         let written = create(&probe).and_then(|_| fs::remove_file(&probe));
-        written.map_err(|e| cache.trouble("write to", &e))?;
+        written.map_err(|e| cache.error("write to", &e))?;
         Ok(cache)
     }
 
@@ -60,19 +57,19 @@ impl Cache {
         self.read(&self.certificate)
     }
 
-    /// Keeps the account's key.
+    /// Stores the account's key.
     ///
     /// # Errors
-    /// As of writing a file.
-    pub fn keep_account(&self, key: &[u8]) -> io::Result<()> {
+    /// Those of writing a file.
+    pub fn store_account(&self, key: &[u8]) -> io::Result<()> {
         self.write(&self.account, key)
     }
 
-    /// Keeps a certificate's key and chain.
+    /// Stores a certificate's key and chain.
     ///
     /// # Errors
-    /// As of writing a file.
-    pub fn keep_certificate(&self, pem: &[u8]) -> io::Result<()> {
+    /// Those of writing a file.
+    pub fn store_certificate(&self, pem: &[u8]) -> io::Result<()> {
         self.write(&self.certificate, pem)
     }
 
@@ -91,7 +88,7 @@ impl Cache {
         }
     }
 
-    /// All of it or nothing, even if the power fails.
+    /// Writes a file atomically, also if the power fails.
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let temporary = self.temporary(name);
         let write = || {
@@ -103,15 +100,15 @@ impl Cache {
         write().inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
-    /// A name that nobody else uses. Not the process's number: in each container there is a 1.
+    /// A name that no other process uses. It is random, as in each container some process has the number 1.
     fn temporary(&self, name: &str) -> PathBuf {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).expect("the kernel has random bytes");
         self.dir.join(format!(".{name}.{}", HEXLOWER.encode(&bytes)))
     }
 
-    /// What is told when it can't be used.
-    pub fn trouble(&self, what: &str, error: &io::Error) -> StartError {
+    /// The error if the directory can't be used.
+    pub fn error(&self, what: &str, error: &io::Error) -> StartError {
         StartError::Environment(format!(
             "can't {what} --acme-cache {}: {}; give a directory that the user wsrelay runs as may \
              write to",
@@ -156,30 +153,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_comes_back_and_is_its_owners() {
+    fn what_is_stored_can_be_read_by_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/cache");
         let cache = Cache::open(&config(&path)).unwrap();
         assert_eq!(mode(&path), 0o700);
         assert!(cache.account().unwrap().is_none() && cache.certificate().unwrap().is_none());
         for content in [&b"one"[..], b"two"] {
-            cache.keep_certificate(content).unwrap();
+            cache.store_certificate(content).unwrap();
             assert_eq!(cache.certificate().unwrap().unwrap(), content);
         }
-        cache.keep_account(b"key").unwrap();
+        cache.store_account(b"key").unwrap();
         let files: Vec<_> = fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 2, "{files:?}");
         assert!(files.iter().all(|file| mode(file) == 0o600));
     }
 
-    /// As processes do whose number is 1 each, in containers that share a volume.
+    /// As in containers that share a volume, where each process has the number 1.
     #[test]
     fn many_may_use_it_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let use_it = || {
             for _ in 0..100 {
                 let cache = Cache::open(&config(dir.path())).unwrap();
-                cache.keep_certificate(&[b'x'; 5000]).unwrap();
+                cache.store_certificate(&[b'x'; 5000]).unwrap();
                 assert_eq!(cache.certificate().unwrap().unwrap().len(), 5000);
             }
         };
@@ -191,7 +188,7 @@ mod tests {
     fn another_configuration_has_files_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let first = config(dir.path());
-        Cache::open(&first).unwrap().keep_certificate(b"mine").unwrap();
+        Cache::open(&first).unwrap().store_certificate(b"mine").unwrap();
         assert!(Cache::open(&first).unwrap().certificate().unwrap().is_some());
         let staging = "https://staging.example/directory".to_owned();
         for other in [
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_can_not_be_written_is_told_at_once() {
+    fn a_directory_that_is_not_writable_is_an_error_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();

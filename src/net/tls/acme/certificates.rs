@@ -1,4 +1,4 @@
-//! Certificates: what clients are shown, and what the authority is shown when it asks for proof.
+//! The certificates for TLS handshakes: that of clients, and those that prove names to the authority.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -15,25 +15,25 @@ use super::ACME_TLS_ALPN_NAME;
 use crate::net::tls::files::defect;
 use crate::sync::lock;
 
-/// How often it is told at most that there is no certificate yet.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How often, at most, the log says that there is no certificate yet.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// What TLS handshakes ask for a certificate. One of few locks on the way to a session, held for
-/// the time of copying a pointer.
+/// The certificate resolver for TLS handshakes. Its lock, one of few on the way to a session, is held only to
+/// copy a pointer.
 #[derive(Debug, Default)]
 pub struct Certificates(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     served: Option<Arc<Certificate>>,
-    /// Who is asked as long as there is none.
-    stand_in: Option<Arc<dyn ResolvesServerCert>>,
-    /// By the name that the authority asks for.
+    /// The resolver that is used until there is a certificate.
+    fallback: Option<Arc<dyn ResolvesServerCert>>,
+    /// The proofs, by the server name that the authority sends.
     proofs: Vec<(String, Arc<CertifiedKey>)>,
-    told: Option<Instant>,
+    last_warning: Option<Instant>,
 }
 
-/// As long as it is held, the authority is shown a proof (RFC 8737, section 3).
+/// A guard: the authority is shown a proof (RFC 8737, section 3) until it is dropped.
 #[derive(Debug)]
 pub struct Proof<'a> {
     certificates: &'a Certificates,
@@ -43,41 +43,41 @@ pub struct Proof<'a> {
 /// A certificate that can be served.
 #[derive(Debug)]
 pub struct Certificate {
-    /// With its key and chain.
+    /// The private key and the chain.
     pub key: Arc<CertifiedKey>,
-    /// When it begins to be valid.
+    /// The start of its validity.
     pub not_before: SystemTime,
-    /// When it ceases to be.
+    /// The end of its validity.
     pub not_after: SystemTime,
 }
 
 impl Certificates {
-    /// Shows clients this certificate from now on.
+    /// Serves this certificate from now on.
     pub fn serve(&self, certificate: Arc<Certificate>) {
         let mut inner = lock(&self.0);
-        (inner.served, inner.stand_in) = (Some(certificate), None);
+        (inner.served, inner.fallback) = (Some(certificate), None);
     }
 
-    /// Shows clients what `other` has, until there is a certificate.
-    pub fn stand_in(&self, other: Arc<dyn ResolvesServerCert>) {
+    /// Uses `other` until there is a certificate.
+    pub fn set_fallback(&self, other: Arc<dyn ResolvesServerCert>) {
         let mut inner = lock(&self.0);
-        inner.stand_in = inner.served.is_none().then_some(other);
+        inner.fallback = inner.served.is_none().then_some(other);
     }
 
-    /// Whether there is nothing to show to clients.
+    /// Whether there is neither a certificate nor a fallback.
     pub fn is_empty(&self) -> bool {
         let inner = lock(&self.0);
-        inner.served.is_none() && inner.stand_in.is_none()
+        inner.served.is_none() && inner.fallback.is_none()
     }
 
-    /// The certificate that clients are shown, if there is one.
+    /// The certificate that is served, if there is one.
     pub fn served(&self) -> Option<Arc<Certificate>> {
         lock(&self.0).served.clone()
     }
 
     /// Shows the authority this proof when it connects for `domain`, a name or an address.
     pub fn prove(&self, domain: &str, proof: Arc<CertifiedKey>) -> Proof<'_> {
-        let name = name_asked_for(domain);
+        let name = validation_name(domain);
         lock(&self.0).proofs.push((name.clone(), proof));
         Proof { certificates: self, name }
     }
@@ -87,19 +87,19 @@ impl Certificates {
         !lock(&self.0).proofs.is_empty()
     }
 
-    /// What there is for clients. Without it the handshake fails, and the log says why: once in a
-    /// while, as clients try again and again.
+    /// The certificate for a client. Without one the handshake fails, and a warning is logged, at most every
+    /// [`WARN_EVERY`], as clients try again and again.
     fn for_client(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let mut inner = lock(&self.0);
         if let Some(certificate) = &inner.served {
             return Some(certificate.key.clone());
         }
-        if let Some(other) = inner.stand_in.clone() {
+        if let Some(other) = inner.fallback.clone() {
             drop(inner);
             return other.resolve(hello);
         }
-        if inner.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            inner.told = Some(Instant::now());
+        if inner.last_warning.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            inner.last_warning = Some(Instant::now());
             drop(inner);
             tracing::warn!("clients are turned away: there is no certificate yet");
         }
@@ -117,7 +117,7 @@ impl ResolvesServerCert for Certificates {
         }
         let name = hello.server_name()?;
         let inner = lock(&self.0);
-        // The one that was asked for last, if a name has several.
+        // The latest one, if a name has several.
         let mut proofs = inner.proofs.iter().rev();
         let (_, proof) = proofs.find(|(asked, _)| asked.eq_ignore_ascii_case(name))?;
         Some(proof.clone())
@@ -130,9 +130,9 @@ impl Drop for Proof<'_> {
     }
 }
 
-/// The name that an authority asks for to prove a name or an address: TLS has no way to ask for an
-/// address, so it asks for the name of its reverse look-up (RFC 8738, section 6).
-fn name_asked_for(domain: &str) -> String {
+/// The server name that an authority sends to validate a name or an address: TLS server names are no
+/// addresses, so it sends the name of the reverse look-up (RFC 8738, section 6).
+fn validation_name(domain: &str) -> String {
     match domain.parse() {
         Err(_) => domain.to_owned(),
         Ok(IpAddr::V4(ip)) => {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_told() {
+    fn what_is_no_certificate_is_refused() {
         let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (pem, want) in [
@@ -240,7 +240,7 @@ mod tests {
                 "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa",
             ),
         ] {
-            assert_eq!(name_asked_for(domain), asked, "{domain}");
+            assert_eq!(validation_name(domain), asked, "{domain}");
         }
     }
 
@@ -263,10 +263,10 @@ mod tests {
         let certificate = Certificate::from_pem(pem(&key, &key).as_bytes()).unwrap();
         let certificates = Certificates::default();
         assert!(certificates.is_empty());
-        certificates.stand_in(Arc::new(Certificates::default()));
+        certificates.set_fallback(Arc::new(Certificates::default()));
         assert!(!certificates.is_empty() && certificates.served().is_none());
         certificates.serve(Arc::new(certificate));
-        certificates.stand_in(Arc::new(Certificates::default()));
-        assert!(certificates.served().is_some() && lock(&certificates.0).stand_in.is_none());
+        certificates.set_fallback(Arc::new(Certificates::default()));
+        assert!(certificates.served().is_some() && lock(&certificates.0).fallback.is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! Http: the requests to the authority, each on a connection of its own. instant-acme says what to ask,
-//! hyper speaks HTTP.
+//! The HTTP client for requests to the authority, each on a connection of its own. instant-acme makes the
+//! requests, hyper sends them.
 
 use std::future::{Future, pending};
 use std::io;
@@ -22,7 +22,7 @@ use hyper::client::conn::http1;
 use hyper::rt;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 
-use super::trouble::Trouble;
+use super::error::AcmeError;
 use crate::clock::timeout;
 use crate::net::lookup;
 use crate::net::stream::ByteStream;
@@ -31,82 +31,82 @@ use crate::net::tls::words;
 use crate::sync::lock;
 use crate::text::reason;
 
-/// How long a request may take, from the look-up of the name to the last byte of the answer.
+/// The time that a request may take, from the look-up of the name to the last byte of the response.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
-/// How long an address may take to answer, before the next one is tried.
+/// The time that an address may take to accept, before the next one is tried.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer's body, at most: a chain of certificates takes a few KiB.
+/// The most bytes of a response's body: a chain of certificates takes a few KiB.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// How requests name us (RFC 8555, section 6.1).
+/// Our `User-Agent` (RFC 8555, section 6.1).
 const SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
 
-/// Bytes that are read at a time: a TLS record.
+/// The bytes that are read at a time: a TLS record.
 const CHUNK: usize = 16 * 1024;
 
-/// Asks an authority.
+/// The HTTP client for one order.
 #[derive(Clone)]
 pub struct Http {
     tls: TlsConnector,
     retry_after: RetryAfter,
 }
 
-/// How long the authority's last answer tells us to wait before we ask again (RFC 9110, section 10.2.3).
+/// The time that the authority's last response asked us to wait (RFC 9110, section 10.2.3).
 #[derive(Clone, Debug, Default)]
 pub struct RetryAfter(Arc<Mutex<Option<Duration>>>);
 
 impl RetryAfter {
-    /// The time to wait, if the last answer named one.
+    /// The time to wait, if the last response had one.
     pub fn get(&self) -> Option<Duration> {
         *lock(&self.0)
     }
 }
 
 impl Http {
-    /// Connects as `client` says, and keeps each answer's `Retry-After` in `retry_after`.
+    /// A client with this TLS configuration. It stores each response's `Retry-After` in `retry_after`.
     pub fn new(client: Arc<ClientConfig>, retry_after: RetryAfter) -> Self {
         Http { tls: client.into(), retry_after }
     }
 
-    /// Makes a request. An answer that is no success is trouble, but for the one that instant-acme itself
-    /// sees to: a nonce that is no good any more.
-    async fn ask(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Trouble> {
+    /// Sends a request. A response that is not success is an error, except one about a stale nonce, which
+    /// instant-acme handles.
+    async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, AcmeError> {
         let method = request.method().clone();
         let io = self.connect(request.uri()).await?;
         let (mut parts, body) = exchange(io, request).await?;
         let retry_after = retry_after(&parts.headers, SystemTime::now());
         *lock(&self.retry_after.0) = retry_after;
         if !parts.status.is_success() {
-            let trouble = Trouble::answered(parts.status, &body, retry_after);
-            if !trouble.is_stale_nonce() {
-                return Err(trouble);
+            let error = AcmeError::answered(parts.status, &body, retry_after);
+            if !error.is_stale_nonce() {
+                return Err(error);
             }
         } else if method == Method::HEAD {
-            // To a request for a nonce some answer 204, and instant-acme takes 200 alone.
+            // Some authorities answer 204 to a request for a nonce, but instant-acme accepts only 200.
             parts.status = StatusCode::OK;
         }
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<ByteStream, Trouble> {
+    async fn connect(&self, uri: &Uri) -> Result<ByteStream, AcmeError> {
         let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-            return Err(Trouble::foreign(format!(
+            return Err(AcmeError::not_acme(format!(
                 "the authority names {uri}, which is no https URL"
             )));
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            Trouble::foreign(format!("{host:?} is no name that a certificate can have"))
+            AcmeError::not_acme(format!("{host:?} is no name that a certificate can have"))
         })?;
         let io = connect_tcp(host, uri.port_u16().unwrap_or(443)).await;
-        let io = io.map_err(|e| Trouble::unreachable(reason(&e)))?;
+        let io = io.map_err(|e| AcmeError::unreachable(reason(&e)))?;
         match self.tls.connect(name, Counted::new(io)).await {
             Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
             Err(error) => Err(match words::of_authority(&error) {
-                Some(why) => Trouble::untrusted(why),
-                None => Trouble::unreachable(reason(&error)),
+                Some(why) => AcmeError::untrusted(why),
+                None => AcmeError::unreachable(reason(&error)),
             }),
         }
     }
@@ -119,14 +119,14 @@ impl HttpClient for Http {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let http = self.clone();
         Box::pin(async move {
-            let answered = timeout(LONGEST_REQUEST, http.ask(request)).await;
-            let answered = answered.unwrap_or_else(|_| Err(Trouble::silent(LONGEST_REQUEST)));
-            answered.map_err(|trouble| Error::Other(Box::new(trouble)))
+            let answered = timeout(LONGEST_REQUEST, http.send(request)).await;
+            let answered = answered.unwrap_or_else(|_| Err(AcmeError::silent(LONGEST_REQUEST)));
+            answered.map_err(|error| Error::Other(Box::new(error)))
         })
     }
 }
 
-/// Connects to the first of a name's addresses that answers.
+/// Connects to the first of a name's addresses that accepts.
 async fn connect_tcp(host: &str, port: u16) -> io::Result<ByteStream> {
     let addrs = lookup::resolve(host).await?;
     let mut failed = io::Error::other("the name has no address");
@@ -138,22 +138,22 @@ async fn connect_tcp(host: &str, port: u16) -> io::Result<ByteStream> {
             Err(_) => failed = io::ErrorKind::TimedOut.into(),
         }
     }
-    // Somebody else may have its addresses by now.
+    // The name may have other addresses by now.
     lookup::forget(host, &addrs);
     Err(failed)
 }
 
-/// Sends a request whose URI is absolute, and reads the whole answer.
+/// Sends a request whose URI is absolute, and reads the whole response.
 async fn exchange(
     io: ByteStream,
     request: Request<BodyWrapper<Bytes>>,
-) -> Result<(http::response::Parts, Bytes), Trouble> {
+) -> Result<(http::response::Parts, Bytes), AcmeError> {
     let not_http = |error: &dyn std::error::Error| {
         let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        Trouble::unreachable(format!("the authority's answer: {why}"))
+        AcmeError::unreachable(format!("the authority's answer: {why}"))
     };
     let request = origin_form(request)?;
-    let handshake = http1::handshake(Stream::new(io)).await;
+    let handshake = http1::handshake(HyperStream::new(io)).await;
     let (mut sender, connection) = handshake.map_err(|e| not_http(&e))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|e| not_http(&e))?;
@@ -161,7 +161,7 @@ async fn exchange(
         let body = Limited::new(body, MAX_BODY).collect().await.map_err(|e| not_http(&*e))?;
         Ok((parts, body.to_bytes()))
     };
-    // It is driven for as long as the answer takes. How it ends is told by the answer.
+    // The connection is polled until the response has come. Its errors show in the response.
     let connection = async {
         let _ = connection.await;
         pending::<()>().await;
@@ -172,13 +172,13 @@ async fn exchange(
     }
 }
 
-/// The request as a server takes it (RFC 9112, section 3.2.1), the last on its connection.
-fn origin_form<B>(mut request: Request<B>) -> Result<Request<B>, Trouble> {
+/// Makes a request's target a path (RFC 9112, section 3.2.1), and the request the last on its connection.
+fn origin_form<B>(mut request: Request<B>) -> Result<Request<B>, AcmeError> {
     let uri = request.uri();
     let host = uri.authority().map_or("", |authority| authority.as_str());
-    let host = HeaderValue::from_str(host).map_err(|e| Trouble::foreign(e.to_string()))?;
+    let host = HeaderValue::from_str(host).map_err(|e| AcmeError::not_acme(e.to_string()))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = Uri::try_from(path).map_err(|e| Trouble::foreign(e.to_string()))?;
+    let path = Uri::try_from(path).map_err(|e| AcmeError::not_acme(e.to_string()))?;
     let headers = request.headers_mut();
     let library = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let agent = format!("{SOFTWARE} {}", library.unwrap_or_default());
@@ -189,7 +189,7 @@ fn origin_form<B>(mut request: Request<B>) -> Result<Request<B>, Trouble> {
     Ok(request)
 }
 
-/// What `Retry-After` says: seconds, or a date.
+/// The value of `Retry-After`: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
@@ -200,25 +200,25 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A stream as hyper wants it.
-struct Stream {
+/// A stream with hyper's traits.
+struct HyperStream {
     io: ByteStream,
     chunk: Box<[u8]>,
 }
 
-impl Stream {
+impl HyperStream {
     fn new(io: ByteStream) -> Self {
-        Stream { io, chunk: vec![0; CHUNK].into() }
+        HyperStream { io, chunk: vec![0; CHUNK].into() }
     }
 }
 
-impl rt::Read for Stream {
+impl rt::Read for HyperStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut buf: rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Stream { io, chunk } = self.get_mut();
+        let HyperStream { io, chunk } = self.get_mut();
         let room = buf.remaining().min(chunk.len());
         let n = ready!(Pin::new(io).poll_read(cx, &mut chunk[..room]))?;
         buf.put_slice(&chunk[..n]);
@@ -226,7 +226,7 @@ impl rt::Read for Stream {
     }
 }
 
-impl rt::Write for Stream {
+impl rt::Write for HyperStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_authority_asks_us_to_wait() {
+    fn values_of_retry_after() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         for (value, want) in [
             ("7", Some(7)),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_sent_as_servers_take_them() {
+    fn requests_are_in_origin_form() {
         for (uri, path, host) in [
             ("https://ca.example/new-order?x=1", "/new-order?x=1", "ca.example"),
             ("https://ca.example:14000", "/", "ca.example:14000"),

@@ -1,7 +1,7 @@
-//! Order: what is said to the authority for one certificate (RFC 8555, section 7.4), and the proof
-//! that the names are ours (RFC 8737).
+//! The order of one certificate from the authority (RFC 8555, section 7.4), and the proof of its names
+//! (RFC 8737).
 //!
-//! instant-acme says the protocol's words, over [`Http`]. Its own waits are not used: they need tokio's timers.
+//! instant-acme speaks the protocol, over [`Http`]. Its own waits are not used: they need tokio's timers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,42 +17,42 @@ use instant_acme::{
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 
 use super::certificates::{Certificates, Proof};
+use super::error::AcmeError;
 use super::http::{Http, RetryAfter};
-use super::trouble::Trouble;
 use crate::clock::Deadline;
 use crate::net::tls::AcmeConfig;
 
-/// The profile in which Let's Encrypt issues for addresses, and in no other: six days.
+/// The only profile in which Let's Encrypt issues certificates for addresses: six days.
 const FOR_ADDRESSES: &str = "shortlived";
 
 const NO_CHALLENGE: &str = "the authority does not take proofs at port 443 (tls-alpn-01)";
 
-/// The wait before the authority is asked how far it is: the first one, doubled up to the longest.
+/// The wait before the state of an order is polled: the first one, doubled up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
-/// The party that orders.
+/// The ACME client for one order.
 #[derive(Clone, Copy, Debug)]
-pub struct Customer<'a> {
-    /// What is ordered, and where.
+pub struct AcmeClient<'a> {
+    /// The names, the authority and the contact.
     pub config: &'a AcmeConfig,
-    /// How the authority is connected to.
-    pub client: &'a Arc<ClientConfig>,
+    /// The TLS configuration for connections to the authority.
+    pub tls: &'a Arc<ClientConfig>,
     /// The account's key (PKCS #8).
     pub account: &'a [u8],
-    /// Where proofs are shown.
+    /// The certificates of the server, among which proofs are shown.
     pub certificates: &'a Certificates,
 }
 
-/// Waits that get longer, or are as long as the authority says.
-struct Waits<'a> {
+/// The waits between polls, which get longer, or are as long as the authority says.
+struct Backoff<'a> {
     next: Duration,
     retry_after: &'a RetryAfter,
 }
 
-impl<'a> Waits<'a> {
+impl<'a> Backoff<'a> {
     fn new(retry_after: &'a RetryAfter) -> Self {
-        Waits { next: FIRST_WAIT, retry_after }
+        Backoff { next: FIRST_WAIT, retry_after }
     }
 
     async fn wait(&mut self) {
@@ -61,20 +61,19 @@ impl<'a> Waits<'a> {
     }
 }
 
-impl<'a> Customer<'a> {
-    /// Orders a certificate; gives back its new key and its chain (PEM). The caller sets the limit of
-    /// time.
+impl<'a> AcmeClient<'a> {
+    /// Orders a certificate; gives its new key and its chain (PEM). The caller limits the time.
     ///
     /// # Errors
-    /// Why there is none.
-    pub async fn order(self) -> Result<String, Trouble> {
+    /// Why the order failed.
+    pub async fn order(self) -> Result<String, AcmeError> {
         let retry_after = RetryAfter::default();
         let account = self.account(&retry_after).await?;
         let (key, request) =
-            request(&self.config.domains).map_err(|e| Trouble::refused(e.to_string()))?;
+            request(&self.config.domains).map_err(|e| AcmeError::refused(e.to_string()))?;
         let mut order = self.begin(&account).await?;
-        let mut waits = Waits::new(&retry_after);
-        // Up to the end: authorities look from several places, of which the last may come late.
+        let mut backoff = Backoff::new(&retry_after);
+        // The proofs stay until the end: authorities validate from several places, the last perhaps late.
         let mut shown = Vec::new();
         let mut is_finalized = false;
         loop {
@@ -87,32 +86,32 @@ impl<'a> Customer<'a> {
                 OrderStatus::Ready if !is_finalized => {
                     is_finalized = finalize(&mut order, &request).await?;
                     if !is_finalized {
-                        waits.wait().await;
+                        backoff.wait().await;
                         order.refresh().await?;
                         continue;
                     }
                 }
-                // The rest is the authority's to do, also if it says `ready` still: to finalize again would
-                // only hold it up.
+                // The authority issues the certificate now, even if the order is still `ready`: to finalize it
+                // again would only delay that.
                 OrderStatus::Ready | OrderStatus::Processing => order.refresh().await.map(drop)?,
                 OrderStatus::Valid => {
                     let chain = order.certificate().await?;
                     let chain =
-                        chain.ok_or_else(|| Trouble::foreign("the order has no certificate"))?;
+                        chain.ok_or_else(|| AcmeError::not_acme("the order has no certificate"))?;
                     return Ok(format!("{}\n{chain}", key.serialize_pem()));
                 }
                 OrderStatus::Invalid => return Err(invalid(order.state())),
             }
             let now = order.state().status;
             if now == before || now == OrderStatus::Processing {
-                waits.wait().await;
+                backoff.wait().await;
             }
         }
     }
 
-    /// The account, which is made if there is none with its key.
-    async fn account(&self, retry_after: &RetryAfter) -> Result<Account, Trouble> {
-        let http = Http::new(self.client.clone(), retry_after.clone());
+    /// The account of the key, which is created if there is none.
+    async fn account(&self, retry_after: &RetryAfter) -> Result<Account, AcmeError> {
+        let http = Http::new(self.tls.clone(), retry_after.clone());
         let der = PrivatePkcs8KeyDer::from(self.account.to_vec());
         let key = (Key::from_pkcs8_der(self.account.into())?, der.into());
         let account = Account::builder_with_http(Box::new(http));
@@ -124,8 +123,8 @@ impl<'a> Customer<'a> {
         Ok(account)
     }
 
-    /// Says what the certificate is to be for.
-    async fn begin(&self, account: &Account) -> Result<Order, Trouble> {
+    /// Creates the order.
+    async fn begin(&self, account: &Account) -> Result<Order, AcmeError> {
         let identifiers: Vec<Identifier> =
             self.config.domains.iter().map(|one| identifier(one)).collect();
         let order = NewOrder::new(&identifiers);
@@ -136,28 +135,28 @@ impl<'a> Customer<'a> {
         Ok(account.new_order(&order).await?)
     }
 
-    /// Proves that the names are ours, but for those that the authority remembers.
+    /// Proves the names, except those that the authority has validated before.
     async fn prove(
         &self,
         order: &mut Order,
         retry_after: &RetryAfter,
-    ) -> Result<Vec<Proof<'a>>, Trouble> {
+    ) -> Result<Vec<Proof<'a>>, AcmeError> {
         let mut shown = Vec::new();
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
             if authorization.status == AuthorizationStatus::Pending {
                 let challenge = authorization.challenge(ChallengeType::TlsAlpn01);
-                let challenge = challenge.ok_or_else(|| Trouble::refused(NO_CHALLENGE))?;
+                let challenge = challenge.ok_or_else(|| AcmeError::refused(NO_CHALLENGE))?;
                 shown.push(self.show(challenge).await?);
             }
         }
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
-            let mut waits = Waits::new(retry_after);
+            let mut backoff = Backoff::new(retry_after);
             while authorization.status == AuthorizationStatus::Pending {
-                waits.wait().await;
+                backoff.wait().await;
                 authorization.refresh().await?;
             }
             check(&authorization)?;
@@ -165,47 +164,46 @@ impl<'a> Customer<'a> {
         Ok(shown)
     }
 
-    /// Shows the proof for one name, and tells the authority to look.
-    async fn show(&self, mut challenge: ChallengeHandle<'_>) -> Result<Proof<'a>, Trouble> {
+    /// Shows the proof for one name, and tells the authority to validate it.
+    async fn show(&self, mut challenge: ChallengeHandle<'_>) -> Result<Proof<'a>, AcmeError> {
         let domain = challenge.identifier().to_string();
         let key = proof(&domain, challenge.key_authorization().digest().as_ref());
-        let key = key.map_err(|e| Trouble::refused(e.to_string()))?;
+        let key = key.map_err(|e| AcmeError::refused(e.to_string()))?;
         let shown = self.certificates.prove(&domain, Arc::new(key));
         challenge.set_ready().await?;
         Ok(shown)
     }
 }
 
-/// A name or an address as ACME tells them apart (RFC 8738, section 3).
+/// The ACME identifier of a name or an address (RFC 8738, section 3).
 fn identifier(domain: &str) -> Identifier {
     domain.parse().map_or_else(|_| Identifier::Dns(domain.to_owned()), Identifier::Ip)
 }
 
-/// Asks for the certificate; whether the order was ready for that, which it may be a moment after it said so
-/// (section 7.4).
-async fn finalize(order: &mut Order, request: &[u8]) -> Result<bool, Trouble> {
-    match order.finalize_csr(request).await.map_err(Trouble::from) {
+/// Finalizes the order; false if it is not ready yet, although its status says so (section 7.4).
+async fn finalize(order: &mut Order, request: &[u8]) -> Result<bool, AcmeError> {
+    match order.finalize_csr(request).await.map_err(AcmeError::from) {
         Ok(()) => Ok(true),
-        Err(trouble) if trouble.is_not_ready() => Ok(false),
-        Err(trouble) => Err(trouble),
+        Err(error) if error.is_not_ready() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 /// Why an order is invalid.
-fn invalid(order: &OrderState) -> Trouble {
+fn invalid(order: &OrderState) -> AcmeError {
     let why = order.error.as_ref().and_then(|problem| problem.detail.clone());
-    Trouble::refused(why.unwrap_or_else(|| "the authority does not say why".into()))
+    AcmeError::refused(why.unwrap_or_else(|| "the authority does not say why".into()))
 }
 
-/// Makes sure that an authorization ended well.
-fn check(authorization: &AuthorizationState) -> Result<(), Trouble> {
+/// Checks that the authority has validated a name.
+fn check(authorization: &AuthorizationState) -> Result<(), AcmeError> {
     if authorization.status == AuthorizationStatus::Valid {
         return Ok(());
     }
     let mut challenges = authorization.challenges.iter();
     let ours = challenges.find(|challenge| challenge.r#type == ChallengeType::TlsAlpn01);
     let problem = ours.and_then(|challenge| challenge.error.clone());
-    Err(Trouble::unproven(authorization.identifier().to_string(), problem))
+    Err(AcmeError::unproven(authorization.identifier().to_string(), problem))
 }
 
 /// The certificate that proves a name or an address (RFC 8737, section 3).
