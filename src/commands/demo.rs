@@ -35,7 +35,7 @@ fn run(args: Args, typed: &[String], demo: &DemoArgs) -> Result<(), StartError> 
     let log = log::start(options.log_config()?);
     // Routes that are typed are served beside it; a file's, with settings of their own, would not be.
     if options.routes().next().is_some() {
-        return Err(Demo::is_whole());
+        return Err(Demo::conflict());
     }
     let listen = listen_addrs(demo.port.as_deref(), &demo.listen)?;
     let demo = Demo::bind(&options.args, listen)?;

@@ -1,12 +1,12 @@
-//! The page of `--dev-console`, built into the binary: a place to talk to the backend by hand.
+//! The page of `--dev-console`, built into the binary, with which one sends lines to the backend by hand.
 
 use crate::http::Page;
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Every file of the page. It belongs to whatever path it is opened at, so its links are absolute.
-/// They begin with a dot, where `--static-dir` never has a file: neither can hide the other.
+/// The files of the page. The page is shown at any path, so that its links are absolute. They begin with a
+/// dot, as `--static-dir` serves no such file: neither can hide the other.
 pub const PAGE: &[Page] = &[
     Page {
         path: "/.wsrelay/console/console.js",
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_nothing_but_what_is_in_the_table() {
+    fn needs_only_the_files_of_the_table() {
         let html = text(PAGE.last().unwrap());
         let scripts = || PAGE.iter().filter(|page| page.media_type == SCRIPT);
         for page in &PAGE[..PAGE.len() - 1] {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn makes_markup_of_nothing() {
+    fn never_makes_markup() {
         for script in PAGE.iter().filter(|page| page.media_type == SCRIPT) {
             for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
                 assert!(!text(script).contains(way), "{} uses {way}", script.path);

@@ -1,4 +1,4 @@
-//! The demo's chat server: sockets around the rooms. It is an ordinary TCP line server and never hears of WebSocket.
+//! The sockets of the demo's chat server, an ordinary TCP line server that knows nothing of WebSocket.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,29 +18,29 @@ use crate::clock::{Deadline, timeout};
 use crate::sync::lock;
 use crate::task::{self, TcpListener, TcpStream};
 
-/// A client for whom so many lines wait is too slow and has to go. Twice as many as a room has members: when a
-/// whole room comes back at once, each says a line before the writers get their turn.
+/// The most lines that wait for one client; one more disconnects it as too slow. Twice as many as a room has
+/// members: when all of a room connect at once, each sends a line before the writers get their turn.
 const QUEUE_LINES: usize = 2 * MAX_MEMBERS;
 
-/// A client that sends so many bytes without an end of line is not a chat client.
+/// The longest line, in bytes. A client that sends a longer one is no chat client, and is disconnected.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// The waiting lines are gathered into one write of about this size.
+/// The size, in bytes, up to which waiting lines are gathered into one write.
 const WRITE_BYTES: usize = 16 * 1024;
 
-/// A client that has ended gets what was said before for this long, and as long again to hang up.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a client that has ended may take for the lines that wait for it, and again to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Of a client that goes on sending after its end so many bytes are taken: a flood would never let the clock speak.
-const LAST_BYTES: u64 = 1024 * 1024;
+/// The most bytes that are read and dropped after a client's end: a flood would starve the timeout.
+const MAX_DISCARDED: u64 = 1024 * 1024;
 
-/// After a failed accept (no file descriptors left, mostly) the others get this long to end.
+/// The pause after a failed accept, mostly for want of file descriptors, which other clients may close meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The chat line server. Lines are UTF-8 text ended by LF or CRLF.
 ///
-/// A client in no room enters `lobby` with its first line, or the room it names with `/join ROOM`; `/help` lists
-/// the commands. Everything the server says by itself begins with `* `, everything people say with `NAME: `.
+/// A client enters `lobby` with its first line, or the room of its `/join ROOM`; `/help` lists the commands. Lines of
+/// the server begin with `* `, those of people with `NAME: `.
 #[derive(Debug)]
 pub struct ChatServer {
     listener: TcpListener,
@@ -51,7 +51,7 @@ impl ChatServer {
     /// Listens on `addr`; clients wait in the backlog until [`ChatServer::run`].
     ///
     /// # Errors
-    /// What `bind` and `getsockname` say.
+    /// Those of `bind` and `getsockname`.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(addr)?;
         let local_addr = listener.local_addr()?;
@@ -59,12 +59,12 @@ impl ChatServer {
         Ok(Self { listener, local_addr })
     }
 
-    /// The address it listens on, with the port that was picked if `addr` had port 0.
+    /// The address it listens on, with the port that the kernel chose if `addr` had port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Serves clients for ever; dropping the future disconnects them all.
+    /// Serves clients until the future is dropped, which disconnects them all.
     pub async fn run(self) {
         let hub = Hub::default();
         let _guard = DisconnectAll(hub.clone());
@@ -80,54 +80,54 @@ impl ChatServer {
     }
 }
 
-/// The rooms and the ways to the clients, shared by all clients' tasks.
+/// The rooms and the clients, shared by the tasks of all clients.
 #[derive(Clone, Default)]
-struct Hub(Arc<Mutex<State>>);
+struct Hub(Arc<Mutex<HubState>>);
 
 #[derive(Default)]
-struct State {
+struct HubState {
     chat: Chat,
-    /// Exactly the clients that the chat knows.
-    clients: HashMap<ClientId, Outlet>,
+    /// The same clients as in `chat`.
+    clients: HashMap<ClientId, ClientHandle>,
 }
 
-/// The way to one client.
-struct Outlet {
-    /// Kept to [`QUEUE_LINES`] by hand: a bounded channel would take the memory of a full one from the start.
+/// The means to send to a client, and to disconnect it.
+struct ClientHandle {
+    /// At most [`QUEUE_LINES`] lines, which `deliver` checks: a bounded channel would allocate all of them at once.
     queue: Sender<Arc<str>>,
     connection: AbortHandle,
 }
 
 impl Hub {
-    fn connect(&self, outlet: Outlet) -> Member {
+    fn connect(&self, handle: ClientHandle) -> Member {
         let mut state = self.lock();
         let id = state.chat.connect();
-        state.clients.insert(id, outlet);
+        state.clients.insert(id, handle);
         state.deliver();
         drop(state);
         Member { id, hub: self.clone() }
     }
 
-    /// Nothing awaits while this is held.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Locks the state, for no longer than until the next await.
+    fn lock(&self) -> MutexGuard<'_, HubState> {
         lock(&self.0)
     }
 }
 
-impl State {
-    /// Hands the lines out without waiting for anybody: who has no room left for one is disconnected.
+impl HubState {
+    /// Puts the lines into the clients' queues, and disconnects the clients whose queue is full.
     fn deliver(&mut self) {
         while let Some(delivery) = self.chat.next_delivery() {
             for id in delivery.to {
-                let Some(outlet) = self.clients.get(&id) else {
+                let Some(handle) = self.clients.get(&id) else {
                     continue;
                 };
-                // The lock is held, so nobody else adds to it between this and the next line.
-                if outlet.queue.len() < QUEUE_LINES {
-                    // A closed queue belongs to a connection that broke: its own task takes it out.
-                    let _ = outlet.queue.try_send(delivery.line.clone());
+                // The lock is held, so that no other task adds a line between this check and the next line.
+                if handle.queue.len() < QUEUE_LINES {
+                    // The queue of a broken connection is closed; its own task removes it.
+                    let _ = handle.queue.try_send(delivery.line.clone());
                 } else {
-                    outlet.connection.abort();
+                    handle.connection.abort();
                     self.clients.remove(&id);
                     self.chat.leave(id, Leave::TooSlow);
                 }
@@ -136,28 +136,28 @@ impl State {
     }
 }
 
-/// Disconnects everybody when the server's future is dropped.
+/// Disconnects all clients when dropped.
 struct DisconnectAll(Hub);
 
 impl Drop for DisconnectAll {
     fn drop(&mut self) {
-        for outlet in self.0.lock().clients.values() {
-            outlet.connection.abort();
+        for handle in self.0.lock().clients.values() {
+            handle.connection.abort();
         }
     }
 }
 
-/// One client's place in the chat, given up when dropped, however its connection ends.
+/// A client that is in the chat; dropping it removes the client.
 struct Member {
     id: ClientId,
     hub: Hub,
 }
 
 impl Member {
-    /// Does what a line asks for; also tells how many lines that has brought the client itself.
+    /// Handles a line from the client. The number is that of the lines that the client itself got for it.
     fn line(&self, text: &str) -> (ControlFlow<()>, u32) {
         let mut state = self.hub.lock();
-        let waiting = |state: &State| state.clients.get(&self.id).map_or(0, |c| c.queue.len());
+        let waiting = |state: &HubState| state.clients.get(&self.id).map_or(0, |c| c.queue.len());
         let before = waiting(&state);
         let flow = state.chat.line(self.id, text);
         state.deliver();
@@ -186,14 +186,14 @@ impl Drop for Member {
     }
 }
 
-/// One client, from its connection to its end.
+/// Serves one client until its connection ends.
 async fn serve(stream: TcpStream, hub: Hub) {
-    // A line is sent when it is said. Without the option it is sent a little later.
+    // Sends each line at once. If the option can't be set, lines come a little later.
     let _ = stream.set_nodelay(true);
     let (queue, lines) = async_channel::unbounded();
     let (connection, registration) = AbortHandle::new_pair();
-    let member = hub.connect(Outlet { queue, connection });
-    // Aborted for being too slow, it is stuck in a write that only dropping can end.
+    let member = hub.connect(ClientHandle { queue, connection });
+    // A client that is too slow is stuck in a write, which only dropping the future ends.
     let _ = Abortable::new(converse(&stream, member, lines), registration).await;
 }
 
@@ -203,20 +203,20 @@ async fn converse(stream: &TcpStream, member: Member, lines: Receiver<Arc<str>>)
     match select(reading, writing).await {
         Either::Left((_, writing)) => {
             member.leave();
-            if timeout(LAST_WORDS, writing).await.is_ok() {
-                hang_up(stream).await;
+            if timeout(CLOSE_TIMEOUT, writing).await.is_ok() {
+                close(stream).await;
             }
         }
-        // It broke while we wrote.
+        // The connection broke while we wrote.
         Either::Right(_) => {}
     }
 }
 
-/// Ends with the client's input, with `/quit`, or with a line without end.
+/// Reads lines until the client's input ends, or it sends `/quit` or a line that is too long.
 async fn read_lines(stream: &TcpStream, member: &Member) -> io::Result<()> {
     let mut input = BufReader::with_capacity(4096, stream);
     let mut bytes = Vec::new();
-    let mut pace = Pace::default();
+    let mut rate = RateLimit::default();
     loop {
         bytes.clear();
         let mut line = (&mut input).take(MAX_LINE_BYTES);
@@ -231,18 +231,18 @@ async fn read_lines(stream: &TcpStream, member: &Member) -> io::Result<()> {
         if flow.is_break() {
             return Ok(());
         }
-        // The buffer of one who has sent a long line isn't kept while he is silent.
+        // The buffer of a long line is not kept while the client is idle.
         bytes.shrink_to(4096);
-        // The writers whom this line has woken come first, and then one's own next line.
+        // The writers that this line has woken run before the client's next line is read.
         task::yield_now().await;
-        let pause = pace.spend(answers, Instant::now());
+        let pause = rate.pause_after(answers, Instant::now());
         if !pause.is_zero() {
             Deadline::after(pause).await;
         }
     }
 }
 
-/// Ends when the client has left and everything is written.
+/// Writes lines until the client has left and all of its lines are written.
 async fn write_lines(mut stream: &TcpStream, lines: Receiver<Arc<str>>) -> io::Result<()> {
     let mut bytes = Vec::new();
     while let Ok(line) = lines.recv().await {
@@ -258,34 +258,34 @@ async fn write_lines(mut stream: &TcpStream, lines: Receiver<Arc<str>>) -> io::R
     Ok(())
 }
 
-/// Sends the FIN and takes what still comes: with unread input the kernel would answer with a reset, which
+/// Sends the FIN, and reads and drops what still comes: if input is left unread the kernel sends a reset, which
 /// destroys lines that are still on their way.
-async fn hang_up(mut stream: &TcpStream) {
+async fn close(mut stream: &TcpStream) {
     if stream.shutdown(Shutdown::Write).is_ok() {
         let mut nowhere = futures::io::sink();
-        let rest = futures::io::copy((&mut stream).take(LAST_BYTES), &mut nowhere);
-        let _ = timeout(LAST_WORDS, rest).await;
+        let rest = futures::io::copy((&mut stream).take(MAX_DISCARDED), &mut nowhere);
+        let _ = timeout(CLOSE_TIMEOUT, rest).await;
     }
 }
 
-/// How fast a client may talk: [`Pace::BURST`] lines at once, then one each [`Pace::PER_LINE`]; the rest waits in its
-/// socket. Without it somebody who pastes a book would make others look slow who only had no time to read.
+/// The limit on how fast a client may send: [`RateLimit::BURST`] lines at once, then one each [`RateLimit::PER_LINE`]; the
+/// rest waits in its socket. Without it, a client that pastes a book would fill the queues of all others.
 #[derive(Default)]
-struct Pace {
-    /// When what was spent so far is paid off.
-    paid_off: Option<Instant>,
+struct RateLimit {
+    /// When the lines sent so far no longer count.
+    even_at: Option<Instant>,
 }
 
-impl Pace {
+impl RateLimit {
     const BURST: u32 = 64;
     const PER_LINE: Duration = Duration::from_millis(10);
 
-    /// How long to wait after a line that made the server send `answers` lines to the one who sent it.
-    fn spend(&mut self, answers: u32, now: Instant) -> Duration {
-        let start = self.paid_off.map_or(now, |paid_off| paid_off.max(now));
-        let paid_off = start + Self::PER_LINE * answers.max(1);
-        self.paid_off = Some(paid_off);
-        paid_off.saturating_duration_since(now + Self::PER_LINE * Self::BURST)
+    /// Counts a line that made the server send `answers` lines to its sender; gives the pause before the next one.
+    fn pause_after(&mut self, answers: u32, now: Instant) -> Duration {
+        let start = self.even_at.map_or(now, |even_at| even_at.max(now));
+        let even_at = start + Self::PER_LINE * answers.max(1);
+        self.even_at = Some(even_at);
+        even_at.saturating_duration_since(now + Self::PER_LINE * Self::BURST)
     }
 }
 

@@ -1,18 +1,18 @@
-//! The demo's chat over real sockets: what clients of all manners get to read.
+//! Tests of the demo's chat over real sockets, with well- and misbehaving clients.
 
 use crate::task::JoinHandle;
 
 use super::*;
 
-/// A test that waits for a line that never comes fails then.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for a line before it fails.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-struct Server {
+struct TestServer {
     addr: SocketAddr,
     running: JoinHandle<()>,
 }
 
-impl Server {
+impl TestServer {
     fn start() -> Self {
         let server = ChatServer::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let addr = server.local_addr();
@@ -20,14 +20,14 @@ impl Server {
         Self { addr, running }
     }
 
-    async fn client(&self) -> Client {
+    async fn client(&self) -> TestClient {
         let stream = TcpStream::connect(self.addr).await.unwrap();
         let input = BufReader::new(stream.clone());
-        Client { stream, input }
+        TestClient { stream, input }
     }
 
-    /// Somebody of that name in the room `tea`, who has read everything up to then.
-    async fn sit(&self, name: &str) -> Client {
+    /// A client of that name in the room `tea`, which has read all lines so far.
+    async fn join(&self, name: &str) -> TestClient {
         let mut client = self.client().await;
         client.send(&format!("/join tea\n/name {name}\n")).await;
         client.until(|line| line.ends_with(&format!(" is now {name}"))).await;
@@ -35,12 +35,12 @@ impl Server {
     }
 }
 
-struct Client {
+struct TestClient {
     stream: TcpStream,
     input: BufReader<TcpStream>,
 }
 
-impl Client {
+impl TestClient {
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
@@ -48,7 +48,7 @@ impl Client {
     /// The next line; `None` when the server has hung up.
     async fn next(&mut self) -> Option<String> {
         let mut line = String::new();
-        let reading = timeout(PATIENCE, self.input.read_line(&mut line));
+        let reading = timeout(DEADLINE, self.input.read_line(&mut line));
         match reading.await.expect("no line and no end") {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(line.strip_suffix('\n').expect("half a line").into()),
@@ -76,14 +76,14 @@ impl Client {
 #[test]
 fn two_people_talk() {
     task::block_on(async {
-        let server = Server::start();
+        let server = TestServer::start();
         let mut ann = server.client().await;
         ann.expect(line::WELCOME).await;
         ann.send("/join tea\n").await;
         ann.expect("* you are guest-1 in tea").await;
         ann.expect("* here: guest-1").await;
         ann.expect("* guest-1 joined").await;
-        let mut bob = server.sit("Bob").await;
+        let mut bob = server.join("Bob").await;
         ann.expect("* guest-2 joined").await;
         ann.expect("* guest-2 is now Bob").await;
         ann.send("hello\r\n").await;
@@ -102,8 +102,8 @@ fn two_people_talk() {
 #[test]
 fn lines_cut_anywhere_are_whole_again() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
         for byte in "Grüße\r\n".bytes() {
             ann.send([byte]).await;
         }
@@ -118,8 +118,8 @@ fn lines_cut_anywhere_are_whole_again() {
 #[test]
 fn what_is_not_text_is_made_text() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
         ann.send(b"caf\xE9 \x1B[2J\x00!\n").await;
         ann.expect("Ann: caf\u{FFFD} [2J!").await;
     });
@@ -128,8 +128,8 @@ fn what_is_not_text_is_made_text() {
 #[test]
 fn a_pipe_that_ends_is_heard_to_its_last_byte_and_answered() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
         let mut pipe = server.client().await;
         pipe.send("/join tea\n/name Pipe\nno end of line").await;
         pipe.stream.shutdown(Shutdown::Write).unwrap();
@@ -143,9 +143,9 @@ fn a_pipe_that_ends_is_heard_to_its_last_byte_and_answered() {
 #[test]
 fn long_lines_are_refused_and_endless_ones_end_the_connection() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
-        let mut bob = server.sit("Bob").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
+        let mut bob = server.join("Bob").await;
         ann.until(|line| line == "* guest-2 is now Bob").await;
         bob.send("x".repeat(2_001) + "\nstill here\n").await;
         bob.expect(line::LINE_TOO_LONG).await;
@@ -161,9 +161,9 @@ fn long_lines_are_refused_and_endless_ones_end_the_connection() {
 #[test]
 fn a_reset_is_announced_like_any_leave() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
-        let mut bob = server.sit("Bob").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
+        let mut bob = server.join("Bob").await;
         ann.until(|line| line == "* guest-2 is now Bob").await;
         ann.send("unread\n").await;
         ann.expect("Ann: unread").await;
@@ -185,11 +185,11 @@ fn a_reset_is_announced_like_any_leave() {
 #[test]
 fn one_who_does_not_read_is_dropped_and_holds_nobody() {
     task::block_on(async {
-        let server = Server::start();
-        let _deaf = server.sit("Deaf").await;
+        let server = TestServer::start();
+        let _deaf = server.join("Deaf").await;
         let mut talkers = Vec::new();
         for n in 0..8 {
-            talkers.push(server.sit(&format!("T{n}")).await);
+            talkers.push(server.join(&format!("T{n}")).await);
         }
         // Everybody says a long line and hears the last one's, until the buffers on the way to the deaf one are full.
         let text = "\u{1F408}".repeat(2_000);
@@ -219,7 +219,7 @@ fn one_who_does_not_read_is_dropped_and_holds_nobody() {
 fn many_who_come_at_once_are_all_let_in() {
     task::block_on(async {
         const CLIENTS: usize = 300;
-        let server = Server::start();
+        let server = TestServer::start();
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
             clients.push(server.client().await);
@@ -243,8 +243,8 @@ fn many_who_come_at_once_are_all_let_in() {
 #[test]
 fn a_server_that_is_dropped_lets_everybody_go() {
     task::block_on(async {
-        let server = Server::start();
-        let mut ann = server.sit("Ann").await;
+        let server = TestServer::start();
+        let mut ann = server.join("Ann").await;
         server.running.cancel().await;
         ann.expect_end().await;
         let again = ChatServer::bind(server.addr);
@@ -254,13 +254,13 @@ fn a_server_that_is_dropped_lets_everybody_go() {
 
 #[test]
 fn a_burst_is_free_and_then_lines_are_paced() {
-    let mut pace = Pace::default();
+    let mut rate = RateLimit::default();
     let start = Instant::now();
-    for _ in 0..Pace::BURST {
-        assert_eq!(pace.spend(1, start), Duration::ZERO);
+    for _ in 0..RateLimit::BURST {
+        assert_eq!(rate.pause_after(1, start), Duration::ZERO);
     }
-    assert_eq!(pace.spend(1, start), Pace::PER_LINE);
-    assert_eq!(pace.spend(0, start), Pace::PER_LINE * 2, "silent lines count, too");
+    assert_eq!(rate.pause_after(1, start), RateLimit::PER_LINE);
+    assert_eq!(rate.pause_after(0, start), RateLimit::PER_LINE * 2, "silent lines count, too");
     let later = start + Duration::from_secs(10);
-    assert_eq!(pace.spend(24, later), Duration::ZERO, "what is paid off is forgotten");
+    assert_eq!(rate.pause_after(24, later), Duration::ZERO, "what is paid off is forgotten");
 }

@@ -1,19 +1,19 @@
-//! What the lines of the demo chat say: commands on their way in, answers and announcements on their way out.
+//! The lines of the demo chat: commands from clients, answers and announcements from the server.
 //!
-//! Everything the server says begins with `* `. What people say begins with `NAME: `, and no name can be `*`.
-//! `/me` makes `* NAME does something`, so no name is a word that one of the server's answers begins with,
-//! and `/me` can't take the form of an announcement.
+//! Lines of the server begin with `* `, those of people with `NAME: `, and no name can be `*`. As `/me` makes
+//! `* NAME does something`, no name is a word that an answer of the server begins with, and `/me` can't take the form of
+//! an announcement.
 
-/// A line of more characters than this is not passed on.
+/// The most characters of a line that is passed on.
 pub const MAX_LINE_CHARS: usize = 2_000;
 
-/// Names of people and of rooms have at most this many characters.
+/// The most characters of the name of a person or a room.
 pub const MAX_NAME_CHARS: usize = 24;
 
-/// The room of those who start to talk without having chosen one.
+/// The room that a client enters with its first line if it has chosen none.
 pub const LOBBY: &str = "lobby";
 
-/// First words of answers that look like names; the other answers begin with a word that ends in a colon.
+/// The first words of answers that look like names; other answers begin with a word that ends in a colon.
 const RESERVED: [&str; 8] = ["welcome", "you", "last", "name", "room", "line", "unknown", "bye"];
 
 pub const WELCOME: &str = "* welcome to the chat of wsrelay demo; say something to enter the lobby, \
@@ -49,7 +49,7 @@ pub fn here(names: &[&str]) -> String {
     format!("* here: {}", names.join(", "))
 }
 
-/// Announces that the next `count` lines were said earlier.
+/// Announces that the next `count` lines were sent earlier.
 pub fn last_lines(count: usize) -> String {
     let lines = if count == 1 { "line" } else { "lines" };
     format!("* last {count} {lines}:")
@@ -75,18 +75,18 @@ pub fn renamed(old: &str, new: &str) -> String {
     format!("* {old} is now {new}")
 }
 
-/// Why somebody is no longer in a room.
+/// Why a client is no longer in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// Went to another room, quit, or hung up.
+    /// It went to another room, quit, or closed its connection.
     Gone,
-    /// Did not read what the others said.
+    /// It did not read the lines of the others.
     TooSlow,
 }
 
-/// What a client asks for with one line.
+/// A line from a client, parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub enum ChatCommand<'a> {
     Say(&'a str),
     Act(&'a str),
     Join(&'a str),
@@ -98,8 +98,8 @@ pub enum Command<'a> {
     Unknown(&'a str),
 }
 
-impl<'a> Command<'a> {
-    /// Reads a line that has been through [`clean`].
+impl<'a> ChatCommand<'a> {
+    /// Parses a line that [`clean`] has cleaned.
     pub fn parse(line: &'a str) -> Self {
         let line = line.trim_end();
         if line.is_empty() {
@@ -122,8 +122,8 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The text of a line as it came from a socket: valid UTF-8 (U+FFFD for what was not), without control characters;
-/// what would break or shift the line on a terminal becomes a space.
+/// The text of a line from a socket: valid UTF-8 (U+FFFD for invalid bytes), without control characters. Tabs and
+/// Unicode's line separators become spaces.
 pub fn clean(bytes: &[u8]) -> String {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     String::from_utf8_lossy(bytes)
@@ -136,14 +136,14 @@ pub fn clean(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// What `/me TEXT` may not say, because `* NAME TEXT` would be an announcement.
+/// Whether `* NAME TEXT` would look like an announcement, so that `/me TEXT` is refused.
 pub fn is_announcement(text: &str) -> bool {
     let new_name = text.strip_prefix("is now ").map(str::trim);
     matches!(text, "joined" | "left" | "left (too slow)")
         || new_name.is_some_and(|name| !name.contains(char::is_whitespace))
 }
 
-/// Whether somebody may be called so.
+/// Whether a person may have this name.
 pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_CHARS).contains(&name.chars().count())
         && !name.starts_with(['*', '/'])
@@ -151,7 +151,7 @@ pub fn is_name(name: &str) -> bool {
         && !is_reserved(name)
 }
 
-/// Whether a name is kept for the server's own answers.
+/// Whether a name is reserved for the server's answers.
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&fold(name).as_str())
 }
@@ -161,15 +161,17 @@ pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// The name of a room as it was typed, `#tea` or `Tea`, in its one spelling.
+/// The normalized name of a room that was typed as `#tea` or `Tea`.
 pub fn room_name(typed: &str) -> Option<String> {
     let name = fold(typed.strip_prefix('#').unwrap_or(typed));
-    // Rooms are part of addresses, where `/` divides and `.` and `..` vanish. No answer begins with a room's name.
+    // A room is a segment of a URL, where `/` separates and `.` and `..` are removed. Reserved words are fine, as no
+    // answer begins with a room's name.
     let allowed = is_name(&name) || is_reserved(&name);
     (allowed && !name.contains('/') && !name.starts_with('.')).then_some(name)
 }
 
-/// Spaces, control and format characters and blank letters: with them two names could look alike, or like none.
+/// Whether a character is a space, a control or format character or a blank letter, with which two names could look
+/// the same, or empty.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -187,21 +189,21 @@ mod tests {
     #[test]
     fn commands_are_told_from_talk() {
         for (line, command) in [
-            ("hello there ", Command::Say("hello there")),
-            (" /usr/bin is a folder", Command::Say(" /usr/bin is a folder")),
-            ("/join tea", Command::Join("tea")),
-            ("/JOIN   tea  ", Command::Join("tea")),
-            ("/join", Command::Join("")),
-            ("/name Ann Smith", Command::Name("Ann Smith")),
-            ("/me waves a bit", Command::Act("waves a bit")),
-            ("/who", Command::Who),
-            ("/help me", Command::Help),
-            ("/quit", Command::Quit),
-            ("/nick Ann", Command::Unknown("/nick")),
-            ("/", Command::Unknown("/")),
-            ("  ", Command::Nothing),
+            ("hello there ", ChatCommand::Say("hello there")),
+            (" /usr/bin is a folder", ChatCommand::Say(" /usr/bin is a folder")),
+            ("/join tea", ChatCommand::Join("tea")),
+            ("/JOIN   tea  ", ChatCommand::Join("tea")),
+            ("/join", ChatCommand::Join("")),
+            ("/name Ann Smith", ChatCommand::Name("Ann Smith")),
+            ("/me waves a bit", ChatCommand::Act("waves a bit")),
+            ("/who", ChatCommand::Who),
+            ("/help me", ChatCommand::Help),
+            ("/quit", ChatCommand::Quit),
+            ("/nick Ann", ChatCommand::Unknown("/nick")),
+            ("/", ChatCommand::Unknown("/")),
+            ("  ", ChatCommand::Nothing),
         ] {
-            assert_eq!(Command::parse(line), command, "{line:?}");
+            assert_eq!(ChatCommand::parse(line), command, "{line:?}");
         }
     }
 

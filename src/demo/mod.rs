@@ -15,7 +15,7 @@ use crate::net::address::{ListenAddr, LocalAddr};
 use crate::options::{self, Args};
 use crate::server::{Server, ServerConfig};
 
-/// Where the demo listens unless told otherwise: the port of the README's examples.
+/// The default port of the demo, that of the README's examples.
 const PORT: u16 = 8082;
 
 /// The demo, bound but not started.
@@ -26,14 +26,14 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Binds the chat server to a free port of this machine, and the relay in front of it to `listen`, or
-    /// where nobody else can reach it if that is empty.
+    /// Binds the chat server to a free port of this machine, and the relay in front of it to `listen`, or to
+    /// loopback addresses if that is empty.
     ///
     /// # Errors
     /// [`StartError`]: options that don't go together, or a port that is taken.
     pub fn bind(args: &Args, listen: Vec<ListenAddr>) -> Result<Self, StartError> {
         if args.has_target() || args.static_dir.is_some() {
-            return Err(Demo::is_whole());
+            return Err(Demo::conflict());
         }
         if args.port.is_some() || !args.listen.is_empty() {
             return Err(StartError::usage(
@@ -46,27 +46,27 @@ impl Demo {
         let relay = Args {
             to: Some(chat.local_addr().to_string()),
             listen: vec![any.to_string()],
-            // What a chat should do: one who does not keep up must not hold up the others.
+            // In a chat, a client that is too slow must not delay the others.
             slow_client: args.slow_client.clone().or_else(|| Some("drop".into())),
             ..args.clone()
         };
         let mut config = options::config(&relay)?;
         config.http.pages.builtin.insert(0, page::PAGE);
         let server = match listen.is_empty() {
-            true => bind_here(&config)?,
+            true => bind_loopback(&config)?,
             false => Server::bind(ServerConfig { listen, ..config })?,
         };
         Ok(Demo { chat, server })
     }
 
-    /// What to say where something was given that it brings itself.
-    pub fn is_whole() -> StartError {
+    /// The error for an option that the demo sets itself.
+    pub fn conflict() -> StartError {
         StartError::usage(
             "the demo brings its own backend and page: type wsrelay demo, or leave out demo",
         )
     }
 
-    /// What to tell the newcomer.
+    /// The lines to print at the start.
     pub fn greeting(&self) -> String {
         let mut lines: Vec<String> = self.server.greeting().lines().map(str::to_owned).collect();
         let scheme = if self.server.is_secure() { "https" } else { "http" };
@@ -93,21 +93,21 @@ impl Demo {
         lines.join("\n")
     }
 
-    /// Starts the chat server, and gives back the relay to run.
+    /// Starts the chat server, and returns the relay to run.
     pub fn start(self) -> Server {
         task::spawn(self.chat.run());
         self.server
     }
 }
 
-/// Binds this machine's own addresses only, as a demo is nobody else's business; another port if
-/// the usual one is taken.
-fn bind_here(config: &ServerConfig) -> Result<Server, StartError> {
+/// Binds loopback addresses only, as other machines need not reach a demo; another port if the default one
+/// is taken.
+fn bind_loopback(config: &ServerConfig) -> Result<Server, StartError> {
     let at = |addrs: &[SocketAddr]| {
         let listen = addrs.iter().copied().map(ListenAddr::Exact).collect();
         Server::bind(ServerConfig { listen, ..config.clone() })
     };
     let (v4, v6) = ((Ipv4Addr::LOCALHOST, PORT).into(), (Ipv6Addr::LOCALHOST, PORT).into());
-    // Browsers may take localhost for either. A machine without IPv6 does with the one.
+    // Browsers may resolve localhost to either address. A machine may have no IPv6.
     at(&[v4, v6]).or_else(|_| at(&[v4])).or_else(|_| at(&[(Ipv4Addr::LOCALHOST, 0).into()]))
 }

@@ -5,8 +5,8 @@ use crate::http::Page;
 const INDEX: &[u8] = include_bytes!("page/index.html");
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Every file of the page. Each room has an address of its own with the same page: its links are
-/// absolute, and its script takes the room from the address.
+/// The files of the page. Each room has a URL of its own with the same page, so that the page's links are
+/// absolute, and its script takes the room from the URL.
 pub const PAGE: &[Page] = &[
     Page { path: "/", media_type: HTML, content: INDEX },
     Page { path: "/room/*", media_type: HTML, content: INDEX },

@@ -1,34 +1,34 @@
-//! The rooms of the demo chat: who is where, what a line does, who hears of it. No sockets and no clock.
+//! The rooms of the demo chat: their members, the effect of a line, and who gets it. No sockets and no clock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::line::{self, Command, LOBBY, Leave};
+use super::line::{self, ChatCommand, LOBBY, Leave};
 
-/// A room takes no more people than this.
+/// The most members of a room.
 pub const MAX_MEMBERS: usize = 1_000;
 
-/// So many of a room's last lines are shown to somebody who joins.
+/// How many of a room's last lines a client gets that joins.
 pub const LAST_LINES: usize = 20;
 
-/// One connection, for as long as the server runs.
+/// The number of a connection. The server uses each once.
 pub type ClientId = u64;
 
-/// A line (without its end) and those who get it.
+/// A line (without its end) and the clients that get it.
 #[derive(Debug)]
 pub struct Delivery {
     pub to: Vec<ClientId>,
     pub line: Arc<str>,
 }
 
-/// Everybody who is connected, and the rooms they are in.
+/// All clients, and the rooms they are in.
 ///
-/// What is to be sent collects in order; take it with [`Chat::next_delivery`] after each call.
+/// The lines to send collect in order; take them with [`Chat::next_delivery`] after each call.
 #[derive(Debug, Default)]
 pub struct Chat {
-    clients: HashMap<ClientId, Client>,
-    /// By folded name; a room is here exactly as long as it has members.
+    clients: HashMap<ClientId, ChatClient>,
+    /// By folded name. A room exists while it has members.
     rooms: HashMap<String, Room>,
     last_id: ClientId,
     last_guest: u64,
@@ -36,30 +36,30 @@ pub struct Chat {
 }
 
 #[derive(Debug, Default)]
-struct Client {
-    /// Empty until the first room is entered.
+struct ChatClient {
+    /// Empty until the client enters its first room.
     name: String,
     room: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Room {
-    /// By folded name, so that a name is there once and lists are sorted.
+    /// By folded name, so that each name is there once and lists are sorted.
     members: BTreeMap<String, ClientId>,
-    /// What was said, the oldest first.
+    /// The last lines, the oldest first.
     last: VecDeque<Arc<str>>,
 }
 
 impl Chat {
-    /// A client has come; it is in no room yet.
+    /// Adds a client, which is in no room yet.
     pub fn connect(&mut self) -> ClientId {
         self.last_id += 1;
-        self.clients.insert(self.last_id, Client::default());
+        self.clients.insert(self.last_id, ChatClient::default());
         self.tell(self.last_id, line::WELCOME);
         self.last_id
     }
 
-    /// A client has sent a line, cleaned by [`line::clean`]; `Break` when it asked to end, or is not known (any more).
+    /// Handles a line from a client, cleaned by [`line::clean`]; `Break` if the client quits, or is not in the chat.
     pub fn line(&mut self, id: ClientId, text: &str) -> ControlFlow<()> {
         let Some(client) = self.clients.get(&id) else {
             return ControlFlow::Break(());
@@ -69,17 +69,17 @@ impl Chat {
             return ControlFlow::Continue(());
         }
         let roomless = client.room.is_none();
-        match Command::parse(text) {
-            Command::Quit => {
+        match ChatCommand::parse(text) {
+            ChatCommand::Quit => {
                 self.tell(id, line::BYE);
                 return ControlFlow::Break(());
             }
-            Command::Join(room) => match line::room_name(room) {
+            ChatCommand::Join(room) => match line::room_name(room) {
                 Some(room) => self.enter(id, room),
                 None => self.tell(id, line::BAD_ROOM),
             },
-            // Known before the room is entered, so that the others are told of one newcomer, not of a renamed guest.
-            Command::Name(name) if roomless && line::is_name(name) => {
+            // The name is set before the client enters, so that the others see one line, not a guest that is renamed.
+            ChatCommand::Name(name) if roomless && line::is_name(name) => {
                 self.client(id).name = name.into();
                 self.enter(id, LOBBY.into());
             }
@@ -93,46 +93,46 @@ impl Chat {
         ControlFlow::Continue(())
     }
 
-    /// A client is gone, or has to go. The others are told of it once, however often this is called.
+    /// Removes a client. The others see that once, however often this is called.
     pub fn leave(&mut self, id: ClientId, why: Leave) {
         self.leave_room(id, why);
         self.clients.remove(&id);
     }
 
-    /// Answers a client alone.
+    /// Sends a line to one client.
     pub fn tell(&mut self, id: ClientId, line: impl Into<Arc<str>>) {
         let line = line.into();
         self.outbox.push_back(Delivery { to: vec![id], line });
     }
 
-    /// The next line to send, in the order in which things happened.
+    /// The next line to send, the oldest first.
     pub fn next_delivery(&mut self) -> Option<Delivery> {
         self.outbox.pop_front()
     }
 
-    fn in_room(&mut self, id: ClientId, command: Command) {
+    fn in_room(&mut self, id: ClientId, command: ChatCommand) {
         let client = self.client(id);
         let name = client.name.clone();
-        // Still roomless: the lobby was full, and that has been said.
+        // Without a room here, the lobby was full, and the client has been told.
         let Some(room) = client.room.clone() else {
             return;
         };
         match command {
-            Command::Say(text) => self.say(&room, format!("{name}: {text}")),
-            Command::Act("") => self.tell(id, line::ME_WHAT),
-            Command::Act(text) if line::is_announcement(text) => {
+            ChatCommand::Say(text) => self.say(&room, format!("{name}: {text}")),
+            ChatCommand::Act("") => self.tell(id, line::ME_WHAT),
+            ChatCommand::Act(text) if line::is_announcement(text) => {
                 self.tell(id, line::NOT_AN_ANNOUNCEMENT);
             }
-            Command::Act(text) => self.say(&room, format!("* {name} {text}")),
-            Command::Name(new) => self.rename(id, &room, new),
-            Command::Who => self.tell_who(id, &room),
-            Command::Help => {
+            ChatCommand::Act(text) => self.say(&room, format!("* {name} {text}")),
+            ChatCommand::Name(new) => self.rename(id, &room, new),
+            ChatCommand::Who => self.tell_who(id, &room),
+            ChatCommand::Help => {
                 for line in line::HELP {
                     self.tell(id, line);
                 }
             }
-            Command::Unknown(word) => self.tell(id, line::unknown_command(word)),
-            Command::Nothing | Command::Join(_) | Command::Quit => {}
+            ChatCommand::Unknown(word) => self.tell(id, line::unknown_command(word)),
+            ChatCommand::Nothing | ChatCommand::Join(_) | ChatCommand::Quit => {}
         }
     }
 
@@ -182,7 +182,7 @@ impl Chat {
         }
     }
 
-    /// Keeps the client's name where it is free in that room, else makes it a guest.
+    /// Keeps the client's name if it is free in that room, else gives it the name of a guest.
     fn choose_name(&mut self, id: ClientId, room: &str) {
         let name = self.client(id).name.clone();
         if !name.is_empty() {
@@ -257,12 +257,12 @@ impl Chat {
         }
     }
 
-    /// Who is called so in that room.
+    /// The member of that name in that room.
     fn holder(&self, room: &str, name: &str) -> Option<ClientId> {
         self.rooms.get(room)?.members.get(&line::fold(name)).copied()
     }
 
-    fn client(&mut self, id: ClientId) -> &mut Client {
+    fn client(&mut self, id: ClientId) -> &mut ChatClient {
         let client = self.clients.get_mut(&id);
         client.expect("line() has checked that the client is connected")
     }
