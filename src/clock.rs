@@ -1,9 +1,9 @@
-//! Clock: what all limits of time wait for. Ten thousand sessions have as many deadlines, seconds
-//! away and seldom reached; the runtime's timer is set for the nearest one only.
+//! The clock that all deadlines share. Ten thousand sessions have as many deadlines, seconds away and
+//! seldom reached; the runtime's timer is set for the nearest one only.
 //!
-//! A timer of async-io costs an entry in its heap, a write to an eventfd that wakes the thread
-//! which waits in its reactor, and then its `timerfd_settime`: three per opened session, all for
-//! nothing as a rule. Here a deadline that is not the nearest costs one insertion into a map.
+//! A timer of async-io costs an entry in its heap, a write to an eventfd that wakes the thread of its
+//! reactor, and a `timerfd_settime`, for each opened session. Here a deadline that is not the nearest
+//! costs one insertion into a map.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,35 +19,35 @@ use futures::future::{Either, poll_fn, select};
 
 use crate::sync::lock;
 
-/// How late a deadline may be told; never early. Those within one tick are told together.
+/// The resolution: deadlines within one tick complete together, up to one tick late and never early.
 const TICK: Duration = Duration::from_millis(5);
 
-/// No deadline at all.
+/// The tick of a deadline that never comes.
 const NEVER: u64 = u64::MAX;
 
-/// A moment to wait for; ready when it has passed, up to 5 ms late.
+/// A future that is ready once a moment has passed, up to 5 ms late.
 #[derive(Debug)]
 pub struct Deadline {
     tick: u64,
-    /// Its number among those that wait, and who is woken; `None` before the first poll.
-    entered: Option<(u64, Waker)>,
+    /// Its number among those that wait, and its waker; `None` before the first poll.
+    registration: Option<(u64, Waker)>,
 }
 
-/// The time that was given is over.
+/// The error of work that took longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
 #[derive(Debug)]
 struct Clock {
     start: Instant,
-    /// The last tick whose deadlines were told.
+    /// The last tick whose deadlines were woken.
     passed: AtomicU64,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Wakers>,
     driver: AtomicWaker,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Wakers {
     /// By tick and number.
     wakers: BTreeMap<(u64, u64), Waker>,
     next_number: u64,
@@ -56,12 +56,12 @@ struct Waiting {
 }
 
 impl Deadline {
-    /// A moment that does not come until one is [set](Self::set).
+    /// A deadline that does not come until a moment is [set](Self::set).
     pub fn never() -> Self {
-        Deadline { tick: NEVER, entered: None }
+        Deadline { tick: NEVER, registration: None }
     }
 
-    /// The moment `limit` from now.
+    /// The deadline `limit` from now.
     pub fn after(limit: Duration) -> Self {
         match Instant::now().checked_add(limit) {
             Some(at) => Deadline::at(at),
@@ -69,19 +69,19 @@ impl Deadline {
         }
     }
 
-    /// This moment.
+    /// The deadline at this moment.
     pub fn at(at: Instant) -> Self {
-        Deadline { tick: clock().tick_after(at), entered: None }
+        Deadline { tick: clock().tick_after(at), registration: None }
     }
 
-    /// Waits for this moment instead; whoever polled for the other must poll again.
+    /// Moves the deadline to this moment. It must be polled again, as its waker is no longer registered.
     pub fn set(&mut self, at: Instant) {
         self.leave();
         self.tick = clock().tick_after(at);
     }
 
     fn leave(&mut self) {
-        if let Some((number, _)) = self.entered.take() {
+        if let Some((number, _)) = self.registration.take() {
             lock(&clock().waiting).wakers.remove(&(self.tick, number));
         }
     }
@@ -94,15 +94,15 @@ impl Future for Deadline {
         if self.tick == NEVER {
             return Poll::Pending;
         }
-        // No lock and no look at the time, as sessions ask at each of their wake-ups.
+        // Neither locks nor reads the time, as sessions poll this at each of their wake-ups.
         if clock().passed.load(Ordering::Acquire) >= self.tick {
             self.leave();
             return Poll::Ready(());
         }
-        if self.entered.as_ref().is_none_or(|(_, waker)| !waker.will_wake(cx.waker())) {
+        if self.registration.as_ref().is_none_or(|(_, waker)| !waker.will_wake(cx.waker())) {
             self.leave();
-            match clock().enter(self.tick, cx.waker()) {
-                Some(number) => self.entered = Some((number, cx.waker().clone())),
+            match clock().register(self.tick, cx.waker()) {
+                Some(number) => self.registration = Some((number, cx.waker().clone())),
                 None => return Poll::Ready(()),
             }
         }
@@ -119,7 +119,7 @@ impl Drop for Deadline {
 /// Runs `work` for `limit` at most.
 ///
 /// # Errors
-/// [`TimedOut`]; `work` is given up then.
+/// [`TimedOut`]; `work` is dropped then.
 pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, TimedOut> {
     match select(pin!(work), Deadline::after(limit)).await {
         Either::Left((done, _)) => Ok(done),
@@ -127,7 +127,7 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, T
     }
 }
 
-/// The one clock, started when it is first asked for.
+/// The process's clock, started at the first call.
 fn clock() -> &'static Clock {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
     CLOCK.get_or_init(|| {
@@ -135,7 +135,7 @@ fn clock() -> &'static Clock {
         Clock {
             start: Instant::now(),
             passed: AtomicU64::new(0),
-            waiting: Mutex::new(Waiting { wakers: BTreeMap::new(), next_number: 0, armed: NEVER }),
+            waiting: Mutex::new(Wakers { wakers: BTreeMap::new(), next_number: 0, armed: NEVER }),
             driver: AtomicWaker::new(),
         }
     })
@@ -147,7 +147,7 @@ async fn drive() {
     poll_fn(|cx| {
         clock.driver.register(cx.waker());
         loop {
-            let next = clock.tell_due(Instant::now());
+            let next = clock.wake_due(Instant::now());
             if next == NEVER {
                 return Poll::Pending;
             }
@@ -161,7 +161,7 @@ async fn drive() {
 }
 
 impl Clock {
-    /// The first tick that is not before `at`, from 1; never, if that is centuries away.
+    /// The first tick, from 1, that is not before `at`; [`NEVER`] if that is centuries away.
     fn tick_after(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start).as_nanos();
         match u64::try_from(since) {
@@ -174,10 +174,10 @@ impl Clock {
         self.start + Duration::from_nanos((TICK.as_nanos() as u64).saturating_mul(tick))
     }
 
-    /// Has `waker` woken at `tick`; gives its number, or `None` if the tick has passed meanwhile.
-    fn enter(&self, tick: u64, waker: &Waker) -> Option<u64> {
+    /// Registers `waker` to be woken at `tick`; gives its number, or `None` if the tick has passed meanwhile.
+    fn register(&self, tick: u64, waker: &Waker) -> Option<u64> {
         let mut waiting = lock(&self.waiting);
-        // Under the lock, as the driver moves it under the lock.
+        // Read under the lock, as the driver changes it under the lock.
         if self.passed.load(Ordering::Acquire) >= tick {
             return None;
         }
@@ -192,8 +192,8 @@ impl Clock {
         Some(number)
     }
 
-    /// Wakes all whose tick is not after `now`; gives the next one.
-    fn tell_due(&self, now: Instant) -> u64 {
+    /// Wakes all tasks whose tick is not after `now`; gives the next tick.
+    fn wake_due(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
         let passed = u64::try_from(since).unwrap_or(NEVER - 1);
         let mut waiting = lock(&self.waiting);
@@ -230,36 +230,36 @@ mod tests {
         block_on(join_all(waits));
     }
 
-    /// Says its number when it is woken.
-    struct Told(u32, Arc<Mutex<Vec<u32>>>);
+    /// A waker that records its number.
+    struct Recorder(u32, Arc<Mutex<Vec<u32>>>);
 
-    impl Wake for Told {
+    impl Wake for Recorder {
         fn wake(self: Arc<Self>) {
             lock(&self.1).push(self.0);
         }
     }
 
     #[test]
-    fn deadlines_are_told_in_order_however_late() {
+    fn deadlines_are_woken_in_order_however_late() {
         let start = Instant::now();
-        let waiting = Waiting { wakers: BTreeMap::new(), next_number: 0, armed: NEVER };
+        let waiting = Wakers { wakers: BTreeMap::new(), next_number: 0, armed: NEVER };
         let (waiting, driver) = (Mutex::new(waiting), AtomicWaker::new());
         let clock = Clock { start, passed: AtomicU64::new(0), waiting, driver };
-        let told = Arc::new(Mutex::default());
+        let woken = Arc::new(Mutex::default());
         for ms in [40, 0, 20, 21, 7, 100] {
-            let waker = Arc::new(Told(ms, Arc::clone(&told))).into();
-            assert!(clock.enter(clock.tick_after(start + ms * MS), &waker).is_some());
+            let waker = Arc::new(Recorder(ms, Arc::clone(&woken))).into();
+            assert!(clock.register(clock.tick_after(start + ms * MS), &waker).is_some());
         }
-        let tell = |after: u32| {
-            let next = clock.tell_due(start + after * MS);
-            (std::mem::take(&mut *lock(&told)), next)
+        let wake = |after: u32| {
+            let next = clock.wake_due(start + after * MS);
+            (std::mem::take(&mut *lock(&woken)), next)
         };
         // The first tick is 5 ms after the start.
-        assert_eq!(tell(4), (vec![], 1));
-        assert_eq!(tell(39), (vec![0, 7, 20, 21], 8));
-        assert_eq!(tell(40), (vec![40], 20));
-        assert_eq!(tell(1000), (vec![100], NEVER));
-        assert!(clock.enter(20, Waker::noop()).is_none(), "it has passed");
+        assert_eq!(wake(4), (vec![], 1));
+        assert_eq!(wake(39), (vec![0, 7, 20, 21], 8));
+        assert_eq!(wake(40), (vec![40], 20));
+        assert_eq!(wake(1000), (vec![100], NEVER));
+        assert!(clock.register(20, Waker::noop()).is_none(), "it has passed");
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
         assert!(matches!(block_on(select(far, pin!(near))), Either::Right(_)));
     }
 
-    /// As of a certificate that its authority lets hold for millennia.
+    /// As for a certificate that is valid for millennia.
     #[test]
     fn a_deadline_that_is_centuries_away_stops_no_other() {
         let year = Duration::from_secs(365 * 24 * 3600);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_polled_last_is_woken() {
+    fn the_last_task_that_polled_is_woken() {
         let deadline = Deadline::after(20 * MS);
         let mut deadline = Box::pin(deadline);
         assert!((&mut deadline).now_or_never().is_none());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_with_holds_nothing() {
+    fn dropped_and_moved_deadlines_leave_nothing() {
         let held = || lock(&clock().waiting).wakers.keys().filter(|(tick, _)| *tick > FAR).count();
         const FAR: u64 = 1_000_000_000;
         let mut deadlines: Vec<_> =
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn work_has_its_time_and_no_more() {
+    fn work_is_limited_in_time() {
         let slow = std::future::pending::<()>();
         assert_eq!(block_on(timeout(10 * MS, slow)), Err(TimedOut));
         assert_eq!(block_on(timeout(10 * MS, async { 7 })), Ok(7));

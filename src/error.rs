@@ -1,4 +1,4 @@
-//! StartError: why wsrelay can't start, or can't take over a new configuration.
+//! The error of a start, or of a reload of the configuration.
 
 use std::fmt;
 use std::io;
@@ -10,17 +10,18 @@ use crate::text::reason;
 pub enum StartError {
     /// The command line is wrong: exit status 2.
     Usage {
-        /// The options that it is about, without their dashes, the first first. A file finds its line by them.
+        /// The options that it is about, without their dashes, the most important first. The line of a
+        /// configuration file is found by them.
         options: Vec<&'static str>,
-        /// The sentence.
+        /// The sentence to show.
         text: String,
     },
-    /// The command line is right, but the machine says no (a port in use, a file missing): 1.
+    /// The command line is right, but something else is not (a port in use, a missing file): exit status 1.
     Environment(String),
 }
 
 impl StartError {
-    /// A mistake on the command line that is about no one option.
+    /// A mistake on the command line that is not about particular options.
     pub fn usage(text: impl Into<String>) -> Self {
         StartError::Usage { options: Vec::new(), text: text.into() }
     }
@@ -33,8 +34,7 @@ impl StartError {
         }
     }
 
-    /// The error of binding `what`, with advice for the common reasons; `option` is the one that gives a
-    /// port.
+    /// The error of binding `what`, with advice for the common reasons; `option` is the one that sets the port.
     pub fn cannot_listen(what: &dyn fmt::Display, option: &str, error: &io::Error) -> Self {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => format!(
@@ -58,7 +58,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Usage { text, .. } | StartError::Environment(text) => {
-                // What it quotes may be anything, and it is one line.
+                // It is one line, whatever text it quotes.
                 for part in text.split_inclusive(char::is_control) {
                     let end = part.trim_end_matches(char::is_control);
                     write!(f, "{end}{}", part[end.len()..].escape_debug())?;

@@ -1,5 +1,5 @@
-//! Files: how text that people write (settings, users, tokens, certificates) is read, whatever their editors and
-//! shells have made of it.
+//! Reading of text files that people write (settings, users, tokens, certificates), with the line ends and byte order
+//! marks of any editor.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use crate::text::reason;
 
-/// The longest file that is read, in bytes: a million tokens, or the authorities of the whole world 300 times.
-/// Without a bound, a wrong name (a disk image, `/dev/zero`) would take all memory.
+/// The longest file that is read, in bytes: a million tokens, or 300 times a system's bundle of authorities. Without a
+/// bound, a wrong name (a disk image, `/dev/zero`) would take all memory.
 const LONGEST: u64 = 64 << 20;
 
-/// UTF-8's byte order mark, which Windows editors write, and which stands inside a file that was joined from two.
+/// UTF-8's byte order mark, which Windows editors write, and which also stands inside a file that was joined from two.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a file, up to [`LONGEST`].
@@ -31,7 +31,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     if content.len() as u64 > LONGEST { Err(too_long()) } else { Ok(content) }
 }
 
-/// Reads a text file: UTF-8, as [`clean`] leaves it.
+/// Reads a text file in UTF-8, cleaned by [`clean`].
 ///
 /// # Errors
 /// Why it can't be read, as the rest of "can't read FILE: …".
@@ -43,8 +43,8 @@ pub fn read_text(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The bytes of a text file without the byte order marks at the beginnings of its lines, all of whose lines end with
-/// `\n`. It need not be UTF-8.
+/// Removes the byte order marks at the beginnings of lines, and makes all lines end with `\n`. The text need not be
+/// UTF-8.
 ///
 /// # Errors
 /// Why it is no text, as the rest of "can't read FILE: …".
@@ -73,14 +73,14 @@ pub fn clean(content: &[u8]) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// The lines of a file with an entry a line, and their numbers from 1: without the spaces around them, empty lines,
-/// and comments, which begin with `#`.
+/// The entries of a file with one entry per line, trimmed, and their line numbers from 1. Empty lines, and comments,
+/// which begin with `#`, are left out.
 pub fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().map(str::trim).enumerate().map(|(n, line)| (n + 1, line));
     lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The line, from 1, of the byte at `at`.
+/// The number, from 1, of the line that has the byte at `at`.
 fn line_of(content: &[u8], at: usize) -> usize {
     let before = &content[..at];
     let ends = |(i, byte): (usize, &u8)| match byte {
@@ -90,8 +90,8 @@ fn line_of(content: &[u8], at: usize) -> usize {
     1 + before.iter().enumerate().filter(|one| ends(*one)).count()
 }
 
-/// The encoding of text whose characters have two or four bytes each, by its byte order mark, or by the NULs of ASCII
-/// in it.
+/// The encoding of text whose code units have two or four bytes, found by its byte order mark or by the NULs beside
+/// its ASCII characters.
 fn wide_encoding(content: &[u8]) -> Option<&'static str> {
     if content.starts_with(b"\xff\xfe\0\0") || content.starts_with(b"\0\0\xfe\xff") {
         return Some("UTF-32");
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_editors_add_is_taken_away() {
+    fn what_editors_add_is_removed() {
         for (content, want) in [
             (&b""[..], &b""[..]),
             (b"a", b"a"),
@@ -122,7 +122,7 @@ mod tests {
             (b"\xef\xbb\xbf", b""),
             (b"a\r\n\xef\xbb\xbfb", b"a\nb"),
             (b"\xef\xbb\xbf\xef\xbb\xbfa", b"a"),
-            // No mark there, but a character.
+            // Inside a line it is a character, not a mark.
             (b"a\xef\xbb\xbfb", b"a\xef\xbb\xbfb"),
             (b"\xe9\n", b"\xe9\n"),
         ] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_said() {
+    fn what_is_no_text_is_refused() {
         let utf16 = |bom: bool, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
             let bom = bom.then_some('\u{feff}');
             let text: String = bom.into_iter().chain("anna:ž\r\n".chars()).collect();

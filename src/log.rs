@@ -1,4 +1,4 @@
-//! Log: one line per event, to stderr.
+//! The log: one line per event, to stderr.
 
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +12,13 @@ use crate::sync::lock;
 /// How to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// What is too unimportant to log.
+    /// The least important level that is logged.
     pub level: LevelFilter,
-    /// How lines look.
+    /// The format of lines.
     pub format: LogFormat,
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people; in colour on a terminal.
@@ -27,21 +27,21 @@ pub enum LogFormat {
     Json,
 }
 
-/// The log while it is written to. What waits is written when it is [ended](Self::end), or its last clone dropped.
+/// The handle of the running log. Waiting lines are written when it is [ended](Self::end), or its last clone dropped.
 #[derive(Clone, Debug)]
 pub struct Log(Arc<Mutex<Option<WorkerGuard>>>);
 
 impl Log {
-    /// Writes what waits, and ends the log; whoever else ends it waits for that. It takes 1.1 s at most, for
-    /// a reader of stderr that does not read.
+    /// Writes the waiting lines, and ends the log; a concurrent call waits for that. It takes 1.1 s at most, if
+    /// the reader of stderr does not read.
     pub fn end(&self) {
         let mut guard = lock(&self.0);
-        // It says on stdout that a reader does not read, and panics if nobody reads that either.
+        // If stderr is not read, the library prints that to stdout, and panics if that is not read either.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(guard.take())));
     }
 }
 
-/// Lines that may wait for a reader of stderr before further ones are dropped.
+/// The most lines that wait for the reader of stderr; further ones are dropped.
 const WAITING_LINES: usize = 16 * 1024;
 
 /// Starts logging to stderr, on a thread of its own: a reader that does not read (a stuck pipe)
@@ -55,8 +55,8 @@ pub fn start(config: LogConfig) -> Log {
     let lines = tracing_subscriber::fmt()
         .with_max_level(config.level)
         .with_writer(stderr)
-        // It would tell by eprintln!, which panics: a log that nobody reads any more (a pipe whose
-        // reader has gone) must not end sessions.
+        // It would report errors by eprintln!, which panics if stderr is a pipe whose reader has gone: that
+        // must not end sessions.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
@@ -67,7 +67,7 @@ pub fn start(config: LogConfig) -> Log {
     Log(Arc::new(Mutex::new(Some(guard))))
 }
 
-/// Both formats end in the same call, of different types.
+/// The last call of both formats, whose builders have different types.
 trait TryInit {
     fn set_global(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }

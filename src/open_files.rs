@@ -1,15 +1,15 @@
-//! Open files: what a configuration has read, by name. Each is open once, and goes on to the next
-//! configuration that names it.
+//! The cache of a configuration's files, by name. Each is opened once, and kept for the next configuration
+//! that names it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Files of one kind, by name.
+/// The open files of one kind, by name.
 #[derive(Debug)]
 pub struct OpenFiles<K, T> {
     open: HashMap<K, Arc<T>>,
-    /// Those of the configuration before this one, until this one has opened its own.
+    /// The files of the previous configuration, until [`settle`](Self::settle).
     old: HashMap<K, Arc<T>>,
 }
 
@@ -20,13 +20,13 @@ impl<K, T> Default for OpenFiles<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> OpenFiles<K, T> {
-    /// None yet; what is open in `old` will not be read again.
+    /// No files yet; those that are open in `old` will not be read again.
     pub fn after(old: Option<&Self>) -> Self {
         let old = old.map(|old| old.open.clone()).unwrap_or_default();
         OpenFiles { open: HashMap::new(), old }
     }
 
-    /// The file of this name, which is opened if it is in neither configuration yet.
+    /// The file of this name, opened if neither configuration has it.
     ///
     /// # Errors
     /// Those of `open`.
@@ -42,12 +42,12 @@ impl<K: Clone + Eq + Hash, T> OpenFiles<K, T> {
         Ok(file)
     }
 
-    /// Lets go of those that only the configuration before this one has.
+    /// Drops the files that only the previous configuration has.
     pub fn settle(&mut self) {
         self.old = HashMap::new();
     }
 
-    /// All of them.
+    /// All files of this configuration.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.open.values().map(|file| &**file)
     }

@@ -1,32 +1,33 @@
-//! Path: what a URI's raw path may name below a directory, before any file is looked at; pure.
+//! The names of files in the raw path of a URI, decoded and checked before any file is opened; pure.
 
 use std::io;
 
 use percent_encoding::percent_decode_str;
 use rustix::io::Errno;
 
-/// The one name beginning with a dot that is meant to be seen, at the top (RFC 8615).
+/// The one name beginning with a dot that is served, at the top of a directory (RFC 8615).
 pub const WELL_KNOWN: &str = ".well-known";
 
-/// The file's name that a segment stands for, as bytes: on Unix it need not be UTF-8. None if no file
-/// that we show can have it: a slash that was encoded is part of a name, and no file's name has one;
-/// a backslash is none either, but some take it for one.
+/// The file name that a segment encodes, as bytes: on Unix it need not be UTF-8. `None` if no file that is
+/// served can have it: an encoded slash would be part of the name, and some systems take a backslash for a
+/// slash.
 pub fn name(segment: &str) -> Option<Vec<u8>> {
     let name = decode(segment)?;
     (!name.iter().any(|b| matches!(b, b'/' | b'\\' | 0))).then_some(name)
 }
 
-/// Whether a raw path can be decoded into what a variable can hold: no NUL, and two hex digits behind each `%`.
+/// Whether a raw path can be decoded into the value of an environment variable: no NUL, and two hex digits
+/// behind each `%`.
 pub fn is_sound(raw: &str) -> bool {
     decode(raw).is_some_and(|path| !path.contains(&0))
 }
 
-/// Whether a name begins with a dot, as `.`, `..`, and the names of files that are not to be seen do.
+/// Whether a name begins with a dot, as `.`, `..` and the names of hidden files do.
 pub fn is_hidden(name: &[u8]) -> bool {
     name.starts_with(b".")
 }
 
-/// Percent-decodes; None if a `%` is not followed by two hex digits, which the library would leave as it is.
+/// Percent-decodes; `None` if a `%` is not followed by two hex digits, which the library would leave as it is.
 fn decode(segment: &str) -> Option<Vec<u8>> {
     let whole = segment.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes();
@@ -35,10 +36,10 @@ fn decode(segment: &str) -> Option<Vec<u8>> {
     whole.then(|| percent_decode_str(segment).collect())
 }
 
-/// Whether a look below a directory has failed because there is nothing of that name that we show.
+/// Whether opening a name below a directory failed because no file of that name is served.
 pub fn is_nothing(why: &io::Error) -> bool {
     match Errno::from_io_error(why) {
-        // The sandbox says "permission denied" of a link that leaves the root, in words of its own without a number.
+        // cap-std refuses a link that leaves the root with "permission denied", without an error number.
         None => true,
         Some(errno) => matches!(
             errno,

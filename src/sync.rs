@@ -1,9 +1,9 @@
-//! Sync: locks that a panic elsewhere leaves usable, and a value that is replaced while others read it.
+//! Locks that stay usable after a panic of their holder, and a value that is replaced while others read it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Takes a lock, also one whose holder panicked: what is behind ours is changed in single steps,
-/// so it is whole whenever the lock is free.
+/// Takes a lock, also one whose holder panicked: the data behind our locks change in single steps, and so are
+/// consistent whenever the lock is free.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -13,17 +13,17 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Current<T>(Mutex<Arc<T>>);
 
 impl<T> Current<T> {
-    /// This value, at first.
+    /// Holds this value at first.
     pub fn new(value: Arc<T>) -> Self {
         Current(Mutex::new(value))
     }
 
-    /// The value of this moment.
+    /// The current value.
     pub fn get(&self) -> Arc<T> {
         lock(&self.0).clone()
     }
 
-    /// Puts another value in its place. Whoever has the old one keeps it.
+    /// Replaces the value. Clones of the old one stay valid.
     pub fn set(&self, value: Arc<T>) {
         *lock(&self.0) = value;
     }

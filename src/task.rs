@@ -1,5 +1,5 @@
-//! Task: the runtime. async-std is named in this file and nowhere else, so that another can take its place.
+//! The async runtime. async-std is named in this file only, so that another can replace it.
 
-/// What the demo's own server listens with and accepts; sessions have [`net`](crate::net).
+/// The sockets of the demo's chat server; sessions use those of [`net`](crate::net).
 pub use async_std::net::{TcpListener, TcpStream};
 pub use async_std::task::{JoinHandle, block_on, spawn, yield_now};

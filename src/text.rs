@@ -1,9 +1,9 @@
-//! Text: how errors and other people's words are written into sentences and log lines. Pure.
+//! Text from elsewhere (I/O errors, input of clients), made fit for sentences and log lines. Pure.
 
 use std::borrow::Cow;
 use std::io;
 
-/// An I/O error in plain words, without the `(os error 98)` that Rust appends.
+/// The text of an I/O error, without the `(os error 98)` that Rust appends.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
@@ -16,9 +16,8 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Text that anybody may have written, to be recorded as a value. Both formats escape what ASCII has of
-/// commands to a terminal; JSON leaves the others as they are: C1 controls, and marks that turn the
-/// direction of text.
+/// Text from outside, to be logged as a value. Both log formats escape ASCII's control characters; JSON leaves
+/// the others, which are escaped here: C1 controls, and characters that change the direction of text.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let harms = |c: char| {
         !c.is_ascii() && c.is_control()
@@ -50,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_commands_a_terminal_is_spelled_out() {
+    fn control_characters_are_escaped() {
         for (text, want) in [
             ("Žluťoučký 🐈 न्", "Žluťoučký 🐈 न्"),
             ("\"\\\t\x1b", "\"\\\t\x1b"),

@@ -1,5 +1,5 @@
-//! Threads: those on which work waits for disks, for passwords to be hashed, and for programs to be loaded.
-//! Each kind of work has threads of its own among them, so that one that hangs can't stop another.
+//! The threads for blocking work: reading disks, hashing passwords, starting programs. Each kind of work has
+//! a share of its own, so that one kind that hangs can't stop another.
 //!
 //! Names are looked up elsewhere: [`net::lookup`](crate::net::lookup).
 
@@ -14,46 +14,46 @@ use blocking::unblock;
 
 use crate::sync::lock;
 
-/// Reading static files.
+/// The threads that read static files.
 pub static FILES: BlockingPool = BlockingPool::new(8);
 
-/// Finding programs in a directory.
+/// The threads that look up programs in a directory.
 pub static DIRECTORIES: BlockingPool = BlockingPool::new(3);
 
-/// Starting programs: a thousand that start at once take no longer than on the hundred and more threads that
-/// would have been started for them.
+/// The threads that start programs. A thousand that start at once take no longer on 6 threads than on a hundred
+/// and more.
 pub static PROGRAMS: BlockingPool = BlockingPool::new(6);
 
-/// Looking at all processes, for those that end programs.
+/// The thread that lists all processes, to end those of programs.
 pub static PROCESSES: BlockingPool = BlockingPool::new(1);
 
-/// Hashing passwords, of all files of users together.
+/// The threads that hash passwords, for all files of users.
 pub static PASSWORDS: BlockingPool = BlockingPool::new(4);
 
-/// Reading the configuration again, and all that it names.
+/// The thread that reads the configuration, and the files that it names, again.
 pub static RELOADS: BlockingPool = BlockingPool::new(1);
 
-/// Reading certificates again, and keeping those that an authority has given.
+/// The threads that read certificates again, and store those that an authority has issued.
 pub static CERTIFICATES: BlockingPool = BlockingPool::new(3);
 
-/// All of them.
+/// All pools.
 static POOLS: [&BlockingPool; 7] =
     [&FILES, &DIRECTORIES, &PROGRAMS, &PROCESSES, &PASSWORDS, &RELOADS, &CERTIFICATES];
 
-/// The threads of one kind of work.
+/// The share of threads of one kind of work.
 pub struct BlockingPool {
     threads: usize,
     free: Semaphore,
 }
 
 impl BlockingPool {
-    /// A pool of so many threads.
+    /// A pool of `threads` threads.
     pub const fn new(threads: usize) -> Self {
         BlockingPool { threads, free: Semaphore::new(threads) }
     }
 
-    /// Does this work once one of the threads is free. Work that has begun takes its thread until it is done,
-    /// also if whoever waits for it gives up.
+    /// Runs this work once one of the threads is free. Work that has begun keeps its thread until it is done,
+    /// even if the returned future is dropped.
     pub async fn run<T: Send + 'static>(
         &'static self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -73,17 +73,17 @@ impl fmt::Debug for BlockingPool {
     }
 }
 
-/// How many threads there are in all.
+/// The number of threads of all pools.
 fn threads() -> NonZeroUsize {
     let all = POOLS.iter().map(|pool| pool.threads).sum();
     NonZeroUsize::new(all).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Starts all of them, once and for good.
+/// Starts all threads; later calls do nothing.
 ///
-/// `blocking` starts its threads when they are needed, and where the kernel refuses one it tries again
-/// without end, under its lock: with as many processes as there may be, which programs come to, every
-/// session stood still for ever. Of a pool that is full it starts none.
+/// `blocking` starts threads when they are needed. If the kernel refuses one (the limit of processes, which
+/// programs can exhaust) it retries without end, under its lock, which blocks every session. When its pool is
+/// full, it starts none.
 ///
 /// # Errors
 /// As of `pthread_create(3)`.
@@ -91,16 +91,16 @@ pub fn start() -> io::Result<()> {
     static STARTED: Mutex<bool> = Mutex::new(false);
     let mut started = lock(&STARTED);
     if !*started {
-        // It would not tell that there can't be so many.
-        try_out()?;
-        fill();
+        // `blocking` itself reports no error.
+        check_possible()?;
+        fill_pool();
         *started = true;
     }
     Ok(())
 }
 
-/// Whether there can be so many at a time.
-fn try_out() -> io::Result<()> {
+/// Checks that the kernel allows this many threads at a time.
+fn check_possible() -> io::Result<()> {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let _closed = lock(&gate);
@@ -110,8 +110,8 @@ fn try_out() -> io::Result<()> {
     })
 }
 
-/// Makes the pool grow to its full size, by work that ends only when so many are at it.
-fn fill() {
+/// Makes the pool grow to its full size, by as many jobs that wait for each other.
+fn fill_pool() {
     blocking::set_max_blocking_threads(threads());
     let all = Arc::new(Barrier::new(threads().get() + 1));
     for _ in 0..threads().get() {
@@ -133,8 +133,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// Work that has begun and hangs, as on a disk that does not answer, and what ends it. Nobody waits
-    /// for it.
+    /// Starts work that hangs, as on a disk that does not answer, until the sender is dropped.
     fn hang(pool: &'static BlockingPool) -> Sender<()> {
         let (end, ended): (_, Receiver<()>) = channel();
         let (begin, begun) = channel();
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pool_can_take_the_threads_of_another() {
+    fn no_pool_takes_the_threads_of_another() {
         start().unwrap();
         for hanging in POOLS {
             let hung: Vec<_> = (0..hanging.threads).map(|_| hang(hanging)).collect();
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_given_up_keeps_its_thread_until_it_ends() {
+    fn abandoned_work_keeps_its_thread_until_it_ends() {
         let pool: &'static BlockingPool = Box::leak(Box::new(BlockingPool::new(2)));
         let hung = [hang(pool), hang(pool)];
         let mut next = Box::pin(pool.run(|| 7));
