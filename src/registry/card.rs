@@ -1,4 +1,4 @@
-//! Card: what others may know of a connection while it lives, and its mailbox.
+//! The card of a connection: its facts and counters for other tasks, and its mailbox.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,41 +7,41 @@ use std::time::Instant;
 
 use super::mailbox::Mailbox;
 
-/// A connection, as others see it. Its own task writes the card, and anybody may read it at any time: no
-/// relayed line takes a lock for it.
+/// The public facts of a connection. Its own task writes them, other tasks read them at any time; no relayed
+/// line takes a lock for it.
 #[derive(Debug)]
 pub struct Card {
     /// Number of the connection in this process, from 1: the `id` of its log lines.
     pub id: u64,
     /// Who connected; `None` for a process on this machine, through a Unix socket.
     pub client: Option<SocketAddr>,
-    /// How others reach its task.
+    /// The orders for its task.
     pub mailbox: Mailbox,
-    /// What has passed through its session.
+    /// The counters of its session.
     pub traffic: Traffic,
     session: OnceLock<Box<SessionCard>>,
 }
 
-/// What is known of a connection that has become a session.
+/// The facts of a connection that has become a session.
 #[derive(Debug)]
 pub struct SessionCard {
-    /// When it became one.
+    /// The time of the handshake.
     pub since: Instant,
-    /// The client that a trusted proxy speaks for.
+    /// The client that a trusted proxy named.
     pub forwarded_for: Option<IpAddr>,
     /// The name that was proved by a password, token or certificate.
     pub user: Option<Arc<str>>,
     /// The path of its route.
     pub route: Arc<str>,
-    /// The path that was asked for, as it is logged.
+    /// The path of the request, as it is logged.
     pub path: Box<str>,
-    /// The backend, as the operator named it; of a directory of programs the program.
+    /// The backend, as the operator named it, or the program of a directory of programs.
     pub backend: Arc<str>,
     /// The subprotocol that was chosen.
     pub subprotocol: Option<Box<str>>,
 }
 
-/// Which way something goes.
+/// The direction of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Client to backend.
@@ -50,7 +50,7 @@ pub enum Direction {
     Down,
 }
 
-/// What has passed through a session so far, on the backend's side: lines (in raw mode messages) and bytes.
+/// The lines (in raw mode messages) and bytes of a session so far, on the backend's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lines written for the backend.
@@ -86,19 +86,19 @@ impl Card {
         }
     }
 
-    /// The connection has become a session; once.
+    /// Sets the facts of the session, once.
     pub fn open(&self, session: SessionCard) -> &SessionCard {
         self.session.get_or_init(|| Box::new(session))
     }
 
-    /// What is known of its session, if it has become one.
+    /// The facts of its session, if it has become one.
     pub fn session(&self) -> Option<&SessionCard> {
         self.session.get().map(|session| &**session)
     }
 }
 
 impl Traffic {
-    /// Counts what one batch brought; from the session's own task only.
+    /// Counts a batch. Only the session's own task may call it.
     #[inline]
     pub fn add(&self, direction: Direction, lines: u64, bytes: u64) {
         let add = |counter: &AtomicU64, n| {
@@ -108,12 +108,12 @@ impl Traffic {
         add(&self.bytes[direction as usize], bytes);
     }
 
-    /// Sets how many conversions have failed so far, and gives what was known before.
+    /// Sets the total of failed conversions, and returns the previous one.
     pub fn set_replaced(&self, direction: Direction, total: u64) -> u64 {
         self.replaced[direction as usize].swap(total, Ordering::Relaxed)
     }
 
-    /// What has passed so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         let [[lines_up, lines_down], [bytes_up, bytes_down], [replaced_up, replaced_down]] =
             [&self.lines, &self.bytes, &self.replaced]

@@ -1,4 +1,4 @@
-//! Mailbox: how others reach a connection's task.
+//! The mailbox of a connection: orders from other tasks to its task.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,11 +9,11 @@ use atomic_waker::AtomicWaker;
 
 use crate::sync::lock;
 
-/// What a connection can be told.
+/// An order to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// To end, as wsrelay stops. It is the last order, and stands for whoever asks after it, too: the task
-    /// may be between HTTP and its session.
+    /// To end, as wsrelay stops. It is the last order, and stays in the mailbox: the task may be between HTTP
+    /// and its session, which both look for it.
     Stop,
 }
 
@@ -27,10 +27,10 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// The next order. If there is none, the task is woken when one comes; `known` is where the task
-    /// remembers that it has said so.
+    /// The next order. If there is none, the task is woken when one comes; `known` is the waker that the task
+    /// has registered.
     pub fn poll_next(&self, cx: &Context<'_>, known: &mut Option<Waker>) -> Poll<Order> {
-        // A task keeps its waker for life as a rule, so that registering is rare.
+        // A task's waker seldom changes, so that registering is rare.
         if !known.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.waker.register(cx.waker());
             *known = Some(cx.waker().clone());
@@ -39,13 +39,13 @@ impl Mailbox {
             return Poll::Pending;
         }
         let orders = lock(&self.orders);
-        // A stop stays: nothing comes after it.
+        // A stop is not removed, as nothing comes after it.
         let next = orders.front().cloned();
         self.is_full.store(!orders.is_empty(), Ordering::Release);
         next.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Tells the task something.
+    /// Puts an order into the mailbox, and wakes the task.
     pub fn send(&self, order: Order) {
         let mut orders = lock(&self.orders);
         orders.push_back(order);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_stands_for_all_who_ask() {
+    fn a_stop_stays_in_the_mailbox() {
         let mailbox = Mailbox::default();
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(mailbox.poll_next(&cx, &mut None), Poll::Pending);

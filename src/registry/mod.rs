@@ -1,8 +1,8 @@
-//! Registry: who is connected. It knows no room above it; connections register with it.
+//! The registry of connections. It knows no room above it; connections register with it.
 //!
 //! ```text
-//!  connection's task ──writes──▶ card ◀──reads── whoever wants to know
-//!                    ◀─────── mailbox ◀─orders── whoever wants something of it
+//!  connection's task ──writes──▶ card ◀──reads── other tasks
+//!                    ◀─────── mailbox ◀─orders── other tasks
 //! ```
 
 mod card;
@@ -22,13 +22,13 @@ pub use self::card::{Card, Counts, Direction, SessionCard, Traffic};
 pub use self::mailbox::{Mailbox, Order};
 pub use self::permits::{Permit, Permits};
 
-/// What all connections of a server have in common while they live.
+/// The connections of a server, and what they share.
 #[derive(Debug)]
 pub struct Registry {
     live: Mutex<Live>,
     permits: Arc<Permits>,
     stopping: AtomicBool,
-    /// Closed when the last connection is gone, as each holds a clone of the sender.
+    /// Every connection holds a clone, so that the channel closes when the last one is gone.
     alive: Mutex<Option<Sender<()>>>,
     all_gone: Receiver<()>,
 }
@@ -39,11 +39,11 @@ struct Live {
     cards: HashMap<u64, Arc<Card>>,
 }
 
-/// A connection's entry; dropping it takes the connection off the books.
+/// The guard of a registered connection; dropping it removes the connection.
 #[derive(Debug)]
 pub struct Registration {
     registry: Arc<Registry>,
-    /// What others may know of it, and how they reach it.
+    /// The connection's card.
     pub card: Arc<Card>,
     _alive: Option<Sender<()>>,
 }
@@ -67,7 +67,7 @@ impl Registry {
         })
     }
 
-    /// Enters a connection from this client (`None`: through a Unix socket); from now on a stop waits for it.
+    /// Registers a connection from this client (`None`: through a Unix socket); a stop waits for it.
     pub fn register(self: &Arc<Self>, client: Option<SocketAddr>) -> Registration {
         let mut live = lock(&self.live);
         live.next_id += 1;
@@ -100,11 +100,11 @@ impl Registry {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Tells every connection, present and future, to stop.
+    /// Orders every connection, present and future, to stop.
     pub fn stop_all(&self) {
         self.stopping.store(true, Ordering::Release);
         *lock(&self.alive) = None;
-        // Not under the lock: a woken task may want it to leave.
+        // Not under the lock, which a woken task may take to unregister.
         for card in self.cards() {
             card.mailbox.send(Order::Stop);
         }

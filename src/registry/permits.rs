@@ -1,26 +1,25 @@
-//! Permits: how many sessions there are, and the right to be one of them.
+//! The count of sessions, and the permit that each of them holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many sessions there are. How many there may be is for who admits them to say: they are counted
-/// in any case.
+/// The count of sessions. The caller knows their limit: sessions are counted even without one.
 #[derive(Debug, Default)]
 pub struct Permits(AtomicUsize);
 
-/// The right to be a session, given back when dropped.
+/// The permit of one session, given back when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<Permits>);
 
 impl Permits {
-    /// A permit for one more session, unless `most` hold one.
+    /// Gives a permit for one more session, unless `most` are given.
     pub fn admit(self: &Arc<Self>, most: usize) -> Option<Permit> {
         let one_more = |n| (n < most).then_some(n + 1);
         let admitted = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         admitted.ok().map(|_| Permit(self.clone()))
     }
 
-    /// How many hold one now.
+    /// The number of permits that are given now.
     pub fn given(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
