@@ -2,18 +2,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::answer;
+use super::arrived::Arrived;
 use super::context::Context;
 use super::handoff::{Handoff, Joined, Ready};
 use super::linger::linger;
 use super::peer::Peer;
 use super::permits::SessionPermits;
-use super::secure::{Opened, secure};
 use super::speak::{Answering, HttpTimeouts, Spoken, speak};
 use super::subject;
 use super::turn::Turn;
-use crate::net::address::Ends;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 use crate::session::{self, Session};
@@ -23,13 +23,9 @@ use crate::sync::Current;
 ///
 /// The two are boxed one after the other, and the future itself holds pointers only: an idle session
 /// has no room for what HTTP once needed.
-pub fn serve(
-    io: ByteStream,
-    ends: Ends,
-    current: Arc<Current<Context>>,
-    registration: Registration,
-) -> impl Future<Output = ()> + Send {
-    let opening = Box::pin(open(io, ends, current, registration));
+pub fn serve(arrived: Arrived, current: Arc<Current<Context>>) -> impl Future<Output = ()> + Send {
+    let Arrived { io, peer, left, registration } = arrived;
+    let opening = Box::pin(open(io, Arc::new(peer), left, registration, current));
     async move {
         if let Some((session, permits, registration)) = opening.await {
             let reason = session.run().await;
@@ -40,29 +36,20 @@ pub fn serve(
     }
 }
 
-/// Speaks HTTP to its end, which may be the beginning of a session.
+/// Speaks HTTP to its end, which may be the beginning of a session. Its future holds each argument twice.
 async fn open(
     io: ByteStream,
-    (addr, local): Ends,
-    current: Arc<Current<Context>>,
+    peer: Arc<Peer>,
+    left: Duration,
     registration: Registration,
+    current: Arc<Current<Context>>,
 ) -> Option<(Box<Session>, Arc<SessionPermits>, Registration)> {
     let card = &registration.card;
-    let peer = Peer { id: card.id, addr, local, tls: None };
     let subject = peer.subject();
-    let context = current.get();
-    let limit = context.config.handshake_timeout;
-    let Opened { io, tls, left } = match &context.acceptor {
-        None => Opened { io, tls: None, left: limit },
-        // Boxed, as only some need the room.
-        Some(tls) => Box::pin(secure(io, tls, limit, &subject, &card.mailbox)).await?,
-    };
     let handoff = Handoff::default();
-    let timeouts =
-        HttpTimeouts { first: left, request: limit, response: context.config.response_timeout };
-    drop(context);
+    let timeouts = HttpTimeouts::of(&current.get().config, left);
     let answer = {
-        let (peer, handoff) = (Arc::new(Peer { tls, ..peer }), handoff.clone());
+        let handoff = handoff.clone();
         move |request, turn: &Turn| {
             let (context, peer, handoff) = (current.get(), peer.clone(), handoff.clone());
             let turn = turn.clone();

@@ -2,12 +2,13 @@
 //! a page, a refusal, or a session.
 //!
 //! ```text
-//!  connection ─▶ answer ─┬─▶ upgrade ─▶ gate, routes ─▶ backend ─▶ 101 ─▶ session
-//!                        ├─▶ serve: programs, files, pages (gate)
-//!                        └─▶ refusal
+//!  Arrived ─▶ connection ─▶ answer ─┬─▶ upgrade ─▶ gate, routes ─▶ backend ─▶ 101 ─▶ session
+//!                                   ├─▶ serve: programs, files, pages (gate)
+//!                                   └─▶ refusal
 //! ```
 
 mod answer;
+mod arrived;
 mod body;
 mod config;
 mod connection;
@@ -16,7 +17,7 @@ pub mod extra;
 pub mod gate;
 mod handoff;
 pub mod handshake;
-mod linger;
+pub mod linger;
 mod malformed;
 mod patient;
 mod peer;
@@ -24,7 +25,6 @@ mod permits;
 pub mod redirect;
 pub mod refusal;
 mod routes;
-mod secure;
 pub mod serve;
 mod speak;
 mod spelling;
@@ -33,9 +33,12 @@ mod timer;
 mod turn;
 mod upgrade;
 
+pub use self::arrived::Arrived;
 pub use self::body::Body;
 pub use self::config::{CgiConfig, HttpConfig, PagesConfig, Private};
 pub use self::connection::serve;
 pub use self::context::Context;
+pub use self::peer::Peer;
 pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};
 pub use self::serve::site::Page;
+pub use self::subject::Subject;

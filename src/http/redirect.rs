@@ -11,27 +11,18 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::Context;
 use super::answer::preliminary;
+use super::arrived::Arrived;
 use super::body::{Body, full};
 use super::gate::host::{HostPort, asked_for, default_port};
 use super::linger::linger;
-use super::peer::Peer;
 use super::refusal::Refusal;
 use super::speak::{HttpTimeouts, speak};
 use super::subject::logged_path;
-use crate::net::address::Ends;
-use crate::net::stream::ByteStream;
-use crate::registry::Registration;
 
 /// Serves one connection to its end. `port` is where TLS is spoken.
-pub async fn serve(
-    io: ByteStream,
-    (addr, local): Ends,
-    port: u16,
-    context: Arc<Context>,
-    registration: Registration,
-) {
-    let card = &registration.card;
-    let subject = Peer { id: card.id, addr, local, tls: None }.subject();
+pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
+    let Arrived { io, peer, left, registration } = arrived;
+    let subject = peer.subject();
     let answer = {
         let (subject, context) = (subject.clone(), context.clone());
         move |request: Request<Incoming>, _: &_| {
@@ -43,10 +34,8 @@ pub async fn serve(
             Box::pin(ready(Ok(response))) as _
         }
     };
-    let limit = context.config.handshake_timeout;
-    let response = context.config.response_timeout;
-    let timeouts = HttpTimeouts { first: limit, request: limit, response };
-    let spoken = speak(io, &subject, timeouts, &card.mailbox, answer).await;
+    let timeouts = HttpTimeouts::of(&context.config, left);
+    let spoken = speak(io, &subject, timeouts, &registration.card.mailbox, answer).await;
     linger(spoken.io).await;
 }
 

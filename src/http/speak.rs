@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 
 use super::body::Body;
+use super::config::HttpConfig;
 use super::linger::LINGER;
 use super::patient::Patient;
 use super::refusal::Refusal;
@@ -44,6 +45,14 @@ pub struct HttpTimeouts {
     pub request: Duration,
     /// Without taking anything of its response.
     pub response: Duration,
+}
+
+impl HttpTimeouts {
+    /// Those that are configured, of which `first` is left for the first request.
+    pub fn of(config: &HttpConfig, first: Duration) -> Self {
+        let HttpConfig { handshake_timeout, response_timeout, .. } = config;
+        HttpTimeouts { first, request: *handshake_timeout, response: *response_timeout }
+    }
 }
 
 /// A request that is being answered. hyper wants to move it about.

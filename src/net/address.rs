@@ -106,9 +106,6 @@ impl fmt::Display for LocalAddr {
     }
 }
 
-/// Who connected, and our address that it connected to (`None` for a Unix socket).
-pub type Ends = (PeerAddr, Option<SocketAddr>);
-
 /// Who is at the other end of an accepted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddr {

@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use futures::future::{join, select};
 
-use super::state::State;
+use super::shared::Shared;
 use crate::clock::Deadline;
 use crate::net::tls::{self, Acceptor};
-use crate::sync::Current;
 use crate::threads::CERTIFICATES;
 
 /// Has certificates renewed and read again for ever; returns at once without TLS.
-pub async fn watch(current: Arc<Current<State>>) {
+pub async fn watch(shared: Arc<Shared>) {
     loop {
-        let Some(acceptor) = current.get().acceptor.clone() else { return };
+        let Some(acceptor) = shared.state.get().acceptor.clone() else { return };
         let watching = pin!(join(acceptor.renew(), look_at(&acceptor)));
-        select(watching, pin!(replaced(&acceptor, &current))).await;
+        select(watching, pin!(replaced(&acceptor, &shared))).await;
     }
 }
 
@@ -32,8 +31,8 @@ async fn look_at(acceptor: &Arc<Acceptor>) {
 }
 
 /// Waits until a reload has replaced this acceptor.
-async fn replaced(acceptor: &Arc<Acceptor>, current: &Current<State>) {
-    while current.get().acceptor.as_ref().is_some_and(|now| Arc::ptr_eq(now, acceptor)) {
+async fn replaced(acceptor: &Arc<Acceptor>, shared: &Shared) {
+    while shared.state.get().acceptor.as_ref().is_some_and(|now| Arc::ptr_eq(now, acceptor)) {
         Deadline::after(tls::LOOK).await;
     }
 }

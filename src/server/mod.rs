@@ -2,17 +2,21 @@
 //! in good order.
 //!
 //! ```text
-//!  ServerConfig ─▶ State ─────────────────────────┐ replaced by Reloader
-//!                                                 ▼
-//!  Server ─▶ accept ─▶ OpenConnections ─▶ http::serve, http::redirect::serve
+//!  Server ─▶ Door ─▶ listener ─▶ entrance ─▶ Arrived ─▶ service: http::serve, http::redirect::serve
+//!                                   │                      │
+//!  Reloader ─▶ Shared ─▶ State ─────┴─▶ Context ───────────┘
 //! ```
 
 mod certificates;
 mod config;
+mod door;
+mod entrance;
 mod open_connections;
 mod reload;
 mod run;
+mod shared;
 mod state;
+mod tls_handshake;
 
 pub use self::config::{ConnectionLimits, ServerConfig};
 pub use self::reload::Reloader;

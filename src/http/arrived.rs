@@ -1,0 +1,20 @@
+//! Arrived: a connection on which HTTP can begin.
+
+use std::time::Duration;
+
+use super::peer::Peer;
+use crate::net::stream::ByteStream;
+use crate::registry::Registration;
+
+/// A connection on which HTTP can begin: whatever comes before that has been read.
+#[derive(Debug)]
+pub struct Arrived {
+    /// What HTTP is spoken on.
+    pub io: ByteStream,
+    /// Who is at its other end.
+    pub peer: Peer,
+    /// What is left of the time for the first request.
+    pub left: Duration,
+    /// Its entry in the registry.
+    pub registration: Registration,
+}

@@ -1,0 +1,83 @@
+//! TLS handshake: comes before HTTP where TLS is spoken; those who don't speak it are told so.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use futures::AsyncWriteExt;
+use futures::future::BoxFuture;
+use hyper::StatusCode;
+
+use crate::clock::{Deadline, timeout};
+use crate::http::linger::{LINGER, linger};
+use crate::http::refusal::Refusal;
+use crate::http::{Arrived, Peer, Subject};
+use crate::net::stream::ByteStream;
+use crate::net::tls::{Acceptor, Failure};
+use crate::registry::Order;
+
+/// What a browser that forgot the s is told, as nginx does by its status 497.
+const PLAIN_HTTP: &str =
+    "this port speaks TLS: use https:// or wss:// in place of http:// or ws://";
+
+/// Does the handshake with a client, who has what is left for it and its request together; `None` if it
+/// came to nothing, which is logged and answered then.
+///
+/// Not an async function, whose future would hold the connection twice; boxed, as only some need the room.
+pub fn accept(arrived: Arrived, acceptor: Arc<Acceptor>) -> BoxFuture<'static, Option<Arrived>> {
+    Box::pin(async move {
+        let began = Instant::now();
+        let limit = arrived.left;
+        let mailbox = &arrived.registration.card.mailbox;
+        let subject = arrived.peer.subject();
+        let mut accepting = pin!(acceptor.accept(arrived.io));
+        let mut deadline = Deadline::after(limit);
+        let mut waker = None;
+        let accepted = poll_fn(|cx| {
+            if mailbox.poll_next(cx, &mut waker) == Poll::Ready(Order::Stop) {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+            pin!(&mut deadline).poll(cx).map(|()| {
+                subject.dropped(&format!("no TLS handshake within {limit:?}"));
+                None
+            })
+        });
+        match accepted.await? {
+            Ok((io, facts)) => Some(Arrived {
+                io,
+                peer: Peer { tls: Some(Arc::new(facts)), ..arrived.peer },
+                left: limit.saturating_sub(began.elapsed()),
+                registration: arrived.registration,
+            }),
+            Err((failure, io)) => {
+                turn_away(failure, io, &subject).await;
+                None
+            }
+        }
+    })
+}
+
+async fn turn_away(failure: Failure, mut io: ByteStream, subject: &Subject) {
+    match failure {
+        Failure::Silent => {}
+        Failure::NoCertificate | Failure::Proof => linger(io).await,
+        Failure::Handshake(why) => {
+            subject.dropped(&why);
+            // An alert has been written.
+            linger(io).await;
+        }
+        Failure::PlainHttp => {
+            subject.refused("", 400, PLAIN_HTTP);
+            let response = Refusal::written(StatusCode::BAD_REQUEST, PLAIN_HTTP);
+            let said = timeout(LINGER, io.write_all(response.as_bytes())).await;
+            if matches!(said, Ok(Ok(()))) {
+                linger(io).await;
+            }
+        }
+    }
+}
