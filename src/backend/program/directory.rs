@@ -16,23 +16,14 @@ use cap_std::fs::Dir;
 use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
 
-use super::{Held, Running, Starter, explain};
+use super::config::ProgramDir;
+use super::keeper::Held;
+use super::starter::{Running, Starter, explain};
 use crate::backend::{BackendIo, ClientInfo, OpenError};
 use crate::clock::timeout;
 use crate::path;
 use crate::text::reason;
 use crate::threads::DIRECTORIES;
-
-/// A directory of programs, and what they are started with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ProgramDir {
-    /// The directory.
-    pub dir: PathBuf,
-    /// The names of our own environment's variables that they get too.
-    pub pass_env: Vec<String>,
-    /// How long each step of ending one waits for it: the end of its stdin, SIGINT, SIGTERM.
-    pub kill_grace: Duration,
-}
 
 /// The programs below a directory.
 ///
