@@ -30,7 +30,7 @@ struct Process {
 
 impl BackendIo {
     /// A connection to somebody else's server.
-    pub(super) fn server(io: ByteStream) -> Self {
+    pub fn server(io: ByteStream) -> Self {
         BackendIo(Other::Server(io))
     }
 

@@ -5,7 +5,9 @@ use std::mem;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::charset::{Charset, LineConverter};
-use super::{Batch, Eol, FramingError, LineRules, Newlines, Payload};
+use super::error::FramingError;
+use super::payload::{Batch, Payload};
+use super::rules::{Eol, LineRules, Newlines};
 
 /// Bytes of message buffer kept between reads; a session that has been given a long line must not hold it for hours.
 const KEPT_CAPACITY: usize = 1024;
@@ -329,7 +331,7 @@ impl LineEncoder {
     }
 
     pub(super) fn encode_batch(&self, batch: Batch<'_>, out: &mut Vec<u8>) -> Option<u64> {
-        let text = batch.text.as_bytes();
+        let text = batch.text().as_bytes();
         let as_it_stands = self.rules.charset.is_utf8()
             && text.len() <= self.rules.max_line
             && memchr2(b'\n', b'\r', text).is_none();
@@ -340,12 +342,12 @@ impl LineEncoder {
             Eol::Lf => b"\n",
             Eol::CrLf => b"\r\n",
         };
-        out.reserve(text.len() + batch.messages.len() * eol.len());
+        out.reserve(text.len() + batch.count() * eol.len());
         for message in batch.messages() {
             out.extend_from_slice(message.as_bytes());
             out.extend_from_slice(eol);
         }
-        Some(batch.messages.len() as u64)
+        Some(batch.count() as u64)
     }
 
     pub(super) fn replaced(&self) -> u64 {

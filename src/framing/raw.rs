@@ -1,6 +1,7 @@
 //! Raw mode (`--binary`): bytes as they come, nothing kept and nothing changed.
 
-use super::{FramingError, Payload};
+use super::error::FramingError;
+use super::payload::Payload;
 
 /// Makes one binary message of each read.
 #[derive(Debug)]

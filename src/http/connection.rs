@@ -16,7 +16,7 @@ use super::subject;
 use super::turn::Turn;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
-use crate::session::{self, Session};
+use crate::session::{self, Session, Terms};
 use crate::sync::Current;
 
 /// Serves one connection to its end: requests, and after a 101 its session.
@@ -64,7 +64,14 @@ async fn open(
             let Ready { backend, permits, card: session, route } = *ready;
             card.open(session);
             subject::opened(card);
-            let session = Session::new(io, &early, backend, route.session.clone(), card.clone());
+            let session = Session::new(Terms {
+                client: io,
+                early,
+                backend,
+                config: route.session.clone(),
+                stage: None,
+                card: card.clone(),
+            });
             Some((session, permits, registration))
         }
         Some(Joined::Refused(why, route)) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keepalive::Limits;
+use super::sink::{Sink, Sinks};
 use crate::framing::Framing;
 
 /// What holds for each session.
@@ -32,4 +33,11 @@ pub enum SlowClient {
         /// Bytes.
         queue: usize,
     },
+}
+
+impl SessionConfig {
+    /// Where the messages of a session are shown besides.
+    pub fn sinks(&self) -> Sinks {
+        Sinks::from(if self.trace { vec![Sink::Log] } else { Vec::new() })
+    }
 }

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use futures::io::AsyncRead;
 
-use super::client::Client;
 use super::config::SlowClient;
+use super::endpoint::Endpoint;
 use super::reason::CloseReason;
-use super::tap::Tap;
+use super::stats::Stats;
+use super::up::Up;
 use crate::framing::{Decoder, FramingError, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
@@ -39,11 +40,15 @@ impl Down {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut Client,
+        client: &mut Endpoint,
         backend: &mut ByteStream,
-        tap: &mut Tap,
+        up: &mut Up,
+        stats: &mut Stats,
     ) -> Poll<CloseReason> {
         for _ in 0..BATCHES {
+            if up.poll_room(cx, backend).is_pending() {
+                return Poll::Pending;
+            }
             let sent = client.poll_drain(cx);
             if sent.is_pending() {
                 match self.slow_client {
@@ -56,18 +61,18 @@ impl Down {
             }
             let read = scratch::with(|chunk| {
                 let read = Pin::new(&mut *backend).poll_read(cx, chunk);
-                read.map_ok(|n| self.decode(&chunk[..n], client, tap).map(|()| n))
+                read.map_ok(|n| self.take(&chunk[..n], client, up, stats).map(|()| n))
             });
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Ok(0))) => {
-                    self.finish(client, tap);
+                    self.finish(client, stats);
                     return Poll::Ready(CloseReason::BackendClosed);
                 }
                 Poll::Ready(Ok(Ok(_))) => {}
                 Poll::Ready(Ok(Err(error))) => return Poll::Ready(CloseReason::Framing(error)),
                 Poll::Ready(Err(error)) => {
-                    self.finish(client, tap);
+                    self.finish(client, stats);
                     return Poll::Ready(CloseReason::BackendFailed(reason(&error)));
                 }
             }
@@ -77,11 +82,29 @@ impl Down {
         Poll::Pending
     }
 
+    /// Takes what one read brought.
+    fn take(
+        &mut self,
+        chunk: &[u8],
+        client: &mut Endpoint,
+        up: &mut Up,
+        stats: &mut Stats,
+    ) -> Result<(), FramingError> {
+        let Some(rest) = up.pass_down(chunk) else {
+            return self.decode(chunk, chunk.len(), client, stats);
+        };
+        let outcome = self.decode(&rest, chunk.len(), client, stats);
+        scratch::give_spare(rest);
+        outcome
+    }
+
+    /// Makes messages of `chunk`, for which so many `bytes` were read.
     fn decode(
         &mut self,
         chunk: &[u8],
-        client: &mut Client,
-        tap: &mut Tap,
+        bytes: usize,
+        client: &mut Endpoint,
+        stats: &mut Stats,
     ) -> Result<(), FramingError> {
         let mut lines = 0;
         // A header takes the place of an end of line: two bytes for one or two.
@@ -90,7 +113,7 @@ impl Down {
         let outcome = loop {
             match messages.next() {
                 Ok(Some(payload)) => {
-                    tap.see(Direction::Down, &payload);
+                    stats.see(Direction::Down, &payload);
                     queue.push(payload);
                     lines += 1;
                 }
@@ -99,15 +122,15 @@ impl Down {
             }
         };
         drop(messages);
-        tap.count(Direction::Down, lines, chunk.len());
-        self.look_back(lines, tap);
+        stats.count(Direction::Down, lines, bytes);
+        self.look_back(lines, stats);
         outcome
     }
 
     /// What is to be done after messages were made, seldom anything.
-    fn look_back(&mut self, lines: u64, tap: &mut Tap) {
+    fn look_back(&mut self, lines: u64, stats: &mut Stats) {
         if self.decoder.replaced() > 0 {
-            tap.replaced(Direction::Down, self.decoder.replaced());
+            stats.replaced(Direction::Down, self.decoder.replaced());
         }
         if self.flushes {
             self.tail_since = match self.tail_since {
@@ -119,23 +142,23 @@ impl Down {
     }
 
     /// Sends the unterminated tail as a message of its own: it has waited long enough.
-    pub fn flush_tail(&mut self, client: &mut Client, tap: &mut Tap) {
+    pub fn flush_tail(&mut self, client: &mut Endpoint, stats: &mut Stats) {
         self.tail_since = None;
         let tail = self.decoder.flush();
-        Self::queue_tail(tail, client, tap);
+        Self::queue_tail(tail, client, stats);
     }
 
     /// Delivers the unterminated tail as the last message.
-    fn finish(&mut self, client: &mut Client, tap: &mut Tap) {
+    fn finish(&mut self, client: &mut Endpoint, stats: &mut Stats) {
         let tail = self.decoder.finish();
-        Self::queue_tail(tail, client, tap);
-        self.look_back(1, tap);
+        Self::queue_tail(tail, client, stats);
+        self.look_back(1, stats);
     }
 
-    fn queue_tail(tail: Option<Payload<'_>>, client: &mut Client, tap: &mut Tap) {
+    fn queue_tail(tail: Option<Payload<'_>>, client: &mut Endpoint, stats: &mut Stats) {
         if let Some(payload) = tail {
-            tap.see(Direction::Down, &payload);
-            tap.count(Direction::Down, 1, 0);
+            stats.see(Direction::Down, &payload);
+            stats.count(Direction::Down, 1, 0);
             client.queue(0).push(payload);
         }
     }

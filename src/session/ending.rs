@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
-use super::Session;
-use super::client::Client;
+use super::endpoint::Endpoint;
 use super::reason::{CloseReason, EndedBy};
+use super::relay::Session;
 use super::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::timeout;
@@ -53,12 +54,12 @@ pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> CloseRea
 /// Relays what the kernel still holds of what a client said that is gone, as long as the backend takes any
 /// of it. Gives the client's end, or `None` if the backend did not take it all.
 async fn relay_rest(session: &mut Session) -> Option<CloseReason> {
-    let Session { client, backend, up, tap, config, .. } = session;
+    let Session { client, backend, up, stats, config, .. } = session;
     loop {
         up.take_progress();
         let rest = poll_fn(|cx| {
             let _ = scratch::poll_discard(cx, backend.io());
-            up.poll(cx, client, backend.io(), tap)
+            up.poll(cx, client, backend.io(), stats)
         });
         if let Ok(end) = timeout(config.close_timeout, rest).await {
             return Some(end);
@@ -85,7 +86,7 @@ fn settle(backend: &BackendIo, reason: CloseReason) -> impl Future<Output = Clos
 }
 
 /// Awaits `work`, and sends meanwhile what waits for the client.
-async fn meanwhile<T>(client: &mut Client, work: impl Future<Output = T>) -> T {
+async fn meanwhile<T>(client: &mut Endpoint, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {
         let done = work.as_mut().poll(cx);
@@ -100,14 +101,14 @@ async fn meanwhile<T>(client: &mut Client, work: impl Future<Output = T>) -> T {
 /// Completes a handshake only to close it: `--refuse close`. A page's script can read a close
 /// reason, but never an HTTP status.
 pub async fn refuse(io: ByteStream, early: &[u8], why: &str, close_timeout: Duration) {
-    let mut client = Client::new(io, early, 0);
+    let mut client = Endpoint::new(io, early, Role::Server, 0);
     // 1013 Try Again Later (IANA's registry of close codes).
     client.close_with(CloseCode::Again, why);
     finish_client(client, true, close_timeout, close_timeout).await;
 }
 
 async fn end_client(
-    mut client: Client,
+    mut client: Endpoint,
     reason: &CloseReason,
     patience: Duration,
     close_timeout: Duration,
@@ -119,7 +120,7 @@ async fn end_client(
 /// Delivers what waits, then awaits the client's Close and its FIN. `patience` is how long the
 /// client may take nothing at all while bytes wait for it.
 async fn finish_client(
-    mut client: Client,
+    mut client: Endpoint,
     mut expects_close: bool,
     patience: Duration,
     close_timeout: Duration,
@@ -150,7 +151,7 @@ async fn finish_client(
 
 /// Ready when nothing waits for the client any more. Meanwhile its pings are not answered (a
 /// Close has been queued), but its end is noticed.
-fn poll_deliver(cx: &mut Context<'_>, client: &mut Client, expects_close: &mut bool) -> Poll<()> {
+fn poll_deliver(cx: &mut Context<'_>, client: &mut Endpoint, expects_close: &mut bool) -> Poll<()> {
     if *expects_close && poll_close_reply(cx, client).is_ready() {
         *expects_close = false;
     }
@@ -158,7 +159,7 @@ fn poll_deliver(cx: &mut Context<'_>, client: &mut Client, expects_close: &mut b
 }
 
 /// Reads on, past what the client was still saying, to its Close or its end.
-fn poll_close_reply(cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
+fn poll_close_reply(cx: &mut Context<'_>, client: &mut Endpoint) -> Poll<()> {
     for _ in 0..BATCHES {
         match client.poll_messages(cx, &mut |_| Ok(())) {
             Poll::Pending => return Poll::Pending,

@@ -58,17 +58,18 @@ pub struct Handed {
 }
 
 /// Passes on the plain frames at the beginning of `buf`, and says how many bytes they had and why
-/// it stopped. `buf` is less than 4 GiB; `max` is the longest payload, and with `None` no frame
-/// counts as plain.
+/// it stopped. `buf` is less than 4 GiB; `is_masked`: whether frames have to have masks, as a client's do;
+/// `max` is the longest payload, and with `None` no frame counts as plain.
 ///
 /// # Errors
 /// What `take` objects to.
 pub fn run<E>(
     buf: &mut [u8],
+    is_masked: bool,
     max: Option<usize>,
     mut take: impl FnMut(Run<'_>) -> Result<(), E>,
 ) -> Result<(usize, Stop), E> {
-    let Some(max) = max else { return Ok((0, other(buf))) };
+    let Some(max) = max else { return Ok((0, other(buf, is_masked))) };
     let mut at = 0;
     loop {
         let rest = &mut buf[at..];
@@ -106,10 +107,10 @@ pub fn run<E>(
 fn scan(buf: &mut [u8], max: usize) -> Result<(usize, usize), Stop> {
     let [first, second, ..] = *buf else { return Err(Stop::More) };
     if !(first == WHOLE_TEXT || first == WHOLE_BINARY) || second & 0x80 == 0 {
-        return Err(other(buf));
+        return Err(other(buf, true));
     }
     match (second & 0x7f, &*buf) {
-        (127, _) => Err(other(buf)),
+        (127, _) => Err(other(buf, true)),
         (126, [_, _, a, b, ..]) => {
             let len = u16::from_be_bytes([*a, *b]);
             take_off::<8>(buf, len.into(), max)
@@ -128,7 +129,7 @@ fn take_off<const HEADER: usize>(
 ) -> Result<(usize, usize), Stop> {
     let end = HEADER + len;
     if len > max || buf.len() < end {
-        return Err(other(buf));
+        return Err(other(buf, true));
     }
     let (header, payload) = buf[..end].split_at_mut(HEADER);
     let mask = *header.last_chunk().expect("a header is longer than a mask");
@@ -138,16 +139,18 @@ fn take_off<const HEADER: usize>(
 }
 
 #[cold]
-fn other(buf: &[u8]) -> Stop {
+fn other(buf: &[u8], is_masked: bool) -> Stop {
     let mut cursor = Cursor::new(buf);
     match FrameHeader::parse(&mut cursor) {
         Ok(None) => Stop::More,
         Ok(Some((header, len))) => {
             let start = cursor.position();
-            close_1014(&header, len, buf, start as usize).unwrap_or(Stop::Other(Handed {
-                len: len.saturating_add(start),
-                opens: (u8::from(header.opcode) < 8).then_some(!header.is_final),
-            }))
+            close_1014(&header, len, buf, start as usize, is_masked).unwrap_or(Stop::Other(
+                Handed {
+                    len: len.saturating_add(start),
+                    opens: (u8::from(header.opcode) < 8).then_some(!header.is_final),
+                },
+            ))
         }
         // A reserved opcode: tungstenite says so.
         Err(_) => Stop::Other(Handed { len: u64::MAX, opens: None }),
@@ -156,8 +159,17 @@ fn other(buf: &[u8]) -> Stop {
 
 /// What to do with the frame at the beginning of `buf` if it is a Close with the code 1014, or may become
 /// one; `None` leaves it to tungstenite, as everything that is wrong with a Close is.
-fn close_1014(header: &FrameHeader, len: u64, buf: &[u8], start: usize) -> Option<Stop> {
-    let mask = header.mask?;
+fn close_1014(
+    header: &FrameHeader,
+    len: u64,
+    buf: &[u8],
+    start: usize,
+    is_masked: bool,
+) -> Option<Stop> {
+    if header.mask.is_some() != is_masked {
+        return None;
+    }
+    let mask = header.mask.unwrap_or_default();
     let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
     let is_close = header.opcode == OpCode::Control(Control::Close);
     if !is_close || !header.is_final || is_reserved || !(2..=125).contains(&len) {
@@ -176,9 +188,9 @@ fn close_1014(header: &FrameHeader, len: u64, buf: &[u8], start: usize) -> Optio
     }
 }
 
-/// RFC 6455, section 5.3, in blocks that the compiler makes vectors of.
+/// Masks or unmasks a payload (RFC 6455, section 5.3), in blocks that the compiler makes vectors of.
 #[inline]
-fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+pub fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let wide: [u8; 16] = std::array::from_fn(|i| mask[i % 4]);
     let (blocks, rest) = payload.as_chunks_mut::<16>();
     for block in blocks {
@@ -218,7 +230,7 @@ mod tests {
             let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let mut buf = frame(WHOLE_BINARY, &payload);
             let mut got = None;
-            let outcome = run(&mut buf, Some(70_000), |run| {
+            let outcome = run(&mut buf, true, Some(70_000), |run| {
                 let [(start, end)] = run.payloads else { panic!("one frame") };
                 let (header, taken) = run.bytes.split_at(*start as usize);
                 assert!(!run.is_text && *end as usize == run.bytes.len());
@@ -238,7 +250,7 @@ mod tests {
         let mut buf = frames.concat();
         let used = frames[..3].concat().len();
         let mut runs = Vec::new();
-        let outcome = run(&mut buf, Some(1), |run| {
+        let outcome = run(&mut buf, true, Some(1), |run| {
             runs.push((run.is_text, run.payloads.len()));
             Ok::<_, ()>(())
         });

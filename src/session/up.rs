@@ -5,12 +5,12 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::client::{Client, Messages};
+use super::endpoint::{Endpoint, Received};
 use super::outgoing::Outgoing;
 use super::reason::CloseReason;
-use super::tap::Tap;
-use crate::framing::{Batch, Encoder, Payload};
-use crate::net::scratch::BATCHES;
+use super::stats::Stats;
+use crate::framing::{Batch, Encoder, Payload, Stage};
+use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 use crate::registry::Direction;
 use crate::text::reason;
@@ -25,6 +25,8 @@ const ENOUGH_REPLIES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Up {
     encoder: Encoder,
+    /// The protocol between the encoder and the backend, both ways.
+    pub stage: Option<Box<dyn Stage>>,
     /// What waits for the backend. When it does not take it any more, reading from it goes on, as it
     /// may have said its last words before it left.
     out: Outgoing,
@@ -44,9 +46,9 @@ enum Gathered {
 }
 
 impl Up {
-    /// A pump that makes lines of messages with `encoder`.
-    pub fn new(encoder: Encoder) -> Self {
-        Up { encoder, out: Outgoing::default(), paused: false, stuck_since: None }
+    /// A pump that makes lines of messages with `encoder`, which pass through `stage`.
+    pub fn new(encoder: Encoder, stage: Option<Box<dyn Stage>>) -> Self {
+        Up { encoder, stage, out: Outgoing::default(), paused: false, stuck_since: None }
     }
 
     /// Moves all that can be moved; ready when the client has ended the session. What is then
@@ -54,12 +56,12 @@ impl Up {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut Client,
+        client: &mut Endpoint,
         backend: &mut ByteStream,
-        tap: &mut Tap,
+        stats: &mut Stats,
     ) -> Poll<CloseReason> {
         for _ in 0..BATCHES {
-            let gathered = self.gather(cx, client, tap);
+            let gathered = self.gather(cx, client, stats);
             self.paused = matches!(gathered, Gathered::Enough);
             if let Gathered::End(reason) = gathered {
                 return Poll::Ready(reason);
@@ -78,11 +80,16 @@ impl Up {
         Poll::Pending
     }
 
-    fn gather(&mut self, cx: &mut Context<'_>, client: &mut Client, tap: &mut Tap) -> Gathered {
+    fn gather(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Endpoint,
+        stats: &mut Stats,
+    ) -> Gathered {
         // Only replies count, not the lines that wait beside them: a client that does not read for
         // a while may go on sending.
         while self.out.len() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
-            match client.poll_messages(cx, &mut |messages| self.take(messages, tap)) {
+            match client.poll_messages(cx, &mut |messages| self.take(messages, stats)) {
                 Poll::Pending => return Gathered::Everything,
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(reason)) => return Gathered::End(reason),
@@ -91,35 +98,55 @@ impl Up {
         Gathered::Enough
     }
 
-    fn take(&mut self, messages: Messages<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
+    fn take(&mut self, messages: Received<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
         match messages {
-            Messages::One(payload) => self.encode(payload, tap),
-            Messages::Batch(batch) => self.encode_batch(batch, tap),
+            Received::One(payload) => self.encode(payload, stats),
+            Received::Batch(batch) => self.encode_batch(batch, stats),
         }
     }
 
-    fn encode_batch(&mut self, batch: Batch<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
-        if !tap.is_tracing() {
+    fn encode_batch(&mut self, batch: Batch<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
+        if !stats.is_watched() {
             let buf = self.out.buf();
             let before = buf.len();
             if let Some(lines) = self.encoder.encode_batch(batch, buf) {
-                tap.count(Direction::Up, lines, buf.len() - before);
+                self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
+                stats.count(Direction::Up, lines, buf.len() - before);
                 return Ok(());
             }
         }
-        batch.messages().try_for_each(|text| self.encode(Payload::Text(text), tap))
+        batch.messages().try_for_each(|text| self.encode(Payload::Text(text), stats))
     }
 
-    fn encode(&mut self, payload: Payload<'_>, tap: &mut Tap) -> Result<(), CloseReason> {
-        tap.see(Direction::Up, &payload);
+    fn encode(&mut self, payload: Payload<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
+        stats.see(Direction::Up, &payload);
         let buf = self.out.buf();
         let before = buf.len();
         let lines = self.encoder.encode(payload, buf).map_err(CloseReason::Framing)?;
-        tap.count(Direction::Up, lines, buf.len() - before);
+        self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
+        stats.count(Direction::Up, lines, buf.len() - before);
         if self.encoder.replaced() > 0 {
-            tap.replaced(Direction::Up, self.encoder.replaced());
+            stats.replaced(Direction::Up, self.encoder.replaced());
         }
         Ok(())
+    }
+
+    /// Passes a read of the backend's through the stage, whose answers join what waits for the backend. Gives
+    /// what is left; `None` without a stage.
+    pub fn pass_down(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
+        let stage = self.stage.as_mut()?;
+        let mut rest = scratch::take_spare();
+        stage.down(chunk, &mut rest, self.out.buf());
+        Some(rest)
+    }
+
+    /// Ready when there is room for a stage's answers: a backend that takes none is not read from.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
+        if self.stage.is_none() || self.out.len() < ENOUGH || self.poll_send(cx, backend).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        if self.out.len() < ENOUGH { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Writes what waits; ready when nothing does any more.

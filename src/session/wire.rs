@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use async_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -36,6 +37,7 @@ const TURN: usize = 4 * CHUNK;
 #[derive(Debug)]
 pub struct Wire<S = ByteStream> {
     io: S,
+    role: Role,
     /// Bytes that came but were not understood yet, from `seen` on. Most of the time none: plain
     /// frames are taken straight from the thread's read buffer.
     inbox: Vec<u8>,
@@ -60,10 +62,11 @@ pub struct Wire<S = ByteStream> {
 }
 
 impl<S: AsyncRead + Outlet> Wire<S> {
-    /// Takes over a client's socket once the 101 is written; `early` came with the request.
-    pub fn new(io: S, early: Vec<u8>) -> Self {
+    /// Takes over a socket once the 101 has passed; `early` came with the request or response.
+    pub fn new(io: S, early: Vec<u8>, role: Role) -> Self {
         Wire {
             io,
+            role,
             inbox: early,
             seen: 0,
             handed: 0,
@@ -81,7 +84,12 @@ impl<S: AsyncRead + Outlet> Wire<S> {
     pub fn frames(&mut self, room: usize) -> Frames<'_> {
         let out = self.out.buf();
         out.reserve(room);
-        Frames(out)
+        Frames { out, is_masked: self.role == Role::Client }
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether tungstenite is to read on: it has not got all of the frame that it was given.
@@ -148,8 +156,10 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(usize, Next), E> {
         // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
-        let max = if self.fragmented { None } else { Some(max) };
-        let (used, stop) = frame::run(buf, max, take)?;
+        // All that a server sends is tungstenite's: its frames have no mask, and a client has few sessions.
+        let is_server = self.role == Role::Server;
+        let max = (is_server && !self.fragmented).then_some(max);
+        let (used, stop) = frame::run(buf, is_server, max, take)?;
         match stop {
             Stop::More => Ok((used, Next::Plain)),
             Stop::Other(handed) => {
@@ -275,22 +285,42 @@ impl<S> Wire<S> {
 
 /// Frames on their way into the buffer.
 #[derive(Debug)]
-pub struct Frames<'a>(&'a mut Vec<u8>);
+pub struct Frames<'a> {
+    out: &'a mut Vec<u8>,
+    is_masked: bool,
+}
 
 impl Frames<'_> {
-    /// Appends one unfragmented, unmasked frame (RFC 6455, section 5.2).
+    /// Appends one unfragmented frame (RFC 6455, section 5.2).
     #[inline]
     pub fn push(&mut self, opcode: OpCode, payload: &[u8]) {
         match u8::try_from(payload.len()) {
             // Most lines are short, and then the header is its two bytes.
-            Ok(len @ 0..=125) => self.0.extend_from_slice(&[0x80 | u8::from(opcode), len]),
-            _ => {
-                let header = FrameHeader { opcode, ..FrameHeader::default() };
-                header.format(payload.len() as u64, self.0).expect("writing to a Vec can't fail");
+            Ok(len @ 0..=125) if !self.is_masked => {
+                self.out.extend_from_slice(&[0x80 | u8::from(opcode), len]);
+                self.out.extend_from_slice(payload);
             }
+            _ => self.push_any(opcode, payload),
         }
-        self.0.extend_from_slice(payload);
     }
+
+    fn push_any(&mut self, opcode: OpCode, payload: &[u8]) {
+        let mask = self.is_masked.then(random_mask);
+        let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
+        header.format(payload.len() as u64, self.out).expect("writing to a Vec can't fail");
+        let start = self.out.len();
+        self.out.extend_from_slice(payload);
+        if let Some(mask) = mask {
+            frame::unmask(&mut self.out[start..], mask);
+        }
+    }
+}
+
+/// A client's mask, which nobody can guess (RFC 6455, section 5.3).
+fn random_mask() -> [u8; 4] {
+    let mut mask = [0; 4];
+    getrandom::fill(&mut mask).expect("the kernel has random numbers");
+    mask
 }
 
 /// tungstenite's view: the frame that was handed to it, and not a byte beyond.

@@ -1,27 +1,26 @@
-//! Tap: what passes through a session is counted here, and shown if the operator asks for it.
+//! Stats: what passes through a session is counted here, and shown if the operator asks for it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::sink::Sinks;
 use crate::framing::Payload;
 use crate::registry::{Card, Direction};
-use crate::text::printable;
 
-/// What a session's data passes by.
+/// A session's counters, which are on its card, and its sinks.
 #[derive(Debug)]
-pub struct Tap {
+pub struct Stats {
     card: Arc<Card>,
-    /// Whether payloads are logged (`--trace`).
-    trace: bool,
+    sinks: Sinks,
     /// Whether anybody asks for [`last_data`](Self::last_data): the clock is not free.
     clocked: bool,
     last_data: Instant,
 }
 
-impl Tap {
-    /// Counts on the card of a session.
-    pub fn new(card: Arc<Card>, trace: bool, clocked: bool) -> Self {
-        Tap { card, trace, clocked, last_data: Instant::now() }
+impl Stats {
+    /// Counts on the card of a session, and shows its messages in `sinks`.
+    pub fn new(card: Arc<Card>, sinks: Sinks, clocked: bool) -> Self {
+        Stats { card, sinks, clocked, last_data: Instant::now() }
     }
 
     /// The session's card.
@@ -29,36 +28,15 @@ impl Tap {
         &self.card
     }
 
-    /// Whether messages are shown, so that they have to come one by one.
-    pub fn is_tracing(&self) -> bool {
-        self.trace
-    }
-
     /// Shows a message, if the operator asked for that.
     #[inline]
     pub fn see(&self, direction: Direction, payload: &Payload<'_>) {
-        if self.trace {
-            self.show(direction, payload);
-        }
+        self.sinks.see(self.card.id, direction, payload);
     }
 
-    #[cold]
-    fn show(&self, direction: Direction, payload: &Payload<'_>) {
-        let id = self.card.id;
-        match (direction, payload) {
-            (Direction::Up, Payload::Text(text)) => {
-                tracing::info!(id, up = &*printable(text), "trace");
-            }
-            (Direction::Up, Payload::Binary(bytes)) => {
-                tracing::info!(id, up = %bytes.escape_ascii(), "trace");
-            }
-            (Direction::Down, Payload::Text(text)) => {
-                tracing::info!(id, down = &*printable(text), "trace");
-            }
-            (Direction::Down, Payload::Binary(bytes)) => {
-                tracing::info!(id, down = %bytes.escape_ascii(), "trace");
-            }
-        }
+    /// Whether messages are shown, so that they have to come one by one.
+    pub fn is_watched(&self) -> bool {
+        self.sinks.any()
     }
 
     /// Counts what one batch brought.

@@ -70,16 +70,16 @@ struct Outcome {
 
 /// What the client makes of it.
 fn ours(early: &[u8], pieces: Vec<Vec<u8>>) -> Outcome {
-    let mut client = Client::new(Pieces(pieces.into()), early, MAX);
+    let mut client = Endpoint::new(Pieces(pieces.into()), early, Role::Server, MAX);
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);
     let mut messages = Vec::new();
     loop {
         let polled = client.poll_messages(&mut cx, &mut |came| {
             match came {
-                Messages::One(Payload::Binary(bytes)) => messages.push((false, bytes.to_vec())),
-                Messages::One(Payload::Text(text)) => messages.push((true, text.into())),
-                Messages::Batch(batch) => {
+                Received::One(Payload::Binary(bytes)) => messages.push((false, bytes.to_vec())),
+                Received::One(Payload::Text(text)) => messages.push((true, text.into())),
+                Received::Batch(batch) => {
                     messages.extend(batch.messages().map(|text| (true, text.into())));
                 }
             }
@@ -138,7 +138,7 @@ fn tungstenites(bytes: &[u8]) -> Outcome {
 /// The meaning of tungstenite's errors, by a client that has nothing else to do.
 fn explain(error: Error) -> CloseReason {
     let nobody = Pieces(VecDeque::new());
-    Client::new(nobody, b"", MAX).explain(error)
+    Endpoint::new(nobody, b"", Role::Server, MAX).explain(error)
 }
 
 /// A frame as RFC 6455, section 5.2, has it, right or wrong.
@@ -259,7 +259,7 @@ fn cut_at_every_byte() {
 #[test]
 fn a_long_reason_is_cut_between_characters() {
     for (why, fits) in [("x".repeat(123), 123), ("x".repeat(124), 123), ("é".repeat(100), 122)] {
-        let mut client = Client::new(Pieces(VecDeque::new()), b"", MAX);
+        let mut client = Endpoint::new(Pieces(VecDeque::new()), b"", Role::Server, MAX);
         client.close_with(CloseCode::Again, &why);
         let want = [&[0x88, fits as u8 + 2, 0x03, 0xf5][..], &why.as_bytes()[..fits]].concat();
         assert_eq!(client.wire().waiting(), want, "{why}");
@@ -301,7 +301,7 @@ fn close_codes() {
 
             // An answer to ours is taken as one, and not answered.
             let pieces = cut(&frame(0x88, true, 0, &close(code)), &[3]);
-            let mut client = Client::new(Pieces(pieces.into()), b"", MAX);
+            let mut client = Endpoint::new(Pieces(pieces.into()), b"", Role::Server, MAX);
             client.close_with(CloseCode::from(code), "ours");
             let said = client.wire().waiting().to_vec();
             assert_eq!(said, [&[0x88, 6][..], &code.to_be_bytes(), b"ours"].concat());
@@ -337,4 +337,62 @@ fn wrong_closes_with_the_code_1014() {
         assert_eq!(ours(b"", vec![bytes.clone()]), want, "{bytes:x?}");
         assert_eq!(ours(&bytes[..1], cut(&bytes[1..], &[1])), want, "{bytes:x?}");
     }
+}
+
+/// What a client's endpoint receives from a server that sends these bytes, and what it has sent.
+fn as_client(pieces: Vec<Vec<u8>>, send: &[Payload<'_>]) -> (Vec<Vec<u8>>, Vec<u8>, CloseReason) {
+    let mut client = Endpoint::new(Pieces(pieces.into()), b"", Role::Client, MAX);
+    send.iter().for_each(|payload| client.queue(0).push(*payload));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut received = Vec::new();
+    loop {
+        let polled = client.poll_messages(&mut cx, &mut |came| {
+            let Received::One(payload) = came else { panic!("{came:?}") };
+            received.push(payload.as_bytes().to_vec());
+            Ok(())
+        });
+        match polled {
+            Poll::Ready(Some(end)) => return (received, client.wire().waiting().to_vec(), end),
+            Poll::Ready(None) => {}
+            Poll::Pending => panic!("nothing would wake it"),
+        }
+    }
+}
+
+#[test]
+fn a_clients_endpoint_reads_what_a_server_sends() {
+    let bytes = [
+        frame(0x81, false, 0, "zwölf".as_bytes()),
+        frame(0x89, false, 0, b"ping"),
+        frame(0x01, false, 0, b"in "),
+        frame(0x80, false, 0, b"two"),
+        frame(0x82, false, 1, &[7; 130]),
+        frame(0x88, false, 0, &[&1014_u16.to_be_bytes()[..], b"bye"].concat()),
+    ]
+    .concat();
+    for size in [1, 2, 3, bytes.len()] {
+        let (received, _, end) = as_client(cut(&bytes, &[size]), &[]);
+        assert_eq!(received, ["zwölf".as_bytes(), b"in two", &[7; 130]], "{size}");
+        assert_eq!(end, CloseReason::ClientClosed(Some(1014)), "{size}");
+    }
+    // A server's frames have no mask (RFC 6455, section 5.1).
+    let (_, _, end) = as_client(vec![frame(0x81, true, 0, b"masked")], &[]);
+    assert!(matches!(end, CloseReason::Protocol(_)), "{end:?}");
+}
+
+#[test]
+fn a_clients_endpoint_masks_what_it_sends() {
+    let long = "é".repeat(70);
+    let sent = [Payload::Text("hello"), Payload::Binary(&[0, 255]), Payload::Text(&long)];
+    let close = frame(0x88, false, 0, &1000_u16.to_be_bytes());
+    let (_, bytes, end) = as_client(vec![frame(0x89, false, 0, b"are you there"), close], &sent);
+    assert_eq!(end, CloseReason::ClientClosed(Some(1000)));
+    // What a server makes of it: messages, then the answers to ping and Close.
+    let got = ours(b"", vec![bytes]);
+    let want: Vec<(bool, Vec<u8>)> = sent
+        .iter()
+        .map(|payload| (matches!(payload, Payload::Text(_)), payload.as_bytes().to_vec()))
+        .collect();
+    assert_eq!(got.messages, want);
+    assert_eq!(got.end, CloseReason::ClientClosed(Some(1000)));
 }

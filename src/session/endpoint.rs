@@ -1,4 +1,4 @@
-//! Client: a WebSocket client after the 101, as the pumps see it.
+//! Endpoint: our end of a WebSocket after the 101, as the pumps see it. It plays either role of RFC 6455.
 
 use std::mem;
 use std::ops::RangeInclusive;
@@ -32,10 +32,10 @@ const LONGEST_REASON: usize = 123;
 /// What a message longer than the line limit may have more: the one end of line that ends it.
 const EOL: usize = 2;
 
-/// A WebSocket client. tungstenite is the authority on the protocol; messages down are encoded
-/// straight into the [`Wire`]'s buffer.
+/// Our end of a WebSocket. tungstenite is the authority on the protocol; messages are encoded straight into the
+/// [`Wire`]'s buffer. A server reads plain frames without tungstenite; a client reads all of them with it.
 #[derive(Debug)]
-pub struct Client<S = ByteStream> {
+pub struct Endpoint<S = ByteStream> {
     hold: Hold<S>,
     /// The longest message, in bytes, for what is said when one is longer.
     max_message: usize,
@@ -58,7 +58,7 @@ enum Hold<S> {
 
 /// What a client said.
 #[derive(Debug)]
-pub enum Messages<'a> {
+pub enum Received<'a> {
     /// One message.
     One(Payload<'a>),
     /// Text messages that came together.
@@ -67,7 +67,7 @@ pub enum Messages<'a> {
 
 /// What came of a frame.
 #[derive(Debug)]
-enum Incoming {
+enum Frame {
     /// A whole text message.
     Text(async_tungstenite::tungstenite::Utf8Bytes),
     /// A whole binary message.
@@ -78,11 +78,12 @@ enum Incoming {
     End(CloseReason),
 }
 
-impl<S: AsyncRead + Outlet> Client<S> {
-    /// Takes over the connection once the 101 is written; `early` is what was read behind the
-    /// request's head, the first frames.
-    pub fn new(io: S, early: &[u8], max_message: usize) -> Self {
-        Client { hold: Hold::Ours(Wire::new(io, early.to_vec())), max_message, closing: false }
+impl<S: AsyncRead + Outlet> Endpoint<S> {
+    /// Takes over the connection once the 101 has passed; `early` is what was read behind the request's head
+    /// (as a client: the response's), the first frames. Received may have up to `max_message` bytes.
+    pub fn new(io: S, early: &[u8], role: Role, max_message: usize) -> Self {
+        let wire = Wire::new(io, early.to_vec(), role);
+        Endpoint { hold: Hold::Ours(wire), max_message, closing: false }
     }
 
     /// The connection's books: what waits, since when.
@@ -109,7 +110,8 @@ impl<S: AsyncRead + Outlet> Client<S> {
                 .max_message_size(Some(self.max_message + EOL))
                 .max_frame_size(Some(self.max_message + EOL));
             // Asynchronous in form only: it reads nothing.
-            let ws = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config));
+            let role = wire.role();
+            let ws = WebSocketStream::from_raw_socket(wire, role, Some(config));
             self.hold = Hold::Its(Box::new(ws.now_or_never().expect("it waits for nothing")));
         }
         match &mut self.hold {
@@ -136,7 +138,7 @@ impl<S: AsyncRead + Outlet> Client<S> {
     pub fn poll_messages(
         &mut self,
         cx: &mut Context<'_>,
-        take: &mut impl FnMut(Messages<'_>) -> Result<(), CloseReason>,
+        take: &mut impl FnMut(Received<'_>) -> Result<(), CloseReason>,
     ) -> Poll<Option<CloseReason>> {
         if !self.wire().is_handed() {
             let max = self.max_message + EOL;
@@ -151,33 +153,33 @@ impl<S: AsyncRead + Outlet> Client<S> {
         let incoming = ready!(self.poll_next(cx));
         self.take_back();
         let taken = match incoming {
-            Incoming::Text(text) => take(Messages::One(Payload::Text(&text))),
-            Incoming::Binary(bytes) => take(Messages::One(Payload::Binary(&bytes))),
-            Incoming::Control => Ok(()),
-            Incoming::End(reason) => Err(reason),
+            Frame::Text(text) => take(Received::One(Payload::Text(&text))),
+            Frame::Binary(bytes) => take(Received::One(Payload::Binary(&bytes))),
+            Frame::Control => Ok(()),
+            Frame::End(reason) => Err(reason),
         };
         Poll::Ready(taken.err())
     }
 
     /// The next message of the frame that was handed to tungstenite.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Frame> {
         let next = match Pin::new(self.tungstenite()).poll_next(cx) {
             // All of the frame is taken, and it was no message yet: a fragment.
-            Poll::Pending if !self.wire().is_handed() => return Poll::Ready(Incoming::Control),
+            Poll::Pending if !self.wire().is_handed() => return Poll::Ready(Frame::Control),
             next => ready!(next),
         };
         // Pongs and Close replies leave at once, not at the next frame that is tungstenite's.
         let _ = Pin::new(self.tungstenite()).poll_flush(cx);
         Poll::Ready(match next {
-            Some(Ok(Message::Text(text))) => Incoming::Text(text),
-            Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
+            Some(Ok(Message::Text(text))) => Frame::Text(text),
+            Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
             Some(Ok(Message::Close(frame))) => {
                 self.closing = true;
-                Incoming::End(CloseReason::ClientClosed(frame.map(|f| f.code.into())))
+                Frame::End(CloseReason::ClientClosed(frame.map(|f| f.code.into())))
             }
-            Some(Ok(_)) => Incoming::Control,
-            Some(Err(error)) => Incoming::End(self.explain(error)),
-            None => Incoming::End(CloseReason::ClientGone("connection ended".into())),
+            Some(Ok(_)) => Frame::Control,
+            Some(Err(error)) => Frame::End(self.explain(error)),
+            None => Frame::End(CloseReason::ClientGone("connection ended".into())),
         })
     }
 
@@ -205,9 +207,9 @@ impl<S: AsyncRead + Outlet> Client<S> {
 
     /// Where messages are queued, with room for as many bytes of frames. Only before
     /// [`close`](Self::close).
-    pub fn queue(&mut self, room: usize) -> Queue<'_> {
+    pub fn queue(&mut self, room: usize) -> FrameQueue<'_> {
         debug_assert!(!self.closing, "data after a Close frame");
-        Queue(self.wire().frames(room))
+        FrameQueue(self.wire().frames(room))
     }
 
     /// Queues a Ping.
@@ -248,11 +250,11 @@ impl<S: AsyncRead + Outlet> Client<S> {
     }
 }
 
-/// Messages on their way to the client.
+/// Received on their way to the client.
 #[derive(Debug)]
-pub struct Queue<'a>(Frames<'a>);
+pub struct FrameQueue<'a>(Frames<'a>);
 
-impl Queue<'_> {
+impl FrameQueue<'_> {
     /// Queues one message.
     #[inline]
     pub fn push(&mut self, payload: Payload<'_>) {
@@ -266,12 +268,12 @@ impl Queue<'_> {
 /// Passes on plain frames: text together, if all of it is.
 fn take_run(
     run: &Run<'_>,
-    take: &mut impl FnMut(Messages<'_>) -> Result<(), CloseReason>,
+    take: &mut impl FnMut(Received<'_>) -> Result<(), CloseReason>,
 ) -> Result<(), CloseReason> {
     if run.is_text
         && let Ok(text) = simdutf8::basic::from_utf8(run.bytes)
     {
-        return take(Messages::Batch(Batch::new(text, run.payloads)));
+        return take(Received::Batch(Batch::new(text, run.payloads)));
     }
     for &(start, end) in run.payloads {
         let bytes = &run.bytes[start as usize..end as usize];
@@ -280,11 +282,11 @@ fn take_run(
             Ok(text) => Payload::Text(text),
             Err(_) => return Err(CloseReason::InvalidUtf8),
         };
-        take(Messages::One(payload))?;
+        take(Received::One(payload))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
+#[path = "endpoint_tests.rs"]
 mod tests;

@@ -1,0 +1,176 @@
+//! Relay: the session itself, one task that moves what can be moved either way until something ends it.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use async_tungstenite::tungstenite::protocol::Role;
+use bytes::Bytes;
+
+use super::config::SessionConfig;
+use super::down::Down;
+use super::ending;
+use super::endpoint::Endpoint;
+use super::keepalive::{Due, Keepalive, Seen};
+use super::reason::CloseReason;
+use super::stats::Stats;
+use super::up::Up;
+use crate::backend::BackendIo;
+use crate::clock::Deadline;
+use crate::framing::Stage;
+use crate::net::stream::ByteStream;
+use crate::registry::{Card, Order};
+
+/// What a session is made of.
+#[derive(Debug)]
+pub struct Terms {
+    /// The client, whose 101 is written.
+    pub client: ByteStream,
+    /// What the client sent behind its request: its first frames.
+    pub early: Bytes,
+    /// The open backend.
+    pub backend: BackendIo,
+    /// What holds for the session.
+    pub config: Arc<SessionConfig>,
+    /// The protocol between the backend's bytes and the framing, if there is one.
+    pub stage: Option<Box<dyn Stage>>,
+    /// What others may know of it, and how they reach it.
+    pub card: Arc<Card>,
+}
+
+/// One client joined to one backend connection.
+///
+/// ```text
+///             ┌──────────────── Session: one task ────────────────┐
+///   client ──▶│ Wire ─▶ plain frames ──┬▶ Encoder ─▶ [Stage] ────▶│──▶ backend
+///             │      └▶ tungstenite ───┘                │ answers │
+///          ◀──│ Wire ◀─ frames ◀──────── Decoder ◀─ [Stage] ◀─────│◀──
+///             └────────── Keepalive (one timer) · Stats ────────────┘
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    pub(super) client: Endpoint,
+    pub(super) backend: BackendIo,
+    pub(super) up: Up,
+    down: Down,
+    keepalive: Keepalive,
+    timer: Deadline,
+    /// When `timer` fires; `None` if it is not set.
+    armed: Option<Instant>,
+    pub(super) stats: Stats,
+    waker: Option<Waker>,
+    pub(super) config: Arc<SessionConfig>,
+}
+
+impl Session {
+    /// Joins a client to an open backend.
+    pub fn new(terms: Terms) -> Box<Self> {
+        let Terms { client, early, backend, config, stage, card } = terms;
+        let limits = config.limits;
+        let decoder = config.framing.decoder();
+        Box::new(Session {
+            client: Endpoint::new(client, &early, Role::Server, config.max_line),
+            backend,
+            up: Up::new(config.framing.encoder(), stage),
+            down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
+            keepalive: Keepalive::default(),
+            timer: Deadline::never(),
+            armed: None,
+            stats: Stats::new(card, config.sinks(), limits.idle_timeout.is_some()),
+            waker: None,
+            config,
+        })
+    }
+
+    /// Relays until something ends it, tells both sides, and waits for them to take it.
+    pub async fn run(mut self: Box<Self>) -> CloseReason {
+        let reason = poll_fn(|cx| self.poll_relay(cx)).await;
+        // Boxed, as it is needed once and an idle session should not hold room for it.
+        Box::pin(ending::end(self, reason)).await
+    }
+
+    /// Moves what can be moved either way; ready when the session is to end.
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if let Poll::Ready(Order::Stop) = self.stats.card().mailbox.poll_next(cx, &mut self.waker) {
+            return Poll::Ready(CloseReason::Shutdown);
+        }
+        let Session { client, backend, up, down, stats, .. } = self;
+        if let Poll::Ready(reason) = up.poll(cx, client, backend.io(), stats) {
+            return Poll::Ready(reason);
+        }
+        if let Poll::Ready(reason) = down.poll(cx, client, backend.io(), up, stats) {
+            return Poll::Ready(up.explain(reason));
+        }
+        if up.stage.is_some() {
+            // What the stage has answered on the way down.
+            let _ = up.poll_send(cx, backend.io());
+        }
+        loop {
+            // Pongs, pings and flushed tails leave here; lines have left already.
+            let _ = self.client.poll_drain(cx);
+            if let Poll::Ready(reason) = self.poll_gone(cx) {
+                return Poll::Ready(reason);
+            }
+            match ready!(self.poll_due(cx)) {
+                Due::Nothing => {}
+                Due::Ping => self.client.ping(),
+                Due::Flush => self.down.flush_tail(&mut self.client, &mut self.stats),
+                Due::Excuse => self.excuse(),
+                Due::End(reason) => return Poll::Ready(reason),
+            }
+        }
+    }
+
+    /// Ready when the client has gone while we do not read from it, as the backend takes nothing: nobody is
+    /// left who waits for that backend. The kernel tells of a reset at once. A stream that ended is looked
+    /// at by the timer, as a client may have said all it has to say to a backend that takes its time.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if !self.up.paused {
+            self.up.stuck_since = None;
+            return Poll::Pending;
+        }
+        let wire = self.client.wire();
+        self.up.note_end(wire.is_ended());
+        wire.poll_reset(cx).map(CloseReason::ClientGone)
+    }
+
+    /// Looks after a client that we have not read from for a while, as the backend takes nothing.
+    /// Its silence is no fault of its own, but it may have gone without a word: a Ping makes the kernel
+    /// find out.
+    fn excuse(&mut self) {
+        let wire = self.client.wire();
+        wire.excuse_silence(Instant::now());
+        if wire.queued() == 0 {
+            self.client.ping();
+        }
+    }
+
+    /// Waits for the next deadline. The timer is lazy: activity only moves the deadline, and the
+    /// timer is touched when it has fired, or when something is due before it would.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        let seen = Seen {
+            last_read: self.client.wire().last_read(),
+            last_data: self.stats.last_data(),
+            stalled_since: self.client.wire().stalled_since(),
+            tail_since: self.down.tail_since,
+            paused: self.up.paused,
+            stuck_since: self.up.stuck_since,
+        };
+        let Some(deadline) = self.keepalive.deadline(&self.config.limits, &seen) else {
+            return Poll::Pending;
+        };
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            self.timer.set(deadline);
+            self.armed = Some(deadline);
+        }
+        ready!(Pin::new(&mut self.timer).poll(cx));
+        self.armed = None;
+        Poll::Ready(self.keepalive.due(&self.config.limits, Instant::now(), &seen))
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

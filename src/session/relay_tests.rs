@@ -1,0 +1,127 @@
+//! A session between two ends that a test holds.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::*;
+use crate::framing::{Framing, LineRules};
+use crate::registry::{Registration, Registry};
+use crate::session::SlowClient;
+use crate::session::keepalive::Limits;
+use crate::task;
+
+/// Most sessions are idle most of the time, and there are ten thousand of them.
+#[test]
+fn a_session_is_small() {
+    assert!(size_of::<Session>() <= 600, "{} bytes", size_of::<Session>());
+}
+
+/// A protocol whose commands are a `#` and a digit, even where a read splits them. It answers each by that digit,
+/// and doubles each `#` on the way up.
+#[derive(Debug, Default)]
+struct Commands {
+    is_command: bool,
+}
+
+impl Stage for Commands {
+    fn down(&mut self, bytes: &[u8], rest: &mut Vec<u8>, answer: &mut Vec<u8>) {
+        for byte in bytes {
+            match (std::mem::take(&mut self.is_command), byte) {
+                (true, _) => answer.extend([*byte, b'\n']),
+                (false, b'#') => self.is_command = true,
+                (false, _) => rest.push(*byte),
+            }
+        }
+    }
+
+    fn up(&mut self, out: &mut Vec<u8>, start: usize) {
+        let lines = out.split_off(start);
+        for byte in lines {
+            out.extend(std::iter::repeat_n(byte, if byte == b'#' { 2 } else { 1 }));
+        }
+    }
+}
+
+/// A session with this stage, and the ends of its client and its backend.
+fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixStream, UnixStream) {
+    let stream = |ours: UnixStream| {
+        ours.set_nonblocking(true).unwrap();
+        ByteStream::unix(ours).unwrap()
+    };
+    let (client, theirs) = UnixStream::pair().unwrap();
+    let (backend, server) = UnixStream::pair().unwrap();
+    let rules = LineRules {
+        eol: Default::default(),
+        newlines: Default::default(),
+        charset: Default::default(),
+        max_line: 1024,
+    };
+    let config = SessionConfig {
+        framing: Framing::Lines(rules),
+        max_line: 1024,
+        slow_client: SlowClient::Wait,
+        limits: Limits::default(),
+        close_timeout: Duration::from_millis(100),
+        trace: false,
+    };
+    let registration = Registry::new().register(None);
+    let session = Session::new(Terms {
+        client: stream(client),
+        early: Bytes::new(),
+        backend: BackendIo::server(stream(backend)),
+        config: Arc::new(config),
+        stage,
+        card: registration.card.clone(),
+    });
+    (session, registration, theirs, server)
+}
+
+#[test]
+fn a_stage_lies_between_the_backend_and_the_framing() {
+    let (session, registration, mut client, mut server) =
+        session(Some(Box::default() as Box<Commands>));
+    let running = task::spawn(session.run());
+    // A command that is cut, between the two halves of a line.
+    server.write_all(b"hel#").unwrap();
+    server.write_all(b"1lo\n#2").unwrap();
+    let mut answers = [0; 4];
+    server.read_exact(&mut answers).unwrap();
+    assert_eq!(&answers, b"1\n2\n");
+    let mut frame = [0; 7];
+    client.read_exact(&mut frame).unwrap();
+    assert_eq!(&frame, b"\x81\x05hello");
+    // Masked with zeros.
+    client.write_all(b"\x81\x83\0\0\0\0a#b").unwrap();
+    let mut line = [0; 5];
+    server.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"a##b\n");
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut close = [0; 18];
+    client.read_exact(&mut close).unwrap();
+    assert_eq!(&close, b"\x88\x10\x03\xe8backend closed");
+    drop((client, server));
+    assert_eq!(task::block_on(running), CloseReason::BackendClosed);
+    let counts = registration.card.traffic.counts();
+    // Bytes are those that passed the backend's connection; answers of the stage are nobody's lines.
+    assert_eq!((counts.lines_up, counts.lines_down), (1, 1));
+    assert_eq!((counts.bytes_up, counts.bytes_down), (5, 10));
+}
+
+/// Answers that a backend does not take are bounded: it is not read from then.
+#[test]
+fn a_backend_that_takes_no_answers_is_not_read_from() {
+    let (session, _registration, mut client, mut server) =
+        session(Some(Box::default() as Box<Commands>));
+    let running = task::spawn(session.run());
+    server.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let flood = b"#7".repeat(512 * 1024);
+    // It fails once the kernel's buffers are full, as nobody reads.
+    assert!(server.write_all(&flood).is_err(), "all of a flood was read");
+    drop(server);
+    let mut close = Vec::new();
+    client.read_to_end(&mut close).unwrap();
+    assert!(close.ends_with(b"backend failed: connection reset by peer"), "{close:?}");
+    drop(client);
+    task::block_on(running);
+}
