@@ -1,9 +1,13 @@
 //! Listener: binds, accepts, and goes on accepting whatever happens.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,7 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::Async;
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, sockopt,
+};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::{ListenAddr, LocalAddr, PeerAddr};
@@ -63,6 +69,33 @@ impl Listener {
             }
         };
         Ok(Listener { _file: file, socket, local, pause: FIRST_PAUSE })
+    }
+
+    /// Takes a socket that somebody else has bound, and that listens: one that was inherited or received. A
+    /// socket file stays when the listener goes, as it belongs to whoever made it.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no stream socket of TCP or Unix, or does not listen.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let is_stream = sockopt::socket_type(&fd)? == SocketType::STREAM;
+        if !is_stream || !sockopt::socket_acceptconn(&fd)? {
+            return Err(wrong("the socket does not listen for connections"));
+        }
+        let (socket, local) = match sockopt::socket_domain(&fd)? {
+            AddressFamily::INET | AddressFamily::INET6 => {
+                set_options(SockRef::from(&fd));
+                let (socket, local, _) = tcp(Async::new(TcpListener::from(fd))?)?;
+                (socket, local)
+            }
+            AddressFamily::UNIX => {
+                let unix = UnixListener::from(fd);
+                let local = LocalAddr::Unix(unix_name(&unix.local_addr()?));
+                (Socketed::Unix(Async::new(unix)?), local)
+            }
+            _ => return Err(wrong("the socket is neither of TCP nor of Unix")),
+        };
+        Ok(Listener { _file: None, socket, local, pause: FIRST_PAUSE })
     }
 
     /// The address bound, with the port the kernel chose for port 0.
@@ -187,6 +220,14 @@ fn tcp(tcp: Async<TcpListener>) -> io::Result<(Socketed, LocalAddr, Option<Socke
     Ok((Socketed::Tcp(tcp), local, None))
 }
 
+/// The path of a Unix socket, as it was bound; `@name` for one that has no file (unix(7), abstract).
+fn unix_name(addr: &unix::net::SocketAddr) -> PathBuf {
+    match addr.as_abstract_name() {
+        Some(name) => OsStr::from_bytes(&[b"@", name].concat()).into(),
+        None => addr.as_pathname().map(Path::to_owned).unwrap_or_default(),
+    }
+}
+
 fn bind_unix(path: &Path) -> io::Result<(Async<UnixListener>, SocketFile)> {
     // Between the look at what is there and listen(2), another wsrelay that starts would take our
     // socket for one that was left behind.
@@ -254,6 +295,49 @@ mod tests {
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_socket_of_somebody_else_is_listened_on_and_left() {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let theirs = TcpListener::bind(addr).unwrap();
+        let addr = theirs.local_addr().unwrap();
+        let mut tcp = Listener::from_fd(theirs.into()).unwrap();
+        assert_eq!(*tcp.local_addr(), LocalAddr::Tcp(addr));
+        let client = std::net::TcpStream::connect(addr).unwrap();
+        let (stream, peer) = crate::task::block_on(tcp.accept());
+        assert_eq!(peer, client.local_addr().unwrap().into());
+        let socket = SockRef::from(stream.as_tcp());
+        assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
+        assert!(socket.keepalive().unwrap());
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let mut ours = Listener::from_fd(UnixListener::bind(&path).unwrap().into()).unwrap();
+        assert_eq!(*ours.local_addr(), LocalAddr::Unix(path.clone()));
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert_eq!(crate::task::block_on(ours.accept()).1, PeerAddr::Unix);
+        drop(ours);
+        assert!(path.exists(), "it is not ours to remove");
+
+        let name = format!("wsrelay-test-{}", std::process::id());
+        let at = unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let ours = Listener::from_fd(UnixListener::bind_addr(&at).unwrap().into()).unwrap();
+        assert_eq!(ours.local_addr().to_string(), format!("unix:@{name}"));
+    }
+
+    #[test]
+    fn what_does_not_listen_is_no_listener() {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bound.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        for fd in [OwnedFd::from(bound), datagrams.into(), one.into()] {
+            let error = Listener::from_fd(fd).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        let file = File::open("/dev/null").unwrap();
+        assert!(Listener::from_fd(file.into()).is_err());
     }
 
     fn unix(path: &Path) -> io::Result<Listener> {
