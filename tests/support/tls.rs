@@ -287,3 +287,17 @@ pub fn openssl(args: &[&str]) -> String {
 pub fn tcp_to(addr: SocketAddr) -> TcpStream {
     timed(TcpStream::connect(addr).unwrap())
 }
+
+/// Expects an echo of a line.
+pub fn assert_echoes(client: &mut Client<Tls>) {
+    client.send("hello");
+    assert_eq!(client.recv(), "hello");
+}
+
+/// Expects that the relay serves a new client.
+pub fn assert_serves(ca: &Ca, relay: &Relay) {
+    let mut client = ca.connect(relay, "/");
+    client.send("hello");
+    assert_eq!(client.recv(), "hello");
+    client.close();
+}
