@@ -1,5 +1,5 @@
-//! Automatic certificates: what is said at the start, what works while there is no certificate, and an
-//! authority that answers in unusual ways. tests/peers/test_acme.py has a real one.
+//! Automatic certificates: errors at the start, the time without a certificate, and an authority that
+//! answers in unusual ways. tests/peers/test_acme.py has a real one.
 
 mod support;
 
@@ -63,7 +63,7 @@ impl Site {
     }
 }
 
-/// A relay that has got its certificate from an authority with these manners.
+/// A relay with a certificate from an authority that behaves like this.
 fn obtained(manners: Manners) -> (Authority, Site, Relay) {
     let site = Site::new();
     let authority = Authority::start(site.ca.clone(), manners);
@@ -115,7 +115,7 @@ fn a_cache_that_is_of_no_use_is_told_at_the_start() {
     let want = format!("can't make --acme-cache {}: ", site.cache().display());
     assert!(text.contains(&want) && text.lines().count() == 1, "{text}");
 
-    // What was kept can't be read: a new account each time is what authorities limit.
+    // The stored key can't be read, which is an error: authorities limit new accounts.
     let site = Site::new();
     drop(site.relay(9, &[]));
     let file = fs::read_dir(site.cache()).unwrap().next().unwrap().unwrap().path();
@@ -190,7 +190,7 @@ fn an_authority_that_says_nothing_stops_nothing() {
     assert!(relay.wait_exit().success());
 }
 
-/// As of a process that the proof does not reach, beside one that it does.
+/// As in one of two processes, of which validation reaches only the other.
 #[test]
 fn what_another_process_got_is_served() {
     let site = Site::new();
@@ -229,7 +229,7 @@ fn it_can_stand_in_a_file() {
         assert!(said.lines().any(|said| said == line), "{line} is not in:\n{said}");
     }
     assert_eq!(check(&said), (0, said));
-    // Nothing was asked of anybody.
+    // The authority got no request.
     assert!(!dir.path().join("cache").exists());
 }
 

@@ -1,4 +1,4 @@
-//! Passwords and tokens: who gets in, what is refused, what is read again, and what is never logged.
+//! Passwords and tokens: which are accepted, which refused, their reload, and that they are never logged.
 
 mod support;
 
@@ -56,7 +56,7 @@ fn header(name: &str, password: &str) -> String {
     format!("Authorization: {}\r\n", basic(name, password))
 }
 
-/// Expects that a handshake with these lines is refused by a 401 and a line of log.
+/// Expects a 401 and a line of log for a handshake with these lines.
 fn refused(relay: &mut Relay, path: &str, extra: &str) -> HttpResponse {
     let response = relay.http(&handshake(path, extra));
     assert_eq!(response.status, 401, "{path} {extra}: {response:?}");
@@ -181,7 +181,7 @@ fn whoever_guesses_at_pages_has_to_wait() {
     let relay = files.relay(echo(), &["users"], &options);
     let status =
         |password: &str| relay.get("/", &[("Authorization", &basic("anna", password))]).status;
-    // Who is right needs many files, and who has said nothing yet has guessed nothing.
+    // Correct credentials are not limited, as a page needs many files; nor are requests without any.
     assert!((0..20).all(|_| status("correct horse") == 200));
     assert!((0..20).all(|_| relay.get("/", &[]).status == 401));
     for guess in ["a", "b", "c", "d", "e"] {
@@ -194,7 +194,7 @@ fn whoever_guesses_at_pages_has_to_wait() {
     assert_eq!(relay.http(&handshake("/", &header("anna", "correct horse"))).status, 101);
 }
 
-/// All at once none has been wrong yet when the others come.
+/// If all come at once, none has failed yet when the others are counted.
 #[test]
 fn whoever_guesses_many_times_at_once_has_to_wait_too() {
     let files = Files::new();
@@ -229,7 +229,7 @@ fn whoever_guesses_at_handshakes_has_to_wait() {
         assert_eq!(status(path, ""), 401);
     }
     assert_eq!(status("/?token=c", ""), 429);
-    // They are told nothing any more.
+    // Correct credentials are refused too.
     assert_eq!(status("/", &header("anna", "correct horse")), 429);
     assert!(!backend.is_called());
 }
@@ -272,11 +272,11 @@ fn sighup_reads_the_files_again() {
     refused(&mut relay, "/anna", &anna);
     assert_eq!(relay.http(&handshake("/", &dora)).status, 101);
     assert_eq!(relay.http(&handshake("/?token=token-of-lamp", "")).status, 101);
-    // Whoever is in stays in.
+    // Open sessions stay open.
     staying.send("still here");
     assert_eq!(peer.read_line(), "still here\n");
 
-    // Nobody is left to wait for.
+    // No connection is left to wait for.
     drop((staying, peer, backend));
     relay.signal("TERM");
     assert_eq!(relay.wait_exit().code(), Some(0));

@@ -132,7 +132,7 @@ fn a_unix_socket_with_a_full_backlog() {
         (504, "the backend did not answer in 300ms\n")
     );
 
-    // A place that becomes free in time is taken.
+    // A backlog that has room in time is used.
     let mut tcp = relay.tcp();
     tcp.write_all(handshake("/", "").as_bytes()).unwrap();
     for _ in &waiting {

@@ -12,7 +12,7 @@ use support::{HttpResponse, handshake, run};
 
 const PLAIN: &str = "printf 'Content-Type: text/plain\\n\\n'; ";
 
-/// A program that says something in plain text.
+/// A program that answers with plain text.
 fn plain(script: &str) -> String {
     PLAIN.to_owned() + script
 }
@@ -229,14 +229,14 @@ fn answers_without_a_body() {
     }
     write!(tcp, "GET /full HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
     assert_eq!(HttpResponse::read(&mut tcp).text(), "body\n");
-    // They could all write what they wanted to, and end by themselves.
+    // All of them could write their output, and ended by themselves.
     for name in ["full ended", "unchanged ended", "nothing ended"] {
         served.relay.wait_log(&["program says", name]);
     }
     wait_childless(&served.relay);
 }
 
-/// A head, whatever it says of a body.
+/// Reads a head only, whatever length it gives.
 fn read_head(tcp: &mut std::net::TcpStream) -> HttpResponse {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -363,7 +363,7 @@ fn credentials_are_asked_for_wherever_there_are_any() {
     let bearer = ("Authorization", "Bearer secret");
     assert_eq!(relay.get("/who", &[bearer]).text(), "ada Bearer none\n");
     assert_eq!(relay.get("/who?token=secret", &[]).text(), "ada Bearer none\n");
-    // A page of somebody else's can't make its visitors' browsers do things here.
+    // A page of another origin can't make its visitors' browsers send requests here.
     let page = |origin| relay.get("/who", &[bearer, ("Origin", origin)]).status;
     assert_eq!([page("https://example.org"), page("https://evil.example")], [200, 403]);
     relay.wait_log(&["request ended", "user=\"ada\"", "path=\"/who\"", "status=200"]);

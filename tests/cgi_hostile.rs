@@ -100,7 +100,7 @@ fn what_is_no_answer_is_a_bad_gateway() {
 #[test]
 fn what_cannot_be_started_is_a_bad_gateway_too() {
     let served = cgi(&[("script", "")], &[]);
-    // Written by one that is not this process, as it would be busy else.
+    // Written by another process, as the file would be busy otherwise.
     let path = served.path("script");
     let write = "printf 'no script at all\\n' >\"$0\"";
     let done = std::process::Command::new("sh").args(["-c", write]).arg(&path).status().unwrap();
@@ -127,13 +127,13 @@ fn a_silent_program_is_given_up() {
         assert_eq!(response.status, 504);
         assert_eq!(response.text(), format!("{name} did not answer in 500ms\n"));
     }
-    // Each word is life: it takes longer than the limit.
+    // Each word restarts the limit: together they take longer.
     assert_eq!(served.get("/slow").text(), "1\n2\n3\n4\n5\n6\n");
     let mut tcp = served.ask(&get("/half"));
     let mut said = Vec::new();
     let _ = tcp.read_to_end(&mut said);
     let said = String::from_utf8(said).unwrap();
-    // Cut: a reader can tell that it is not all.
+    // It is cut, so that the client knows that it is not all.
     assert!(said.contains("begun") && !said.ends_with("0\r\n\r\n"), "{said}");
     served.relay.wait_log(&["WARN", "request ended", "program=\"half\"", "within 500ms"]);
     wait_childless(&served.relay);
@@ -143,7 +143,7 @@ fn a_silent_program_is_given_up() {
 fn a_body_that_does_not_come_is_waited_for_only_so_long() {
     let served = cgi(&[("cat", &plain("exec cat"))], &["--cgi-timeout", "500ms"]);
     let head = "POST /cat HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n";
-    // A byte now and then is life, too.
+    // A byte now and then restarts the limit, too.
     let mut tcp = served.ask(head);
     for byte in b"0123456789" {
         std::thread::sleep(Duration::from_millis(100));
@@ -239,7 +239,7 @@ fn a_program_that_writes_and_never_reads_or_reads_nothing_at_all() {
     ));
     tcp.write_all(&body).expect("the rest is taken");
     assert_eq!(HttpResponse::read(&mut tcp).text(), "done\n");
-    // The relay holds what is on its way, not what waits.
+    // The relay buffers only what it is sending.
     let grown = served.relay.rss().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes more");
     wait_childless(&served.relay);
@@ -254,7 +254,7 @@ fn nothing_is_a_proxy() {
     assert_eq!((response.status, response.header("connection")), (501, Some("close")));
 }
 
-/// It is waited for as long as for any other, but not longer.
+/// It has the same limit of time as any other program.
 #[test]
 fn a_program_that_has_answered_and_does_not_read_the_rest() {
     let (none, short) =
@@ -276,7 +276,7 @@ fn a_program_that_has_answered_and_does_not_read_the_rest() {
             let want = if name.ends_with("204") { (204, "") } else { (200, "ok\n") };
             let response = served.post(&format!("/{name}"), &body);
             assert_eq!((response.status, &*response.text()), want, "{name}");
-            // Nor is a client waited for that changes its mind.
+            // Nor is a body waited for that never comes.
             let head = format!("POST /{name} HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n");
             let mut tcp = served.ask(&head);
             let response = HttpResponse::read(&mut tcp);
@@ -370,7 +370,7 @@ fn a_stop_lets_answers_end_and_takes_leave_of_the_rest() {
     for pid in pids {
         wait_dead(pid);
     }
-    // Not killed at once: it was asked first.
+    // It gets SIGTERM first, not SIGKILL.
     served.relay.wait_log(&["program says", "told"]);
 }
 

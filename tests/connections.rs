@@ -1,4 +1,4 @@
-//! Limits on connections, whatever they are: silent ones keep nobody out.
+//! Limits on connections of all kinds: silent ones can't keep others out.
 
 mod support;
 
@@ -66,7 +66,7 @@ fn silent_connections_of_one_address_keep_nobody_else_out() {
     assert_eq!(ask(&mut from([127, 0, 0, 2], relay.addr)), 101);
     wait_until("all but 50 are closed", || still_open(&silent) == 50);
     assert_eq!(ask(&mut relay.tcp()), 0);
-    // Who hangs up makes room.
+    // A client that closes makes room.
     let one = silent.iter().find(|tcp| !is_closed(tcp)).unwrap();
     one.shutdown(std::net::Shutdown::Both).unwrap();
     wait_until("there is room for one", || ask(&mut relay.tcp()) == 101);
@@ -80,7 +80,7 @@ fn silent_connections_of_one_address_keep_nobody_else_out() {
     assert!(!log.iter().any(|line| line.contains("can't accept")), "{log:#?}");
 }
 
-/// Each is told of, but not each in a line of its own.
+/// All are logged, but not each in a line of its own.
 #[test]
 fn the_log_counts_those_that_were_closed() {
     let mut relay = confined(256, &["--max-connections", "10"]);
@@ -107,8 +107,8 @@ fn by_default_there_is_room_for_the_backends_of_those_who_become_sessions() {
     let mut all: Vec<_> = (0..260).map(|_| relay.tcp()).collect();
     wait_until("all but 128 are closed", || still_open(&all) == 128);
     all.retain(|tcp| !is_closed(tcp));
-    // All that are open now may become sessions, as far as sessions go, and the rest are told that it is
-    // too many; nobody meets the end of descriptors.
+    // All that are open can become sessions, up to the limit of sessions, and the rest get its refusal; the
+    // descriptors suffice.
     let statuses: Vec<_> = all.iter_mut().map(ask).collect();
     let with = |status| statuses.iter().filter(|one| **one == status).count();
     assert_eq!((with(101), with(503)), (96, 32), "{statuses:?}");
@@ -178,7 +178,7 @@ fn proxies_that_are_trusted_and_unix_peers_are_not_limited_by_address() {
     assert_eq!(others.iter_mut().map(ask).collect::<Vec<_>>(), [101, 0]);
 }
 
-/// A reload changes the limits, and knows the connections that are there, counted or not before.
+/// A reload changes the limits, and counts all open connections, also if there was no limit before.
 #[test]
 fn a_reload_goes_on_counting() {
     let to = format!("to = \"{}\"\n", echo());

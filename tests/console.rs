@@ -1,4 +1,4 @@
-//! `--dev-console` through the real binary: who gets the page, and who is as well off as without it.
+//! `--dev-console` through the real binary: which requests get the page, and which are answered as without it.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use support::{Relay, echo, relay_to, run};
 use tempfile::TempDir;
 
-/// What Chromium sends on the way to a page, and for a script of one.
+/// The `Accept` headers of Chromium for a page and for a script.
 const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,image/avif,*/*;q=0.8");
 const SCRIPT: (&str, &str) = ("Accept", "*/*");
 const TITLE: &str = "<title>wsrelay console</title>";

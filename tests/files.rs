@@ -18,7 +18,7 @@ const USERS: &str =
     "first:{SHA}4JlqN8E9RMOwYHSTnUP6N1m9MsE=\nlast:{SHA}IT7T6kU79hBoj/gEHgo7e2q7Xm4=\n";
 const TOKENS: &str = "one:token-1\ntwo:token-2\n";
 
-/// What may be done to a file without making it another.
+/// Changes to a file that must not change its meaning.
 type Form = (&'static str, fn(&str) -> Vec<u8>);
 
 const FORMS: [Form; 13] = [
@@ -50,7 +50,7 @@ const JOINED: [Form; 2] = [
     ("all in one line", |text| text.replace('\n', "").into()),
 ];
 
-/// What is needed to see that nothing of a file is lost.
+/// The files and clients of a relay, by which a test sees that nothing of a file is lost.
 struct Case {
     ca: Ca,
     other: Ca,
@@ -122,10 +122,10 @@ fn nothing_is_lost_in_any_form() {
     }
 }
 
-/// What it is, how it is made of a text, and what is said of it.
+/// The name of the form, how a text gets it, and the error.
 type Refused = (&'static str, fn(&Path, &str), &'static str);
 
-/// What can't be read as text, and what is said of it.
+/// Files that are no text, and their errors.
 const REFUSED: [Refused; 7] = [
     (
         "UTF-16",
@@ -198,7 +198,7 @@ fn what_is_no_text_is_refused_with_words() {
             assert_eq!(said.lines().count(), 1, "{said}");
             let _ = fs::remove_file(bad).or_else(|_| fs::remove_dir(bad));
         }
-        // A file with nothing in it is none of those that are needed.
+        // An empty file is an error.
         for empty in ["", "\n", "\u{feff}", "# nothing\r\n"] {
             fs::write(bad, empty).unwrap();
             let done = run(args);

@@ -1,5 +1,5 @@
-//! Who is let in: origins, trusted proxies, shares and rates, on the real binary; and the headers
-//! that the operator adds.
+//! The checks of a client on the real binary: origins, trusted proxies, limits per address and rates; and the
+//! headers that the operator adds.
 
 mod support;
 
@@ -8,8 +8,8 @@ use std::net::Shutdown;
 
 use support::{Backend, HttpResponse, Relay, echo, handshake, relay_to};
 
-/// Sends a handshake with these lines besides; gives back the answer, which if it is a refusal has
-/// one line of text, and one line of log that says the same.
+/// Sends a handshake with these lines, and returns the response. A refusal must have one line of text, and
+/// one line of log that says the same.
 fn knock(relay: &mut Relay, path: &str, extra: &str) -> HttpResponse {
     let mut tcp = relay.tcp();
     tcp.write_all(handshake(path, extra).as_bytes()).unwrap();
@@ -106,7 +106,7 @@ fn pages_of_the_same_host() {
         ("/port", "http://test:8082", "add --origin http://test:8082 (this is http://test)"),
         ("/host", "http://other", "add --origin http://other"),
         ("/tls", "https://test", "--trust-proxy"),
-        // Said by nobody whose word is taken.
+        // Sent by a peer that is not trusted.
         ("/claim", "https://test\r\nX-Forwarded-Proto: https", "--trust-proxy"),
     ] {
         let response = knock(&mut relay, path, &format!("Origin: {origin}\r\n"));
@@ -151,7 +151,7 @@ fn a_share_of_the_sessions() {
     assert!(response.text().contains("all 2 sessions of 127.0.0.1"), "{}", response.text());
     assert!(!backend.is_called());
 
-    // Others have a share of their own: a neighbour of the same IPv6 network does not.
+    // Other addresses have a limit of their own, but not those of the same IPv6 network.
     for (client, status) in [
         ("192.0.2.7", 101),
         ("192.0.2.7", 101),
@@ -196,7 +196,7 @@ fn a_refused_client_takes_no_share() {
 #[test]
 fn a_rate_of_connecting() {
     let backend = Backend::listen();
-    // So slow that the test never waits for it, however slow the machine.
+    // So slow that the test never waits for it, even on a slow machine.
     let options = ["--connect-rate", "1/m", "--trust-proxy", "127.0.0.1"];
     let mut relay = relay_to(backend.addr, &options);
     for _ in 0..5 {
@@ -241,7 +241,7 @@ fn refuse_close_tells_the_page_that_it_is_too_much() {
     let (mut client, _) = relay.connect_with("/second", &[]);
     client.expect_close(1013, "all 1 sessions of 127.0.0.1 are taken: close one first");
     relay.wait_log(&["refused", "/second", "1013"]);
-    // What the client may never do is told by a status.
+    // What the client may never do gets a status.
     assert_eq!(knock(&mut relay, "/origin", "Origin: http://other\r\n").status, 403);
 }
 
@@ -291,7 +291,7 @@ fn headers_of_the_operator() {
         assert_eq!(response.header("cache-control"), Some("no-store"));
         assert_eq!(response.head.matches("cache-control").count(), 1, "{}", response.head);
     }
-    // A client that is relayed is none the wiser.
+    // A client whose session is relayed sees no difference.
     let mut client = relay.connect("/");
     client.send("hello");
     assert_eq!(client.recv(), "hello");

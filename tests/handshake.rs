@@ -61,7 +61,7 @@ fn plain_requests_are_told_to_upgrade() {
         assert_eq!(response.header("upgrade"), Some("websocket"), "{request:?}");
         assert!(response.text().contains("WebSocket"), "{}", response.text());
     }
-    // What a proxy without its two lines of configuration makes of a handshake.
+    // A handshake as a proxy without WebSocket configuration forwards it.
     let request = handshake("/stripped", "").replace("Upgrade: websocket\r\n", "");
     assert!(refused(&mut relay, &request, 426).text().contains("proxy"));
     assert!(!backend.is_called());
@@ -166,7 +166,7 @@ fn heads_too_large() {
     assert!(line.len() < 500, "no request should fill the log: {line}");
     refused(&mut relay, &format!("GET /plain HTTP/1.1\r\n{}\r\n", long(17_000)), 431);
 
-    // Far beyond the limits nobody counts any more; the answer is the same.
+    // Far beyond the limits the headers are not counted any more; the response is the same.
     let path = format!("/{}", "p".repeat(100_000));
     for request in [
         handshake("/", &long(100_000)),
@@ -198,12 +198,12 @@ fn too_many_sessions() {
     let seconds: u32 = response.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds > 0);
     assert!(response.text().contains('2'), "it says how many: {}", response.text());
-    // What is wrong with a request goes before what is wrong with the time.
+    // An error of the request comes before the limit of sessions.
     refused(&mut relay, &handshake("/nokey", "").replace("Key", "Kee"), 400);
     refused(&mut relay, "GET /plain HTTP/1.1\r\nHost: test\r\n\r\n", 426);
     assert!(!backend.is_called());
 
-    // A place is free again when a session has ended: by its client, or by its backend.
+    // The permit is free again when a session has ended, by its client or by its backend.
     first.close();
     peers.0.expect_fin();
     drop(peers.0);
@@ -306,7 +306,7 @@ fn refuse_close_says_why_by_a_close_frame() {
     let _only = relay.connect("/only");
     let _peer = backend.accept();
     closed_at_once(&mut relay, "/second", "sessions are taken");
-    // What the client did wrong is still told by HTTP.
+    // The client's own errors still get an HTTP status.
     refused(&mut relay, &handshake("/version", "").replace(": 13", ": 8"), 426);
     refused(&mut relay, &handshake("/nokey", "").replace("Key", "Kee"), 400);
     refused(&mut relay, &handshake("/large", &format!("X: {}\r\n", "x".repeat(17_000))), 431);

@@ -1,5 +1,5 @@
-//! Clients that do not finish their request, speak something else, or leave in between: they are
-//! cut off, and nobody else notices.
+//! Clients that do not finish their request, speak another protocol, or leave in between: they are
+//! disconnected, without an effect on others.
 
 mod support;
 
@@ -41,7 +41,7 @@ fn a_request_that_never_becomes_complete() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    // Meanwhile it neither holds the one permit nor keeps anybody waiting.
+    // Meanwhile it neither takes the one permit nor delays other clients.
     assert_serves(&relay);
     assert_eq!(read_to_fin(&mut tcp), "");
     assert!(began.elapsed() >= timeout, "{:?}", began.elapsed());
@@ -127,7 +127,7 @@ fn a_client_that_leaves_while_its_backend_is_dialled() {
     let mute = Mute::listen();
     let options = ["--max-sessions", "1", "--connect-timeout", "1h", "--log-level", "debug"];
     let mut relay = relay_to(mute.addr, &options);
-    // One of two holds the place while the backend is dialled: the one that is not refused.
+    // While the backend is connected to, the client that was not refused holds the permit.
     let mut waiting = Vec::new();
     for _ in 0..2 {
         let mut tcp = relay.tcp();
@@ -248,7 +248,7 @@ fn a_client_that_goes_on_after_a_refusal() {
     assert_eq!(lines, 1, "{:#?}", relay.seen);
 }
 
-/// Only a request that was begun is missed.
+/// Only an incomplete request is logged as dropped.
 #[test]
 fn an_answered_connection_that_stays_silent_ends_without_a_word() {
     let options = ["--handshake-timeout", "300ms", "--log-level", "debug"];

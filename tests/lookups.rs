@@ -1,4 +1,4 @@
-//! Names whose look-up hangs: whom that costs something, and whom not.
+//! Names whose look-up hangs: what waits for them, and what must not.
 
 mod support;
 

@@ -44,8 +44,8 @@ fn a_program_inherits_nothing_of_the_relay() {
     let mut alone = Command::new("sh");
     let alone = alone.args(["-c", script]).stdin(Stdio::null()).output().unwrap();
     let alone = String::from_utf8(alone.stdout).unwrap();
-    // Of the signals that are ignored here, as they are behind a shell's &, those that the relay heeds
-    // are not ignored by it.
+    // Signals that are ignored here, as after a shell's &, are not ignored in a program if the relay
+    // handles them.
     let ignored = |line: &str| {
         let mask = line.strip_prefix("SigIgn:")?.trim();
         Some(u64::from_str_radix(mask, 16).unwrap())
@@ -75,7 +75,7 @@ fn a_program_may_open_as_many_files_as_if_it_ran_alone() {
     client.send("now");
     assert_eq!([client.recv(), client.recv()], ["100", hard.trim()]);
     client.expect_close(1000, "program exited");
-    // The relay itself takes what it can get.
+    // The relay itself has raised its own limit.
     let mut many: Vec<Client> = (0..60).map(|_| relay.connect("/")).collect();
     many[59].send("now");
     assert_eq!(many[59].recv(), "100");
@@ -209,7 +209,7 @@ fn a_complaint_that_nobody_reads_stops_nobody() {
 
 #[test]
 fn a_program_that_never_reads_while_its_client_floods() {
-    // Pings find out that a client has gone whom nobody reads from.
+    // Pings detect that the client has gone, as the relay does not read from it.
     let relay = relay_sh("exec yes", &["--ping-interval", "200ms"]);
     // A little goes through before its size is taken.
     relay.connect("/").recv();

@@ -11,7 +11,7 @@ use support::program::{children, script, wait_childless, wait_until};
 use support::{Relay, handshake, relay, run};
 use tempfile::TempDir;
 
-/// Says what it is told, and echoes.
+/// Prints its path and query, and echoes.
 const SHOW: &str = "echo \"$SCRIPT_NAME|$PATH_INFO|$QUERY_STRING\"; exec cat";
 
 /// A directory of programs beside a program that is none of them.
@@ -280,7 +280,7 @@ fn a_route_can_have_programs_of_its_own() {
     let mut client = relay.connect("/show");
     client.send("for cat");
     assert_eq!(client.recv(), "for cat");
-    // What is typed takes the place of the one of the file, whichever way that says it.
+    // Command-line options override the file, whichever form it uses.
     let relay = start(&["--program-dir", "programs/sub"]);
     assert_eq!(relay.connect("/prog.sh").recv(), "/prog.sh||");
     assert_eq!(relay.connect("/run/show").recv(), "/run/show||");

@@ -1,4 +1,4 @@
-//! How programs are ended, whatever they do about it.
+//! Ending programs, also those that resist.
 
 mod support;
 
@@ -15,7 +15,7 @@ const QUICK: [&str; 2] = ["--kill-grace", "100ms"];
 /// Longer than any test takes: no signal is sent.
 const NEVER: [&str; 2] = ["--kill-grace", "1h"];
 
-/// Says its number, and ignores what it can.
+/// Prints its process number, and ignores the signals that it can.
 const STUBBORN: &str = "trap '' INT TERM; echo $$; while :; do sleep 1000; done";
 
 #[test]
@@ -94,7 +94,7 @@ fn a_place_is_free_only_when_the_process_is_gone() {
     assert_eq!(relay.wait_exit().code(), Some(0));
 }
 
-/// However many come and go, there is one process for the one place.
+/// However many clients come and go, there is one process for the one permit.
 #[test]
 fn a_client_that_vanishes_while_its_program_starts_keeps_its_place_until_that_is_gone() {
     let deaf = "trap '' INT TERM; while :; do sleep 0.1; done";

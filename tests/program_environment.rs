@@ -130,7 +130,7 @@ fn a_client_can_set_nothing_but_its_headers() {
     assert!(found.keys().all(|name| name.bytes().all(plain)), "{found:?}");
 }
 
-/// Neither a NUL, which would end a variable, nor what can't be decoded.
+/// A path with a NUL, which would end a variable, or with an escape that can't be decoded.
 #[test]
 fn a_path_that_no_program_can_be_told_is_a_bad_request() {
     let relay = relay_sh("cat", &["--refuse", "close"]);
@@ -140,7 +140,7 @@ fn a_path_that_no_program_can_be_told_is_a_bad_request() {
         assert_eq!((response.status, response.text()), (400, why.to_owned()), "{path}");
     }
     assert!(children(relay.pid()).is_empty());
-    // What a query is, is the program's to say.
+    // The query is passed on unchecked, as only the program knows its form.
     assert_eq!(relay.http(&handshake("/?a=%00%", "")).status, 101);
 }
 

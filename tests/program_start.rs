@@ -21,7 +21,7 @@ fn limits_hold_for_programs_too() {
     assert_eq!(children(relay.pid()).len(), 2);
     other.close();
     wait_childless_but_one(&relay);
-    // The place is free once the process is gone.
+    // The permit is free once the process has ended.
     wait_until("a place is free", || relay.http(&handshake("/", "")).status == 101);
     one.send("still");
     assert_eq!(one.recv(), "still");

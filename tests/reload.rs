@@ -152,8 +152,8 @@ fn a_bad_route_changes_nothing_of_the_others() {
     assert_eq!(relay.status("/a"), 101);
 }
 
-/// A disk that does not answer holds up one thread, however often somebody asks: names, files and
-/// passwords need the others.
+/// A disk that does not answer blocks one thread, however many reloads are requested: names, files and passwords
+/// need the others.
 #[test]
 fn a_file_that_is_long_in_coming_holds_up_one_reload() {
     let text = format!("to = \"{}\"\n", echo());

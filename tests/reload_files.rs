@@ -33,7 +33,7 @@ fn status(relay: &Relay) -> u16 {
     relay.http(&handshake("/", "")).status
 }
 
-/// Asks for a reload, and waits for the line that says what came of it.
+/// Requests a reload, and waits for the log line with the result.
 fn hup(relay: &mut Relay, words: &[&str]) -> String {
     relay.seen.clear();
     relay.signal("HUP");

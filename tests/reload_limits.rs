@@ -1,5 +1,5 @@
-//! What a reload does to limits: those who were counted before it are counted after it, whichever way
-//! the limit was changed.
+//! Limits across a reload: clients that were counted before it are counted after it, however the limit was
+//! changed.
 
 mod support;
 

@@ -174,7 +174,7 @@ fn connections_that_are_no_sessions_do_not_hold_up_a_stop() {
     // Accepted after all of these on the same listener.
     relay.get("/", &[]);
     relay.signal("TERM");
-    // Whoever waits for a backend is told; there is nothing to tell the others.
+    // Handshakes that wait for a backend get a refusal; the others need none.
     let response = HttpResponse::read(&mut dialling);
     assert_eq!((response.status, response.header("connection")), (503, Some("close")));
     for mut tcp in [silent, half, idle, dialling] {

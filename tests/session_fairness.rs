@@ -1,4 +1,4 @@
-//! Sessions beside each other: one that stalls or floods is nobody else's trouble.
+//! Fairness between sessions: one that stalls or floods has no effect on others.
 
 mod support;
 
@@ -13,8 +13,8 @@ const KIB: usize = 1024;
 const OTHERS: usize = 50;
 const ROUNDS: usize = 60;
 
-/// A chat server as beginners write it: it tells each client in turn, and waits until that is done.
-/// The first of them is told so much that it has to read to keep up.
+/// A naive chat server: it writes to one client after the other, blocking. The first one gets so much that it has
+/// to read to keep up.
 fn broadcast(clients: Vec<TcpStream>) {
     let much = [&[b'x'; 255 * KIB][..], b"\n"].concat();
     for round in 0..ROUNDS {

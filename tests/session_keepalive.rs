@@ -1,4 +1,4 @@
-//! Pings, silence and idleness: who is kept, who is let go, and when.
+//! Pings, silence and idleness: which sessions end, and when.
 
 mod support;
 

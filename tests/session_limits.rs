@@ -1,4 +1,4 @@
-//! How long and how many: the line limit both ways, raw mode, charsets, and much of everything.
+//! The limit of lines in both directions, raw mode, charsets, and large amounts of data.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Peers that send without end or do not read: memory stays bounded, nothing is lost, and nobody
-//! waits for ever.
+//! Peers that send without end or do not read: memory stays bounded, nothing is lost, and no session waits
+//! without end.
 
 mod support;
 
@@ -161,7 +161,7 @@ fn a_client_that_floods_a_backend_that_does_not_read_is_held_back_and_kept() {
     outlast_keepalive(&mut relay, &backend, 2);
     assert_bounded(&relay, before);
 
-    // The backend comes round: everything arrives.
+    // The backend reads again: everything arrives.
     let lines = (taken + rest.len()) / (16 * KIB + 8);
     let reader = thread::spawn(move || {
         for _ in 0..lines {
@@ -193,8 +193,8 @@ fn control_frames_are_answered_while_the_backend_is_slow() {
         client.0.send(Message::Ping(sent.to_string().into())).unwrap();
         sent += 1;
         if sent * 8 > 64 {
-            let patience = std::time::Duration::from_millis(500);
-            client.tcp().set_read_timeout(Some(patience)).unwrap();
+            let limit = std::time::Duration::from_millis(500);
+            client.tcp().set_read_timeout(Some(limit)).unwrap();
         }
         match client.0.read() {
             Ok(message) => assert_eq!(message, Message::Pong((sent - 1).to_string().into())),

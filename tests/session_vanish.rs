@@ -1,4 +1,4 @@
-//! Clients that vanish while nobody reads from them, as their backend takes nothing: the kernel knows.
+//! Clients that vanish while the relay does not read from them, as their backend takes nothing: the kernel reports it.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Backends that speak TLS: who is believed, what is said when not, and that nothing is lost.
+//! Backends that speak TLS: which certificates are accepted, the errors for others, and that nothing is lost.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn path(ca: &Ca) -> String {
     ca.path("ca.pem").to_str().unwrap().to_owned()
 }
 
-/// Serves each connection with an echo of lines.
+/// Echoes lines on each connection.
 fn serve_echo(backend: Backend, pair: &Pair) -> std::net::SocketAddr {
     let config = server_config(pair);
     backend.serve(move |peer| {
@@ -261,7 +261,7 @@ fn reversed(ca: &Ca, pair: Pair) -> Pair {
     Pair { cert: format!("{}{}", ca.pem, pair.cert), ..pair }
 }
 
-/// One that is nobody's but its own.
+/// A self-signed certificate.
 fn signed_by_itself(names: &[&str]) -> Pair {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let rcgen::CertifiedKey { cert, signing_key } =
@@ -303,7 +303,7 @@ fn a_certificate_that_signed_itself_can_be_the_one_that_is_believed() {
     let file = |name: &str| ca.path(name).to_str().unwrap().to_owned();
     let make = |name: &str, days: &str| {
         let (cert, key) = (file(&format!("{name}.pem")), file(&format!("{name}.key")));
-        // As everybody does it: marked as an authority (CA:TRUE).
+        // Marked as an authority (CA:TRUE), as most self-signed certificates are.
         let said = openssl(&[
             "req",
             "-x509",
@@ -346,7 +346,7 @@ fn a_certificate_that_signed_itself_can_be_the_one_that_is_believed() {
 fn who_does_not_speak_tls_is_502_or_504() {
     let ca = Ca::new();
     let file = path(&ca);
-    // Garbage, and a plain hang-up.
+    // Garbage, and a connection that is closed at once.
     for (said, want) in [
         (&b"220 mail.example ESMTP\r\n"[..], "it does not speak TLS: leave out tls://"),
         (b"", "it hung up during"),

@@ -160,7 +160,7 @@ fn a_link_that_is_turned_to_another_directory_is_a_change() {
     assert_eq!(shown(&relay, ca.client(None)), "two");
 }
 
-/// As of a disk that does not answer. Nobody waits for it but who reads from it, however few threads there are.
+/// As on a disk that does not answer. Only the reader of the file waits for it, however few threads there are.
 #[test]
 fn a_file_that_can_not_be_read_to_its_end_holds_nobody_up() {
     let ca = Ca::new();

@@ -71,7 +71,7 @@ fn clients_are_asked_for_certificates() {
     relay.wait_log(&["session opened", "user=\"Ada\""]);
 }
 
-/// A connection on which a page has been asked for already, as whoever means to keep it would do.
+/// A keep-alive connection on which one page has been requested.
 fn kept(relay: &Relay, config: Arc<ClientConfig>) -> Tls {
     let mut tls = tls(relay.tcp(), config).expect("a handshake");
     assert_eq!(ask(&mut tls, "GET / HTTP/1.1\r\nHost: test\r\n\r\n").status, 426);

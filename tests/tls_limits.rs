@@ -56,8 +56,8 @@ fn a_client_that_takes_nothing_is_closed() {
 fn a_client_that_takes_a_little_is_not() {
     let ca = Ca::new();
     let (mut relay, mut tls, writer, lines) = stalled(&ca, &["--write-timeout", "1s"]);
-    // Far longer than the limit, and never a record at once: of what is on the way, not of what rustls has
-    // taken, of which a whole record is there for eight sips.
+    // Far longer than the limit, and less than a TLS record at a time: a record in rustls is enough for eight of these
+    // reads.
     let end = Instant::now() + Duration::from_secs(4);
     let mut got = 0;
     while Instant::now() < end {

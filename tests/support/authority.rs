@@ -1,4 +1,4 @@
-//! An ACME authority (RFC 8555) that takes every name for proven, and answers as a test wants.
+//! An ACME authority (RFC 8555) that validates every name, and answers as a test wants.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -25,17 +25,17 @@ pub enum Framing {
     End,
 }
 
-/// How it answers.
+/// The behaviour of an authority.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
     pub framing: Framing,
     /// The status of the answer to a request for a nonce.
     pub nonce_status: u16,
-    /// How many requests to finalize it refuses with `orderNotReady`.
+    /// The number of requests to finalize that it refuses with `orderNotReady`.
     pub not_ready: usize,
-    /// How many answers of an order that was finalized say that it is ready still.
+    /// The number of responses that still say `ready` after an order was finalized.
     pub ready_for: usize,
-    /// The `Retry-After` of those.
+    /// The `Retry-After` of those responses.
     pub retry_after: &'static str,
 }
 
@@ -46,7 +46,7 @@ impl Default for Manners {
     }
 }
 
-/// A running one.
+/// A running authority.
 pub struct Authority {
     pub addr: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -54,7 +54,7 @@ pub struct Authority {
 
 #[derive(Default)]
 struct State {
-    /// The method and path of each request, and when it came.
+    /// The method, path and time of each request.
     asked: Vec<(String, Instant)>,
     identifiers: Value,
     refused: usize,
@@ -80,7 +80,7 @@ impl Answer {
 }
 
 impl Authority {
-    /// Starts one whose own certificate, and those that it issues, are of `ca`.
+    /// Starts an authority whose own certificate, and those that it issues, are from `ca`.
     pub fn start(ca: Arc<Ca>, manners: Manners) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -93,7 +93,7 @@ impl Authority {
                 thread::spawn(move || {
                     let tls = ServerConnection::new(config).unwrap();
                     let service = Service { addr, ca, manners, state };
-                    // Who hangs up is a client that has what it wants, or a test that ends.
+                    // A client that closes the connection is done, or the test has ended.
                     let _ = service.serve(StreamOwned::new(tls, timed(tcp)));
                 });
             }
@@ -101,7 +101,7 @@ impl Authority {
         authority
     }
 
-    /// When each request for this came, such as `POST /finalize`.
+    /// The times of the requests of this kind, such as `POST /finalize`.
     pub fn asked(&self, what: &str) -> Vec<Instant> {
         let state = self.state.lock().unwrap();
         state.asked.iter().filter(|(asked, _)| asked == what).map(|(_, at)| *at).collect()
@@ -156,7 +156,7 @@ impl Service {
                 .with("Location", &self.url("/account/1")),
             ("POST", "/account/1") => Answer::new(200, json!({ "status": "valid" })),
             ("POST", "/order") => {
-                // Another order knows nothing of the one before.
+                // A new order starts afresh.
                 let asked = std::mem::take(&mut state.asked);
                 *state = State {
                     asked,
@@ -252,7 +252,7 @@ impl Framing {
     }
 }
 
-/// The method and path, and what was signed.
+/// The method and path, and the signed payload.
 fn read_request(tls: &mut impl BufRead) -> std::io::Result<(String, Value)> {
     let (mut line, mut length) = (String::new(), 0);
     tls.read_line(&mut line)?;

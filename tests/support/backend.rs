@@ -1,4 +1,4 @@
-//! Backend: a TCP server in the hands of the test.
+//! A backend: a TCP server that the test controls.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{DEADLINE, Steady, retry, timed};
 
-/// A listening backend; what it does with a connection is the test's business.
+/// A listening backend; the test decides what it does with a connection.
 pub struct Backend {
     pub(super) listener: TcpListener,
     pub addr: SocketAddr,
@@ -57,7 +57,7 @@ impl Backend {
     }
 }
 
-/// An echo server of lines, as a backend that behaves.
+/// A well-behaved backend: an echo server of lines.
 pub fn echo() -> SocketAddr {
     Backend::listen().serve(|mut peer| {
         let mut line = Vec::new();
@@ -133,14 +133,14 @@ impl Refusing {
         Refusing { socket, addr }
     }
 
-    /// Listens from now on.
+    /// Starts listening.
     pub fn accept_from_now_on(self) -> Backend {
         self.socket.listen(128).unwrap();
         Backend { listener: self.socket.into(), addr: self.addr }
     }
 }
 
-/// An address that swallows connections without an answer: its backlog is full.
+/// An address that never answers a connection, as its backlog is full.
 pub struct Mute {
     backend: Backend,
     waiting: Vec<TcpStream>,

@@ -1,4 +1,4 @@
-//! Programs that answer ordinary requests, and who asks them.
+//! Relays with CGI programs, and requests for those.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ pub struct Cgi {
     pub dir: TempDir,
 }
 
-/// Starts wsrelay with these programs and options. What comes over the WebSocket is for `cat`.
+/// Starts wsrelay with these programs and options. The backend of WebSockets is `cat`.
 pub fn cgi(programs: &[(&str, &str)], options: &[&str]) -> Cgi {
     let dir = TempDir::new().unwrap();
     for (name, text) in programs {
@@ -42,7 +42,7 @@ impl Cgi {
         let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
         let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
         let (mut up, body) = (tcp.try_clone().unwrap(), body.to_vec());
-        // A program need not read it all.
+        // A program need not read all of it.
         let sending = std::thread::spawn(move || {
             up.write_all(head.as_bytes()).and_then(|()| up.write_all(&body)).is_ok()
         });

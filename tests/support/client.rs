@@ -1,4 +1,4 @@
-//! Client: a WebSocket client on a blocking stream with a deadline.
+//! A WebSocket client on a blocking stream with a deadline.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Configured: a relay with a configuration file that can be written anew.
+//! A relay with a configuration file that a test can rewrite.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Starts it with this text, a free port of 127.0.0.1 in front, and these options besides.
+    /// Starts a relay with this file on a free port of 127.0.0.1, with these options.
     pub fn start(text: &str, typed: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         write(&dir, text);
@@ -24,7 +24,7 @@ impl Configured {
         Configured { dir, relay }
     }
 
-    /// Writes the file anew, and waits for the line that says what came of it.
+    /// Rewrites the file, and waits for the log line with the result.
     pub fn reload(&mut self, text: &str, words: &[&str]) -> String {
         write(&self.dir, text);
         self.relay.seen.clear();
@@ -32,7 +32,7 @@ impl Configured {
         self.relay.wait_log(words)
     }
 
-    /// The answer to a handshake, whose connection is closed then.
+    /// The response to a handshake, whose connection is then closed.
     pub fn status(&self, path: &str) -> u16 {
         self.relay.http(&handshake(path, "")).status
     }

@@ -1,5 +1,5 @@
-//! Peers that misbehave, each named for what it does. Most of them take any socket, as clients and
-//! backends misbehave alike.
+//! Peers that misbehave, each named for what it does. Most take any socket, as clients and backends
+//! misbehave alike.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,11 +12,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{Backend, Client, HttpResponse, Peer, Relay, handshake, timed};
 
-/// Bytes in the socket buffers of a peer that takes its time: the less the kernel holds for it, the
-/// sooner the relay feels it.
+/// Bytes in the socket buffers of a slow peer: the less the kernel buffers for it, the sooner the relay
+/// is affected.
 const SMALL: usize = 4096;
 
-/// How long a write must be stuck to count as one that nobody takes.
+/// How long a write must block to count as not taken.
 const STUCK: Duration = Duration::from_millis(300);
 
 /// Writes one byte at a time, each in a segment of its own.
@@ -34,7 +34,7 @@ impl Slice<'_> {
 pub struct Stall(TcpStream);
 
 impl Stall {
-    /// A WebSocket client that goes to sleep right after the handshake.
+    /// A WebSocket client that stalls right after the handshake.
     pub fn client(relay: &Relay) -> Self {
         Stall(slow_client(relay))
     }
@@ -51,7 +51,7 @@ impl Stall {
         Backend { listener, addr }
     }
 
-    /// The socket, for a peer that is to behave again.
+    /// The socket, for a peer that behaves from now on.
     pub fn wake(self) -> TcpStream {
         self.0
     }
@@ -63,7 +63,7 @@ pub struct Reset {
 }
 
 impl Reset {
-    /// Reads, and resets the connection. What is read is given back.
+    /// Reads, resets the connection, and returns the bytes read.
     pub fn run(self, mut tcp: TcpStream) -> Vec<u8> {
         let mut heard = vec![0; self.after];
         tcp.read_exact(&mut heard).expect("enough to read");
@@ -72,7 +72,7 @@ impl Reset {
     }
 }
 
-/// Has said all it wants to say (FIN), and goes on listening.
+/// Has ended its output (FIN), and goes on reading.
 pub struct HalfClose(JoinHandle<io::Result<Vec<u8>>>);
 
 impl HalfClose {
@@ -91,11 +91,11 @@ impl HalfClose {
     }
 }
 
-/// Says something without ending the line, and waits for an answer.
+/// Sends a line without its end, and waits for an answer.
 pub struct NoNewline;
 
 impl NoNewline {
-    /// Says `prompt` and gives back the line that answers it.
+    /// Sends `prompt` and returns the line that answers it.
     pub fn ask(peer: &mut Peer, prompt: &str) -> String {
         assert!(!prompt.ends_with('\n'));
         peer.write(prompt);
@@ -103,12 +103,12 @@ impl NoNewline {
     }
 }
 
-/// Writes the same bytes again and again, whether or not somebody reads them.
+/// Writes the same bytes again and again, even if they are not read.
 pub struct Flood<'a>(pub &'a [u8]);
 
 impl Flood<'_> {
-    /// Writes until nothing has been taken for a while, or at least `most` bytes were. Gives back
-    /// how many bytes were taken, and what is left of the last unit.
+    /// Writes until nothing has been taken for a while, or at least `most` bytes were. Returns the number
+    /// of bytes taken, and the rest of the last unit.
     pub fn run(&self, mut tcp: &TcpStream, most: usize) -> (usize, Vec<u8>) {
         let old = tcp.write_timeout().unwrap();
         tcp.set_write_timeout(Some(STUCK)).unwrap();
@@ -122,7 +122,7 @@ impl Flood<'_> {
                     taken += n;
                     rest = &rest[n..];
                 }
-                // Stuck, or thrown out.
+                // Blocked, or disconnected.
                 Err(_) => break,
             }
         }
@@ -136,7 +136,7 @@ impl Flood<'_> {
     }
 }
 
-/// A WebSocket client that reads so many bytes at a time, and only when told.
+/// A WebSocket client that reads this many bytes at a time, and only when told.
 pub struct SlowReader {
     tcp: TcpStream,
     taken: Vec<u8>,
@@ -147,7 +147,7 @@ impl SlowReader {
         SlowReader { tcp: slow_client(relay), taken: Vec::new() }
     }
 
-    /// Takes up to `n` bytes off the socket.
+    /// Reads up to `n` bytes from the socket.
     pub fn sip(&mut self, n: usize) {
         let start = self.taken.len();
         self.taken.resize(start + n, 0);
@@ -160,7 +160,7 @@ impl SlowReader {
         &self.tcp
     }
 
-    /// From now on reads like any other client; what was sipped comes first.
+    /// Reads like any other client from now on; the bytes that were read already come first.
     pub fn hurry(self) -> Client {
         let tcp = super::Steady(self.tcp);
         let ws = WebSocket::from_partially_read(tcp, self.taken, Role::Client, None);
@@ -183,7 +183,7 @@ fn slow_client(relay: &Relay) -> TcpStream {
     tcp
 }
 
-/// Does the handshake on a socket as it is, with these bytes in the same segment.
+/// Does the handshake on a socket, with these bytes in the same segment.
 pub fn upgrade(tcp: &mut TcpStream, early: &[u8]) {
     let mut request = handshake("/", "").into_bytes();
     request.extend_from_slice(early);

@@ -1,23 +1,23 @@
-//! Hosts: a process for which every look-up of a name hangs.
+//! A process for which every look-up of a name hangs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A copy of the system in which `/etc/hosts` is a pipe into which nobody writes. `getaddrinfo(3)` opens
-/// it first and waits for ever, as with a name server that is silent.
+/// A mount namespace in which `/etc/hosts` is a pipe without a writer. `getaddrinfo(3)` opens it first and
+/// waits without end, as for a name server that does not answer.
 pub struct HangingHosts(TempDir);
 
-/// Mounts our files over the system's, for itself only, and becomes the command.
+/// Mounts our files over the system's in a namespace of its own, and becomes the command.
 const SCRIPT: &str = r#"mount --bind "$0/hosts" /etc/hosts &&
     mount --bind "$0/nsswitch.conf" /etc/nsswitch.conf && exec "$@""#;
 
 impl HangingHosts {
-    /// Makes sure that such a process can be started here, as a test without it would show nothing.
+    /// Checks that such a process can be started here, as the tests would be meaningless otherwise.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // No name server, whatever happens.
+        // No name server is ever asked.
         std::fs::write(dir.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
         let made = Command::new("mkfifo").arg(dir.path().join("hosts")).status().unwrap();
         assert!(made.success());
@@ -33,7 +33,7 @@ impl HangingHosts {
         hosts
     }
 
-    /// A command that sees it so.
+    /// A command in that namespace.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT]);

@@ -4,19 +4,19 @@ use std::io::Read;
 
 use super::retry;
 
-/// A response, as far as tests care.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct HttpResponse {
     pub status: u16,
     /// The head, names in lower case.
     pub head: String,
-    /// The names of its headers as they are spelled, in order.
+    /// The names of its headers, in their spelling and order.
     pub names: Vec<String>,
     pub body: Vec<u8>,
 }
 
 impl HttpResponse {
-    /// Reads a head, and unless it is a 101 or says how long its body is, a body up to the end.
+    /// Reads a head and its body, which has the length of `Content-Length`, is empty after a 101, and else ends with the stream.
     pub fn read(tcp: &mut impl Read) -> Self {
         let mut bytes = Vec::new();
         let mut byte = [0];
@@ -84,7 +84,7 @@ fn read_chunk(tcp: &mut impl Read) -> Option<Vec<u8>> {
     (size > 0).then_some(chunk)
 }
 
-/// The head of a correct handshake request for `path`, with these lines besides.
+/// The head of a correct handshake request for `path`, with these lines added.
 pub fn handshake(path: &str, extra: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -1,5 +1,5 @@
-//! What tests stand on: the real binary on a free port, backends and clients on plain blocking
-//! sockets. Everything waits on events, under one deadline.
+//! The support of the tests: the real binary on a free port, backends and clients on plain blocking
+//! sockets. Everything waits on events, with one deadline.
 
 #![allow(dead_code, missing_docs, unused_imports)]
 
@@ -25,7 +25,7 @@ pub use client::Client;
 pub use http::{HttpResponse, frame, handshake};
 pub use relay::{Relay, relay, relay_to, run, run_command, session, start};
 
-/// Nothing that a test waits for takes longer, on a machine however busy.
+/// The deadline of every wait, also on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 fn timed(tcp: TcpStream) -> TcpStream {
@@ -43,7 +43,7 @@ pub fn unix(path: &std::path::Path) -> Steady<UnixStream> {
     Steady(stream)
 }
 
-/// The same, once somebody listens there.
+/// Connects to a Unix socket, once a process listens there.
 pub fn wait_for_unix(path: &std::path::Path) -> Steady<UnixStream> {
     let end = Instant::now() + DEADLINE;
     while UnixStream::connect(path).is_err() {
@@ -53,10 +53,10 @@ pub fn wait_for_unix(path: &std::path::Path) -> Steady<UnixStream> {
     unix(path)
 }
 
-/// A socket whose reads and writes go on where a signal (of a child that ended) interrupted them.
+/// A socket whose reads and writes are repeated if a signal (of a child that ended) interrupts them.
 pub struct Steady<S = TcpStream>(pub S);
 
-/// Does it again as long as it is interrupted.
+/// Repeats a call as long as it is interrupted.
 pub fn retry<T>(mut act: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
     loop {
         match act() {

@@ -1,4 +1,4 @@
-//! Programs as backends, and what is left of them.
+//! Programs as backends, and their processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::{Client, DEADLINE, Relay, relay};
 
-/// Starts wsrelay in front of a shell script, with these options besides.
+/// Starts wsrelay in front of a shell script, with these options.
 pub fn relay_sh(script: &str, options: &[&str]) -> Relay {
     relay(&[options, &["--", "sh", "-c", script]].concat())
 }
 
-/// Writes a shell script that can be started. By another process: a file that is being written here
-/// would be busy for a child that starts in another thread meanwhile.
+/// Writes an executable shell script, by another process: a child that another thread starts inherits
+/// the open file, and the script could not be started then ("text file busy").
 pub fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let write = "{ printf '#!/bin/sh\\n'; cat; } >\"$0\" && chmod +x \"$0\"";
@@ -26,7 +26,7 @@ pub fn script(path: &Path, text: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// A process as the kernel tells of it.
+/// The kernel's data of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proc {
     pub state: char,
@@ -34,10 +34,10 @@ pub struct Proc {
     pub group: u32,
 }
 
-/// A process; `None` if there is none of that number.
+/// Reads a process; `None` if there is none of that number.
 pub fn find(pid: u32) -> Option<Proc> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain any character.
     let mut words = stat.rsplit_once(") ")?.1.split(' ');
     Some(Proc {
         state: words.next()?.chars().next()?,
@@ -55,7 +55,7 @@ pub fn children(pid: u32) -> BTreeMap<u32, Proc> {
         .collect()
 }
 
-/// Waits until a process has ended; it may still have to be reaped by whoever inherits it.
+/// Waits until a process has ended; it may still be a zombie.
 pub fn wait_dead(pid: u32) {
     wait_until("the process is dead", || find(pid).is_none_or(|found| found.state == 'Z'));
 }
@@ -65,7 +65,7 @@ pub fn wait_childless(relay: &Relay) {
     wait_until("the relay has no children", || children(relay.pid()).is_empty());
 }
 
-/// Waits until something holds that no event tells.
+/// Waits for a condition that no event signals.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !holds() {
@@ -75,7 +75,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Client {
-    /// The next message, which is the number of a process that lives.
+    /// The next message, which is the number of a running process.
     pub fn recv_pid(&mut self) -> u32 {
         let pid = self.recv().parse().expect("a number");
         assert!(find(pid).is_some(), "{pid} does not live");

@@ -1,4 +1,4 @@
-//! Relay: the real binary on a free port, its output read as it comes.
+//! A relay: the real binary on a free port, its output read as it comes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,9 +19,9 @@ use super::{DEADLINE, Steady, timed};
 /// A running relay, ended with the test.
 pub struct Relay {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
-    /// The first line that it said.
+    /// The first line of its stdout.
     pub first_line: String,
     log: Receiver<String>,
     out: Receiver<String>,
@@ -29,14 +29,14 @@ pub struct Relay {
     pub seen: Vec<String>,
 }
 
-/// Starts wsrelay on a free port of 127.0.0.1 with these options besides.
+/// Starts wsrelay on a free port of 127.0.0.1 with these options.
 pub fn relay(options: &[&str]) -> Relay {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsrelay"));
     command.args(["--listen", "127.0.0.1:0"]).args(options);
     start(command)
 }
 
-/// Starts wsrelay in front of `backend`, with these options besides.
+/// Starts wsrelay in front of `backend`, with these options.
 pub fn relay_to(backend: SocketAddr, options: &[&str]) -> Relay {
     let to = backend.to_string();
     let mut all = vec!["--to", &to];
@@ -99,7 +99,7 @@ impl Relay {
         assert!(done.success());
     }
 
-    /// Waits for a line of the log that contains every one of `words`; gives it back.
+    /// Waits for a line of the log that contains all of `words`, and returns it.
     pub fn wait_log(&mut self, words: &[&str]) -> String {
         let has_all = |line: &str| words.iter().all(|word| line.contains(word));
         if let Some(line) = self.seen.iter().find(|line| has_all(line)) {
@@ -121,7 +121,7 @@ impl Relay {
         }
     }
 
-    /// Reads what is in the log by now.
+    /// Reads the log so far.
     pub fn read_log(&mut self) {
         self.seen.extend(self.log.try_iter());
     }
@@ -151,7 +151,7 @@ impl Relay {
         self.connect_with(path, &[]).0
     }
 
-    /// A WebSocket client that sends these headers besides, and the response it got.
+    /// A WebSocket client that sends these headers too, and the response to its handshake.
     pub fn connect_with(&self, path: &str, headers: &[(&str, &str)]) -> (Client, Response) {
         let mut request = format!("ws://{}{path}", self.addr).into_client_request().unwrap();
         for (name, value) in headers {
@@ -163,7 +163,7 @@ impl Relay {
         (Client(ws), response)
     }
 
-    /// A WebSocket client that asks for a target in whatever form, such as `http://a.example/x`.
+    /// A WebSocket client whose request has a target of any form, such as `http://a.example/x`.
     pub fn connect_to(&self, target: &str) -> Client {
         let mut tcp = self.tcp();
         tcp.write_all(super::handshake(target, "").as_bytes()).unwrap();
@@ -176,14 +176,14 @@ impl Relay {
         timed(TcpStream::connect(self.addr).expect("the relay accepts"))
     }
 
-    /// Sends a request as it stands, and reads the response to its end (or, for a 101, its head).
+    /// Sends a request unchanged, and reads the response to its end (or, for a 101, its head).
     pub fn http(&self, request: &str) -> HttpResponse {
         let mut tcp = self.tcp();
         tcp.write_all(request.as_bytes()).unwrap();
         HttpResponse::read(&mut tcp)
     }
 
-    /// A GET of `path` with these headers besides.
+    /// A GET of `path` with these headers.
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
         for (name, value) in headers {
@@ -194,7 +194,7 @@ impl Relay {
 }
 
 impl Relay {
-    /// Ends it at once, by two signals, so that it takes its programs along; by SIGKILL if it does not.
+    /// Ends it at once by two signals, so that it ends its programs too; by SIGKILL if that fails.
     fn end(&mut self) {
         let pid = Pid::from_child(&self.child);
         for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
@@ -224,12 +224,12 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Open descriptors now.
+    /// The number of open descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// Threads now.
+    /// The number of threads.
     pub fn threads(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
     }
@@ -265,7 +265,7 @@ impl Relay {
         self.out.recv_timeout(DEADLINE).expect("another line on stdout")
     }
 
-    /// Waits for the process to end, and gives back all that it logged.
+    /// Waits for the process to end, and returns all that it logged.
     pub fn log_to_end(&mut self) -> &[String] {
         self.wait_exit();
         self.seen.extend(self.log.iter());

@@ -1,4 +1,4 @@
-//! TLS: certificates made on the spot, and both sides of an encrypted connection on blocking sockets.
+//! Certificates made for a test, and both sides of TLS connections on blocking sockets.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -51,7 +51,7 @@ pub struct Ca {
 
 impl Ca {
     pub fn new() -> Self {
-        // Each by another name, as one is told from another by that first.
+        // Each has a name of its own, as authorities are distinguished by name first.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let mut params = params(&[], &format!("CA {}", COUNT.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -62,7 +62,7 @@ impl Ca {
         ca
     }
 
-    /// A certificate of this authority, with more said about it.
+    /// A certificate of this authority, with other parameters.
     pub fn issue_with(
         &self,
         names: &[&str],
@@ -78,7 +78,7 @@ impl Ca {
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }
 
-    /// A certificate for somebody else's key, as PEM.
+    /// A certificate for another key, as PEM.
     pub fn certify(&self, names: &[&str], key: &impl PublicKeyData) -> String {
         params(names, "certified").signed_by(key, &self.issuer).unwrap().pem()
     }
@@ -88,12 +88,12 @@ impl Ca {
         self.issue_with(names, cn, |_| {})
     }
 
-    /// One that has expired.
+    /// An expired certificate.
     pub fn issue_expired(&self, names: &[&str], cn: &str) -> Pair {
         self.issue_with(names, cn, |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1))
     }
 
-    /// Writes a file beside it; its path.
+    /// Writes a file into the authority's directory, and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
         self.path(name).to_str().unwrap().to_owned()
@@ -123,7 +123,7 @@ impl Ca {
         self.relay(&[&["--to", &backend.to_string()], options].concat())
     }
 
-    /// What a client that knows this authority connects with.
+    /// The configuration of a client that trusts this authority.
     pub fn client(&self, certificate: Option<&Pair>) -> Arc<ClientConfig> {
         self.client_of(certificate, &[&version::TLS12, &version::TLS13])
     }
@@ -149,7 +149,7 @@ impl Ca {
         connect(relay, path, self.client(None))
     }
 
-    /// An HTTP request by way of TLS.
+    /// Sends an HTTP request over TLS.
     pub fn http(&self, relay: &Relay, request: &str) -> HttpResponse {
         let mut tls = tls(relay.tcp(), self.client(None)).expect("a handshake");
         tls.write_all(request.as_bytes()).unwrap();
@@ -204,8 +204,8 @@ pub fn client(tls: Tls) -> Client<Tls> {
     Client(WebSocket::from_raw_socket(tls, Role::Client, None))
 }
 
-/// What a server with this certificate accepts with. Nobody asks whether it is the key's: some servers send a chain in
-/// the wrong order.
+/// The configuration of a server with this certificate. It is not checked that the key belongs to the first one, as some
+/// servers send a chain in the wrong order.
 pub fn server_config(pair: &Pair) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
@@ -224,7 +224,7 @@ pub fn accept(backend: &Backend, pair: &Pair) -> std::io::Result<TlsServer> {
     Ok(stream)
 }
 
-/// Says that nothing more will come, and hangs up this way.
+/// Sends a close_notify, and shuts the socket down in this way.
 pub fn shutdown_write(tls: &mut TlsServer) {
     tls.conn.send_close_notify();
     tls.flush().unwrap();
@@ -239,7 +239,7 @@ pub fn read_to_end(tls: &mut (impl Read + Socket)) -> Vec<u8> {
     all
 }
 
-/// Whose socket is at hand.
+/// A stream with a socket.
 pub trait Socket {
     fn socket(&mut self) -> &mut Steady;
 }
@@ -256,8 +256,8 @@ impl Socket for TlsServer {
     }
 }
 
-/// Writes the same bytes until nothing has been taken for a while; how many times. The last of them may
-/// still be with rustls, whose own way to write would go on to read.
+/// Writes the same bytes until nothing has been taken for a while, and returns how many times. The last of them may
+/// still be buffered in rustls, whose own write would go on to read.
 pub fn flood(tls: &mut Tls, unit: &[u8]) -> usize {
     tls.sock.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     tls.conn.set_buffer_limit(None);
