@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter};
 
 use super::charset::{Charset, LineConverter};
 use super::error::FramingError;
@@ -334,7 +334,7 @@ impl LineEncoder {
         let text = batch.text().as_bytes();
         let as_it_stands = self.rules.charset.is_utf8()
             && text.len() <= self.rules.max_line
-            && memchr2(b'\n', b'\r', text).is_none();
+            && memchr(b'\n', text).is_none();
         if !as_it_stands {
             return None;
         }
@@ -344,7 +344,7 @@ impl LineEncoder {
         };
         out.reserve(text.len() + batch.count() * eol.len());
         for message in batch.messages() {
-            out.extend_from_slice(message.as_bytes());
+            out.extend_from_slice(without_cr(message.as_bytes()));
             out.extend_from_slice(eol);
         }
         Some(batch.count() as u64)
