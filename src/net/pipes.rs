@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use rustix::io::ioctl_fionbio;
 
 use super::readiness::{Cutter, Source};
-use super::stream::{poll_read_with, poll_write_with};
 
 /// The reading end of a pipe, non-blocking and watched. The process at the other end has a blocking
 /// one, as every program expects.
@@ -38,7 +37,7 @@ impl PipeSource {
 
     /// Reads, as [`AsyncRead`](futures::io::AsyncRead) does.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        poll_read_with(&self.source, cx, buf, |buf| (&self.pipe).read(buf))
+        self.source.poll_read_with(cx, buf, |buf| (&self.pipe).read(buf))
     }
 
     /// Who can end the stream although somebody may still hold its other end.
@@ -71,7 +70,7 @@ impl Pipes {
         mut write: impl FnMut(&mut dyn Write) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         match &self.input {
-            Some((pipe, source)) => poll_write_with(source, cx, || write(&mut &*pipe)),
+            Some((pipe, source)) => source.poll_write_with(cx, || write(&mut &*pipe)),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }

@@ -1,4 +1,4 @@
-//! Readiness: which sockets can be read or written, told by one edge-triggered epoll for all
+//! Readiness: which sockets can be read or written, reported by one edge-triggered epoll for all
 //! sessions.
 //!
 //! async-io arms a socket for one event at a time, so that each message costs an `epoll_ctl`
@@ -10,20 +10,21 @@
 //!                                                             sessions' wakers ◀──────┘
 //! ```
 
+mod state;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_io::Async;
-use atomic_waker::AtomicWaker;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use slab::Slab;
 
+use self::state::{CUT, ENDED, FAILED, HUNG_UP, READ, SourceState, WRITE};
 use crate::clock::Deadline;
 use crate::sync::lock;
 
@@ -33,79 +34,54 @@ const BATCH: usize = 256;
 /// Between two attempts to wait, when the kernel refuses.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A read may bring bytes.
-const READ: u8 = 1;
-/// A write may be taken.
-const WRITE: u8 = 2;
-/// The peer has ended its stream: no further event will come, so reads are always worth a try.
-const ENDED: u8 = 4;
-
-/// The stream was cut: what is there can be read, and nothing more is waited for.
-const CUT: u8 = 8;
-
-/// The kernel has an error to tell: a connection that was reset, or given up by it.
-const FAILED: u8 = 16;
-
-/// Neither direction can carry anything more, but for what was received already.
-const HUNG_UP: u8 = 32;
-
 /// A socket's registration, for as long as it lives. The socket itself is closed by its owner,
 /// which takes it out of the epoll.
 #[derive(Debug)]
 pub struct Source {
-    entry: Arc<Entry>,
+    state: Arc<SourceState>,
     key: usize,
 }
 
-/// Tells of a socket's reset to those who do not hold the socket. It shares the reader's place to wait:
-/// both belong to one task.
+/// Reports a socket's reset to those who do not hold the socket. It shares the reader's waker: both
+/// belong to one task.
 #[derive(Debug)]
 pub struct ResetWatch {
-    entry: Arc<Entry>,
-    signs: u8,
+    state: Arc<SourceState>,
+    bits: u8,
 }
 
-/// Ends a stream from elsewhere, for the one case that the kernel never tells of: a process is gone,
-/// but it has left its end of a pipe to somebody.
+/// Ends a stream from elsewhere, for the one case that the kernel never reports: a process is gone,
+/// but it has left its end of a pipe to another.
 #[derive(Debug)]
-pub struct Cutter(Arc<Entry>);
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// Unlike its key in the table, never used again: the kernel may still have an event at hand
-    /// for a socket that is closed, and the end of one must not be taken for that of another.
-    id: u64,
-    state: AtomicU8,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
+pub struct Cutter(Arc<SourceState>);
 
 #[derive(Debug)]
 struct Driver {
     epoll: Async<OwnedFd>,
-    table: Mutex<Table>,
+    sources: Mutex<Sources>,
 }
 
+/// All sockets that are watched.
 #[derive(Debug, Default)]
-struct Table {
-    entries: Slab<Arc<Entry>>,
+struct Sources {
+    states: Slab<Arc<SourceState>>,
     next_id: u32,
 }
 
-impl Table {
-    fn insert(&mut self, state: u8) -> Source {
-        let slot = self.entries.vacant_entry();
+impl Sources {
+    fn insert(&mut self, bits: u8) -> Source {
+        let slot = self.states.vacant_entry();
         let key = slot.key();
         self.next_id = self.next_id.wrapping_add(1);
         let id = u64::from(self.next_id) << 32 | key as u64;
-        let entry = Arc::new(Entry { id, state: AtomicU8::new(state), ..Entry::default() });
-        slot.insert(entry.clone());
-        Source { entry, key }
+        let state = Arc::new(SourceState::new(id, bits));
+        slot.insert(state.clone());
+        Source { state, key }
     }
 
-    fn find(&self, id: u64) -> Option<&Entry> {
-        let entry = self.entries.get((id & u64::from(u32::MAX)) as usize)?;
-        (entry.id == id).then_some(entry)
+    fn find(&self, id: u64) -> Option<&SourceState> {
+        let state = self.states.get((id & u64::from(u32::MAX)) as usize)?;
+        (state.id == id).then_some(state)
     }
 }
 
@@ -117,142 +93,144 @@ impl Source {
     /// As of `epoll_ctl(2)`.
     pub fn new(socket: impl AsFd, ready: bool) -> io::Result<Self> {
         let driver = driver()?;
-        let source = lock(&driver.table).insert(if ready { READ | WRITE } else { 0 });
+        let source = lock(&driver.sources).insert(if ready { READ | WRITE } else { 0 });
         let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&driver.epoll, socket, EventData::new_u64(source.entry.id), events)?;
+        epoll::add(&driver.epoll, socket, EventData::new_u64(source.state.id), events)?;
         Ok(source)
     }
 
-    /// Ready when a read is worth a try. It uses the readiness up: whoever has not read all there
-    /// is says so by [`still_readable`](Self::still_readable).
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.entry.poll(READ, &self.entry.reader, cx)
+    /// Runs `read` when it is worth a try, until it does not block.
+    ///
+    /// # Errors
+    /// As of `read`, except `WouldBlock` and `Interrupted`.
+    pub fn poll_read_with(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_readable(cx));
+            // Asked before the read: what was written between the read and the cut is still to come.
+            let is_cut = self.is_cut();
+            // Asked before the read too: an end that comes after it must not be forgotten.
+            let is_ended = self.is_ended();
+            match read(buf) {
+                Ok(n) => {
+                    // Zero is the end of the stream, and stays so however often it is asked for.
+                    if n == buf.len() || n == 0 {
+                        self.still_readable();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if is_cut {
+                        return Poll::Ready(Ok(0));
+                    }
+                    if is_ended {
+                        self.not_ended();
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => self.still_readable(),
+                Err(e) => {
+                    self.still_readable();
+                    return Poll::Ready(Err(e));
+                }
+            }
+        }
     }
 
-    /// Ready when a write is worth a try, likewise.
+    /// Runs `write` until it does not block.
+    ///
+    /// # Errors
+    /// As of `write`, except `WouldBlock` and `Interrupted`.
+    pub fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                done => return Poll::Ready(done),
+            }
+            ready!(self.poll_writable(cx));
+        }
+    }
+
+    /// Ready when a read is worth a try. It uses the readiness up: a reader that leaves bytes behind
+    /// reports so with [`still_readable`](Self::still_readable).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state.poll_readable(cx)
+    }
+
+    /// Ready when a write is worth a try. It uses the readiness up.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.entry.poll(WRITE, &self.entry.writer, cx)
+        self.state.poll_writable(cx)
     }
 
     /// Whether the peer has ended its stream, or the connection failed.
     pub fn is_ended(&self) -> bool {
-        self.entry.state.load(Ordering::Acquire) & ENDED != 0
+        self.state.has(ENDED)
     }
 
-    /// What tells of a reset. A hang-up is one too if `or_hang_up`: with TCP it is, as long as we have not
-    /// ended our own direction; a Unix socket that is closed hangs up as well, and its last words
-    /// are still there.
+    /// Reports the socket's reset elsewhere. A hang-up is one too if `or_hang_up`: with TCP it is, as
+    /// long as we have not ended our own direction; a Unix socket that is closed hangs up as well, and
+    /// its last bytes are still there.
     pub fn reset_watch(&self, or_hang_up: bool) -> ResetWatch {
-        ResetWatch { entry: self.entry.clone(), signs: reset_signs(or_hang_up) }
+        ResetWatch { state: self.state.clone(), bits: reset_bits(or_hang_up) }
     }
 
     /// Ready when the connection was reset, as [`reset_watch`](Self::reset_watch) says.
     pub fn poll_reset(&self, cx: &mut Context<'_>, or_hang_up: bool) -> Poll<()> {
-        self.entry.poll_any(reset_signs(or_hang_up), cx)
+        self.state.poll_any(reset_bits(or_hang_up), cx)
     }
 
     /// There is more to read.
     pub fn still_readable(&self) {
-        self.entry.state.fetch_or(READ, Ordering::AcqRel);
+        self.state.set(READ);
     }
 
-    /// A read would have had to wait: whatever was told, it is not at its end. The kernel does not
-    /// say the one and then the other; if it ever did, the reader would turn in a circle.
-    pub fn not_ended(&self) {
-        self.entry.state.fetch_and(!ENDED, Ordering::AcqRel);
+    /// A read would have had to wait: whatever was reported, the stream is not at its end. The kernel
+    /// does not report the one and then the other; if it ever did, the reader would turn in a circle.
+    fn not_ended(&self) {
+        self.state.clear(ENDED);
     }
 
     /// Whether the stream was [cut](Cutter::cut): a read that would have to wait is at its end.
-    pub fn is_cut(&self) -> bool {
-        self.entry.state.load(Ordering::Acquire) & CUT != 0
+    fn is_cut(&self) -> bool {
+        self.state.has(CUT)
     }
 
-    /// Who can cut this stream.
+    /// A handle that can cut this stream.
     pub fn cutter(&self) -> Cutter {
-        Cutter(self.entry.clone())
+        Cutter(self.state.clone())
     }
 }
 
-fn reset_signs(or_hang_up: bool) -> u8 {
+fn reset_bits(or_hang_up: bool) -> u8 {
     if or_hang_up { FAILED | HUNG_UP } else { FAILED }
 }
 
 impl ResetWatch {
     /// Ready when the connection was reset, whether or not anybody reads from it.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.entry.poll_any(self.signs, cx)
+        self.state.poll_any(self.bits, cx)
     }
 }
 
 impl Cutter {
     /// Ends the stream behind what is there already.
     pub fn cut(&self) {
-        self.0.state.fetch_or(CUT | ENDED | READ, Ordering::AcqRel);
-        self.0.reader.wake();
+        self.0.cut();
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
         if let Ok(driver) = driver() {
-            lock(&driver.table).entries.remove(self.key);
-        }
-    }
-}
-
-impl Entry {
-    fn poll(&self, what: u8, waker: &AtomicWaker, cx: &mut Context<'_>) -> Poll<()> {
-        // Used up before the system call, never after: an event that comes in between stays.
-        if self.take(what) {
-            return Poll::Ready(());
-        }
-        waker.register(cx.waker());
-        if self.take(what) { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Ready when any of `signs` is there; they stay.
-    fn poll_any(&self, signs: u8, cx: &mut Context<'_>) -> Poll<()> {
-        let is_there = || self.state.load(Ordering::Acquire) & signs != 0;
-        if is_there() {
-            return Poll::Ready(());
-        }
-        self.reader.register(cx.waker());
-        if is_there() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    fn take(&self, what: u8) -> bool {
-        let lasting = if what == READ { ENDED | CUT } else { 0 };
-        let state = self.state.load(Ordering::Acquire);
-        state & lasting != 0
-            || state & what != 0 && self.state.fetch_and(!what, Ordering::AcqRel) & what != 0
-    }
-
-    /// Notes what happened, and adds those who wait for it to `woken`.
-    fn note(&self, events: EventFlags, woken: &mut Vec<Waker>) {
-        let mut state = 0;
-        if events.contains(EventFlags::ERR) {
-            state |= FAILED;
-        }
-        if events.contains(EventFlags::HUP) {
-            state |= HUNG_UP;
-        }
-        if events.intersects(EventFlags::RDHUP | EventFlags::HUP) {
-            state |= ENDED | READ;
-        }
-        if events.intersects(EventFlags::IN | EventFlags::ERR) {
-            state |= READ;
-        }
-        if events.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
-            state |= WRITE;
-        }
-        // Nobody waits for what was there already. A session that does not read is woken by the first
-        // bytes that come meanwhile, and then by the end.
-        let new = state & !self.state.fetch_or(state, Ordering::AcqRel);
-        if new & !WRITE != 0 {
-            woken.extend(self.reader.take());
-        }
-        if new & WRITE != 0 {
-            woken.extend(self.writer.take());
+            lock(&driver.sources).states.remove(self.key);
         }
     }
 }
@@ -272,7 +250,7 @@ fn driver() -> io::Result<&'static Driver> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|e| e.kind())?;
         let epoll = Async::new(epoll).map_err(|e| e.kind())?;
         crate::task::spawn(drive());
-        Ok(Driver { epoll, table: Mutex::default() })
+        Ok(Driver { epoll, sources: Mutex::default() })
     });
     driver.as_ref().map_err(|kind| (*kind).into())
 }
@@ -283,28 +261,28 @@ async fn drive() {
     let mut woken = Vec::with_capacity(2 * BATCH);
     loop {
         if let Err(error) = driver.epoll.readable().await {
-            // Short of memory, perhaps. Every session hangs on this task, so it never gives up.
+            // Short of memory, perhaps. Every session depends on this task, so it never gives up.
             tracing::error!(%error, "can't wait for sockets, will try again");
             Deadline::after(PAUSE).await;
         }
-        driver.tell_all(&mut woken);
+        driver.dispatch(&mut woken);
     }
 }
 
 impl Driver {
-    /// Passes on what the kernel has to tell now. `woken` is empty before and after.
-    fn tell_all(&self, woken: &mut Vec<Waker>) {
+    /// Passes on the events that the kernel has now. `woken` is empty before and after.
+    fn dispatch(&self, woken: &mut Vec<Waker>) {
         let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; BATCH];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) else { return };
-        let table = lock(&self.table);
+        let sources = lock(&self.sources);
         for event in events {
-            if let Some(entry) = table.find(event.data.u64()) {
-                entry.note(event.flags, woken);
+            if let Some(state) = sources.find(event.data.u64()) {
+                state.record(event.flags, woken);
             }
         }
         // Waking runs the runtime's code, and may drop a task with its sources, which want the lock.
-        drop(table);
+        drop(sources);
         woken.drain(..).for_each(Waker::wake);
     }
 }
@@ -312,7 +290,7 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc::{Sender, channel};
     use std::task::Wake;
@@ -346,5 +324,32 @@ mod tests {
         woken.recv_timeout(Duration::from_secs(10)).expect("it is woken, and gets the lock");
         // Others are still served.
         crate::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx)));
+    }
+
+    /// A process writes its last words and exits, and is cut off, just after we found nothing.
+    #[test]
+    fn what_came_before_a_cut_is_read_to_the_end() {
+        let (pipe, _held) = io::pipe().unwrap();
+        let source = Source::new(&pipe, true).unwrap();
+        let cutter = source.cutter();
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let (mut looks, mut words) = (0, &b"last words"[..]);
+        let mut read = |buf: &mut [u8]| {
+            looks += 1;
+            if looks == 1 {
+                cutter.cut();
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            match words.is_empty() {
+                false => words.read(buf),
+                true => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        };
+        let mut buf = [0; 64];
+        let mut next = || match source.poll_read_with(cx, &mut buf, &mut read) {
+            Poll::Ready(n) => n.unwrap(),
+            Poll::Pending => panic!("nobody would wake us"),
+        };
+        assert_eq!([next(), next(), next()], [10, 0, 0]);
     }
 }

@@ -6,8 +6,6 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncRead;
 
-use super::stream::ByteStream;
-
 /// Batches of up to [`CHUNK`] bytes that one connection moves before others get their turn: async-io
 /// has no budget of its own.
 pub const BATCHES: usize = 8;
@@ -52,7 +50,7 @@ pub fn give_spare(mut buffer: Vec<u8>) {
 }
 
 /// Reads and throws away; ready at the end of the stream, whichever end that is.
-pub fn poll_discard(cx: &mut Context<'_>, io: &mut ByteStream) -> Poll<()> {
+pub fn poll_discard(cx: &mut Context<'_>, io: &mut (impl AsyncRead + Unpin)) -> Poll<()> {
     for _ in 0..BATCHES {
         match with(|chunk| Pin::new(&mut *io).poll_read(cx, chunk)) {
             Poll::Pending => return Poll::Pending,

@@ -94,7 +94,7 @@ impl ByteStream {
                     return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
                 }
             };
-            let peeked = poll_read_with(source, cx, buf, |buf| {
+            let peeked = source.poll_read_with(cx, buf, |buf| {
                 Ok(rustix::net::recv(socket, buf, RecvFlags::PEEK)?.1)
             });
             // All of it is still there.
@@ -208,60 +208,6 @@ impl ByteStream {
     }
 }
 
-/// Runs a read when it is worth a try, until it does not block.
-pub(super) fn poll_read_with(
-    source: &Source,
-    cx: &mut Context<'_>,
-    buf: &mut [u8],
-    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(source.poll_readable(cx));
-        // Asked before the read: what was written between it and the cut is still to come.
-        let is_cut = source.is_cut();
-        // Likewise: an end that comes after it must not be forgotten.
-        let is_ended = source.is_ended();
-        match read(buf) {
-            Ok(n) => {
-                // Zero is the end of the stream, and stays so however often it is asked for.
-                if n == buf.len() || n == 0 {
-                    source.still_readable();
-                }
-                return Poll::Ready(Ok(n));
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                if is_cut {
-                    return Poll::Ready(Ok(0));
-                }
-                if is_ended {
-                    source.not_ended();
-                }
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => source.still_readable(),
-            Err(e) => {
-                source.still_readable();
-                return Poll::Ready(Err(e));
-            }
-        }
-    }
-}
-
-/// Runs a write until it does not block.
-pub(super) fn poll_write_with(
-    source: &Source,
-    cx: &mut Context<'_>,
-    mut write: impl FnMut() -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        match write() {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            done => return Poll::Ready(done),
-        }
-        ready!(source.poll_writable(cx));
-    }
-}
-
 /// Options that every TCP connection should have: Nagle's algorithm off and keepalive on. Set on a
 /// listener, they are those of every connection that it accepts (Linux hands them down).
 ///
@@ -283,10 +229,10 @@ impl AsyncRead for ByteStream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Tcp { socket, source } => {
-                poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
+                source.poll_read_with(cx, buf, |buf| (&*socket).read(buf))
             }
             Kind::Unix { socket, source } => {
-                poll_read_with(source, cx, buf, |buf| (&*socket).read(buf))
+                source.poll_read_with(cx, buf, |buf| (&*socket).read(buf))
             }
             Kind::Pipes(pipes) => pipes.poll_read(cx, buf),
             Kind::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
@@ -311,8 +257,8 @@ impl AsyncWrite for ByteStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            Kind::Tcp { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
-            Kind::Unix { socket, source } => poll_write_with(source, cx, || (&*socket).write(buf)),
+            Kind::Tcp { socket, source } => source.poll_write_with(cx, || (&*socket).write(buf)),
+            Kind::Unix { socket, source } => source.poll_write_with(cx, || (&*socket).write(buf)),
             Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write(buf)),
             Kind::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
@@ -325,10 +271,10 @@ impl AsyncWrite for ByteStream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Tcp { socket, source } => {
-                poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
+                source.poll_write_with(cx, || (&*socket).write_vectored(bufs))
             }
             Kind::Unix { socket, source } => {
-                poll_write_with(source, cx, || (&*socket).write_vectored(bufs))
+                source.poll_write_with(cx, || (&*socket).write_vectored(bufs))
             }
             Kind::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write_vectored(bufs)),
             Kind::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
@@ -360,33 +306,6 @@ impl AsyncWrite for ByteStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A process writes its last words and exits, and is cut off, just after we found nothing.
-    #[test]
-    fn what_came_before_a_cut_is_read_to_the_end() {
-        let (pipe, _held) = io::pipe().unwrap();
-        let source = Source::new(&pipe, true).unwrap();
-        let cutter = source.cutter();
-        let cx = &mut Context::from_waker(std::task::Waker::noop());
-        let (mut looks, mut words) = (0, &b"last words"[..]);
-        let mut read = |buf: &mut [u8]| {
-            looks += 1;
-            if looks == 1 {
-                cutter.cut();
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            match words.is_empty() {
-                false => words.read(buf),
-                true => Err(io::ErrorKind::WouldBlock.into()),
-            }
-        };
-        let mut buf = [0; 64];
-        let mut next = || match poll_read_with(&source, cx, &mut buf, &mut read) {
-            Poll::Ready(n) => n.unwrap(),
-            Poll::Pending => panic!("nobody would wake us"),
-        };
-        assert_eq!([next(), next(), next()], [10, 0, 0]);
-    }
 
     /// Every session has two of them.
     #[test]
