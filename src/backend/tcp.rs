@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::timeout;
 use crate::net::lookup;
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::net::tls;
 
@@ -48,7 +49,7 @@ impl TcpConnector {
         match &self.tls {
             // Boxed, as only some need the room.
             Some(tls) => Box::pin(within(deadline, tls.connect(io))).await,
-            None => Ok(io),
+            None => Ok(ByteStream::plain(io)),
         }
     }
 }
@@ -59,7 +60,7 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>)
     timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<ByteStream> {
+async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<Plain> {
     let found = within(deadline, lookup::resolve(host)).await?;
     let mut addrs = found.to_vec();
     addrs.iter_mut().for_each(|addr| addr.set_port(port));
@@ -71,14 +72,14 @@ async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<ByteS
 }
 
 /// Connects to the first of the addresses that answers.
-async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<ByteStream> {
+async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Plain> {
     let mut last = io::Error::other("the name has no address");
     for (i, addr) in addrs.iter().enumerate() {
         // What time is left is shared among the addresses left: a first one that swallows packets
         // must not keep the second from its turn.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addrs.len() - i) as u32;
-        match timeout(share, ByteStream::connect_tcp(*addr)).await {
+        match timeout(share, Plain::connect_tcp(*addr)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(e)) => last = e,
             Err(_) => last = io::ErrorKind::TimedOut.into(),

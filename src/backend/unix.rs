@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_io::Async;
 
 use crate::clock::{Deadline, timeout};
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 
 /// The pause between two attempts at a Unix socket whose backlog is full: the kernel does not tell when it has
@@ -30,13 +31,13 @@ impl UnixConnector {
     /// As of `connect(2)`; `TimedOut` after the limit.
     pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
         let opened = timeout(limit, open_unix(&self.0)).await;
-        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(ByteStream::plain)
     }
 }
 
 /// Connects to a Unix socket. Where TCP would try again by itself, a full backlog is an error at
 /// once (EAGAIN), which async-io takes for a connection in progress that then is none.
-async fn open_unix(path: &Path) -> io::Result<ByteStream> {
+async fn open_unix(path: &Path) -> io::Result<Plain> {
     loop {
         match Async::<UnixStream>::connect(path).await {
             Err(e)
@@ -44,7 +45,7 @@ async fn open_unix(path: &Path) -> io::Result<ByteStream> {
             {
                 Deadline::after(BUSY_PAUSE).await;
             }
-            connected => return ByteStream::unix(connected?.into_inner()?),
+            connected => return Plain::unix(connected?.into_inner()?),
         }
     }
 }

@@ -6,11 +6,12 @@ use super::peer::Peer;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 
-/// A connection on which HTTP can begin: whatever comes before that has been read.
+/// A connection on which HTTP can begin: whatever comes before that has been read. With another stream than
+/// a [`ByteStream`], one on which TLS is to be spoken first.
 #[derive(Debug)]
-pub struct Arrived {
+pub struct Arrived<S = ByteStream> {
     /// What HTTP is spoken on.
-    pub io: ByteStream,
+    pub io: S,
     /// Who is at its other end.
     pub peer: Peer,
     /// What is left of the time for the first request.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::http::body::full;
 use crate::net::address::PeerAddr;
+use crate::net::plain::Plain;
 use crate::task;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -49,7 +50,7 @@ fn receives(sent: &[u8]) -> String {
         String::from_utf8(received).unwrap()
     });
     task::block_on(async {
-        let io = ByteStream::unix(ours).unwrap();
+        let io = ByteStream::plain(Plain::unix(ours).unwrap());
         let began = Instant::now();
         // The end is there before the first byte is read.
         while !io.is_ended() {

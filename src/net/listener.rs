@@ -21,7 +21,7 @@ use rustix::net::{
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::{ListenAddr, LocalAddr, PeerAddr};
-use super::stream::{ByteStream, set_options};
+use super::plain::{Plain, set_options};
 use crate::clock::Deadline;
 
 /// Connections that the kernel completes for us before we accept them. Listeners of the standard
@@ -105,7 +105,7 @@ impl Listener {
 
     /// The next connection. Errors never end the listener: they are logged and backed off from,
     /// as most of them (EMFILE, ENFILE, ENOBUFS) pass when somebody else hangs up.
-    pub async fn accept(&mut self) -> (ByteStream, PeerAddr) {
+    pub async fn accept(&mut self) -> (Plain, PeerAddr) {
         loop {
             match self.try_accept().await {
                 Ok(accepted) => {
@@ -128,17 +128,17 @@ impl Listener {
         }
     }
 
-    async fn try_accept(&self) -> io::Result<(ByteStream, PeerAddr)> {
+    async fn try_accept(&self) -> io::Result<(Plain, PeerAddr)> {
         match &self.socket {
             Socketed::Tcp(tcp) => {
                 let (stream, peer) = tcp.read_with(accept_ready).await?;
                 let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
                 let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
-                Ok((ByteStream::tcp(stream.into())?, peer.into()))
+                Ok((Plain::tcp(stream.into())?, peer.into()))
             }
             Socketed::Unix(unix) => {
                 let (stream, _) = unix.read_with(accept_ready).await?;
-                Ok((ByteStream::unix(stream.into())?, PeerAddr::Unix))
+                Ok((Plain::unix(stream.into())?, PeerAddr::Unix))
             }
         }
     }

@@ -117,7 +117,7 @@ mod tests {
     use futures::future::pending;
 
     use super::*;
-    use crate::net::stream::ByteStream;
+    use crate::net::plain::Plain;
     use crate::options::{self, Args};
     use crate::registry::Registry;
 
@@ -150,7 +150,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, addr) = listener.accept().unwrap();
-        let io = ByteStream::tcp(socket).unwrap();
+        let io = Plain::tcp(socket).unwrap();
         let (card, permit, entered) = entrance.enter(io, addr.into()).unwrap();
         let Entered::Arrived(arrived) = entered else { panic!("there is no TLS") };
         let serve = |arrived| http::serve(arrived, shared.http.clone());

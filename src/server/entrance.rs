@@ -18,6 +18,7 @@ use super::shared::Shared;
 use super::tls_handshake;
 use crate::http::{Arrived, Peer};
 use crate::net::address::PeerAddr;
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::registry::Card;
 
@@ -48,7 +49,7 @@ impl Entrance {
     /// Lets a connection from `addr` in; `None`: there are too many, and it is closed.
     pub fn enter(
         &self,
-        io: ByteStream,
+        io: Plain,
         addr: PeerAddr,
     ) -> Option<(Arc<Card>, ConnectionPermit, Entered)> {
         let state = self.shared.state.get();
@@ -57,10 +58,16 @@ impl Entrance {
         let registration = self.shared.registry.register(addr.socket_addr());
         let card = registration.card.clone();
         let peer = Peer { id: card.id, addr, local: self.local, tls: None };
-        let arrived = Arrived { io, peer, left: http.handshake_timeout, registration };
+        let left = http.handshake_timeout;
         let entered = match state.acceptor.as_ref().filter(|_| self.has_tls) {
-            None => Entered::Arrived(arrived),
-            Some(acceptor) => Entered::Arriving(tls_handshake::accept(arrived, acceptor.clone())),
+            None => {
+                let io = ByteStream::plain(io);
+                Entered::Arrived(Arrived { io, peer, left, registration })
+            }
+            Some(acceptor) => {
+                let arriving = Arrived { io, peer, left, registration };
+                Entered::Arriving(tls_handshake::accept(arriving, acceptor.clone()))
+            }
         };
         Some((card, permit, entered))
     }

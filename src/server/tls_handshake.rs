@@ -14,6 +14,7 @@ use crate::clock::{Deadline, timeout};
 use crate::http::linger::{LINGER, linger};
 use crate::http::refusal::Refusal;
 use crate::http::{Arrived, Peer, Subject};
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::net::tls::{Acceptor, Failure};
 use crate::registry::Order;
@@ -26,7 +27,10 @@ const PLAIN_HTTP: &str =
 /// came to nothing, which is logged and answered then.
 ///
 /// Not an async function, whose future would hold the connection twice; boxed, as only some need the room.
-pub fn accept(arrived: Arrived, acceptor: Arc<Acceptor>) -> BoxFuture<'static, Option<Arrived>> {
+pub fn accept(
+    arrived: Arrived<Plain>,
+    acceptor: Arc<Acceptor>,
+) -> BoxFuture<'static, Option<Arrived>> {
     Box::pin(async move {
         let began = Instant::now();
         let limit = arrived.left;

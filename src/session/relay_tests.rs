@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::framing::{Framing, LineRules};
+use crate::net::plain::Plain;
 use crate::registry::{Registration, Registry};
 use crate::session::SlowClient;
 use crate::session::keepalive::Limits;
@@ -47,7 +48,7 @@ impl Stage for Commands {
 fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixStream, UnixStream) {
     let stream = |ours: UnixStream| {
         ours.set_nonblocking(true).unwrap();
-        ByteStream::unix(ours).unwrap()
+        ByteStream::plain(Plain::unix(ours).unwrap())
     };
     let (client, theirs) = UnixStream::pair().unwrap();
     let (backend, server) = UnixStream::pair().unwrap();

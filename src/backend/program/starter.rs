@@ -15,6 +15,7 @@ use super::keeper::{Held, Keeping};
 use super::{environment, process};
 use crate::backend::ClientInfo;
 use crate::net::pipes::{PipeSource, Pipes};
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::text::reason;
 use crate::threads::PROGRAMS;
@@ -67,7 +68,7 @@ fn launch(mut command: Command, id: u64, grace: Duration, held: Held) -> io::Res
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let (output, errors) = (PipeSource::new(output)?, PipeSource::new(errors)?);
     let cutter = output.cutter();
-    let io = ByteStream::pipes(Pipes::new(output, input)?);
+    let io = ByteStream::plain(Plain::pipes(Pipes::new(output, input)?));
     let keeping = Keeping::start(command, errors, cutter, id, grace, held)?;
     Ok(Running { io, keeping })
 }

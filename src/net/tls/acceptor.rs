@@ -32,6 +32,7 @@ use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::{BUFFER, provider, words};
 use crate::error::StartError;
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
 
@@ -178,17 +179,16 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`Failure`], and the stream if there is somebody to be told.
-    pub async fn accept(
-        &self,
-        io: ByteStream,
-    ) -> Result<(ByteStream, Facts), (Failure, ByteStream)> {
+    pub async fn accept(&self, io: Plain) -> Result<(ByteStream, Facts), (Failure, ByteStream)> {
         let mut first = [0];
         match io.peek(&mut first).await {
-            Ok(0) => return Err((Failure::Silent, io)),
+            Ok(0) => return Err((Failure::Silent, ByteStream::plain(io))),
             // TLS begins with a 22 (RFC 8446, section 5.1), HTTP with the name of a method.
-            Ok(_) if first[0].is_ascii_uppercase() => return Err((Failure::PlainHttp, io)),
+            Ok(_) if first[0].is_ascii_uppercase() => {
+                return Err((Failure::PlainHttp, ByteStream::plain(io)));
+            }
             Ok(_) => {}
-            Err(_) => return Err((Failure::Silent, io)),
+            Err(_) => return Err((Failure::Silent, ByteStream::plain(io))),
         }
         let (rules, authorities) = self.rules();
         let accepting = TlsAcceptor::from(rules)
@@ -204,7 +204,7 @@ impl Acceptor {
                     Some(failure) => Err((failure, io)),
                 }
             }
-            Err((error, io)) => Err((self.explain(&error), io.into_inner())),
+            Err((error, io)) => Err((self.explain(&error), ByteStream::plain(io.into_inner()))),
         }
     }
 

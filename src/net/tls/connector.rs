@@ -22,6 +22,7 @@ use super::files::PemFile;
 use super::stream::{Counted, Tls};
 use super::words::Flaw;
 use super::{BUFFER, provider, words};
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
 
@@ -65,7 +66,7 @@ impl Connector {
     ///
     /// # Errors
     /// What is wrong, in plain words.
-    pub async fn connect(&self, io: ByteStream) -> io::Result<ByteStream> {
+    pub async fn connect(&self, io: Plain) -> io::Result<ByteStream> {
         let connector = TlsConnector::from(self.authorities.current());
         let connecting = connector.connect_with(self.name.clone(), Counted::new(io), |tls| {
             tls.set_buffer_limit(Some(BUFFER));

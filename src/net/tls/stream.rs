@@ -8,7 +8,8 @@ use futures::io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
 use futures_rustls::{client, server};
 
-use crate::net::stream::{ByteStream, Outlet};
+use crate::net::outlet::Outlet;
+use crate::net::plain::Plain;
 
 /// An encrypted stream.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Tls(TlsStream<Counted>);
 
 impl Tls {
     /// The stream below, which is not to be read from or written to.
-    pub fn below(&self) -> &ByteStream {
+    pub fn below(&self) -> &Plain {
         &self.0.get_ref().0.io
     }
 }
@@ -36,16 +37,16 @@ impl From<client::TlsStream<Counted>> for Tls {
 /// The stream below, and whether it has taken anything.
 #[derive(Debug)]
 pub struct Counted {
-    io: ByteStream,
+    io: Plain,
     moved: bool,
 }
 
 impl Counted {
-    pub fn new(io: ByteStream) -> Self {
+    pub fn new(io: Plain) -> Self {
         Counted { io, moved: false }
     }
 
-    pub fn into_inner(self) -> ByteStream {
+    pub fn into_inner(self) -> Plain {
         self.io
     }
 

@@ -25,6 +25,7 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use super::error::AcmeError;
 use crate::clock::timeout;
 use crate::net::lookup;
+use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::net::tls::stream::{Counted, Tls};
 use crate::net::tls::words;
@@ -127,12 +128,12 @@ impl HttpClient for Http {
 }
 
 /// Connects to the first of a name's addresses that accepts.
-async fn connect_tcp(host: &str, port: u16) -> io::Result<ByteStream> {
+async fn connect_tcp(host: &str, port: u16) -> io::Result<Plain> {
     let addrs = lookup::resolve(host).await?;
     let mut failed = io::Error::other("the name has no address");
     for addr in &*addrs {
         let addr = SocketAddr::new(addr.ip(), port);
-        match timeout(LONGEST_CONNECT, ByteStream::connect_tcp(addr)).await {
+        match timeout(LONGEST_CONNECT, Plain::connect_tcp(addr)).await {
             Ok(Ok(io)) => return Ok(io),
             Ok(Err(error)) => failed = error,
             Err(_) => failed = io::ErrorKind::TimedOut.into(),
