@@ -16,7 +16,7 @@ use instant_acme::Key;
 
 use self::cache::Cache;
 use self::certificates::Certificate;
-pub use self::certificates::Certificates;
+pub use self::certificates::{ACME_TLS_ALPN_NAME, Certificates};
 use self::error::AcmeError;
 use self::order::AcmeClient;
 use super::connector::Authorities;
@@ -24,9 +24,6 @@ use crate::clock::{Deadline, timeout};
 use crate::error::StartError;
 use crate::net::tls::AcmeConfig;
 use crate::threads::CERTIFICATES;
-
-/// The ALPN name of the protocol in which an authority validates a name (RFC 8737, section 6.2).
-pub const ACME_TLS_ALPN_NAME: &[u8] = b"acme-tls/1";
 
 /// The time that an order may take, plus that for each name, which needs a few more requests.
 const LONGEST_ORDER: Duration = Duration::from_secs(240);

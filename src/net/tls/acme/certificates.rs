@@ -11,9 +11,11 @@ use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use futures_rustls::rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 
-use super::ACME_TLS_ALPN_NAME;
 use crate::net::tls::files::defect;
 use crate::sync::lock;
+
+/// The ALPN name of the protocol in which an authority validates a name (RFC 8737, section 6.2).
+pub const ACME_TLS_ALPN_NAME: &[u8] = b"acme-tls/1";
 
 /// How often, at most, the log says that there is no certificate yet.
 const WARN_EVERY: Duration = Duration::from_secs(60);
