@@ -15,7 +15,7 @@
 //! │ commands              │ what wsrelay can be asked to do, one file each                            │
 //! │ demo                  │ `wsrelay demo`: a chat server, a page, the relay between them             │
 //! │ options               │ the command line and the file, checked, as the rooms' own configurations  │
-//! │ server                │ listeners, accepting, reload, stop                                        │
+//! │ server                │ doors (a listener, its entrance, a service), reload, stop                 │
 //! │ console               │ the page of --dev-console                                                 │
 //! │ http                  │ what is said before the 101: who may connect, what is served              │
 //! │ session               │ both directions, keepalive, how it ends                                   │

@@ -27,11 +27,11 @@ use crate::task::{self, JoinHandle};
 /// A listener and what becomes of its connections.
 #[derive(Debug)]
 pub struct Door {
-    /// Where they come from.
+    /// What accepts its connections.
     pub listener: Listener,
     /// Whether TLS is spoken here, if the server has a certificate.
     pub has_tls: bool,
-    /// What they reach.
+    /// What serves them.
     pub service: Service,
 }
 
@@ -50,7 +50,7 @@ pub enum Service {
 impl Door {
     /// Accepts connections until the task is cancelled; the listener goes with it.
     ///
-    /// A task in any case, as whoever calls may run on a thread of his own, and each connection would go from
+    /// A task in any case, as the caller may run on a thread of its own, and each connection would go from
     /// there to the executor's.
     pub fn open(self, shared: Arc<Shared>) -> JoinHandle<()> {
         let Door { listener, has_tls, service } = self;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What a client has to send first is read by the future that is `Arriving`, within `--handshake-timeout`. A PROXY
-//! protocol header is to be read there, before TLS begins: it changes the `Peer`.
+//! protocol header is to be read there, before TLS begins: the client that it names is that of
+//! the `Peer`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::registry::Card;
 
-/// What the connections of one listener pass.
+/// The entrance of one listener.
 #[derive(Debug)]
 pub struct Entrance {
     /// Our address that they connect to; `None` for a Unix socket.
@@ -32,7 +33,7 @@ pub struct Entrance {
     shared: Arc<Shared>,
 }
 
-/// A connection that has a permit, and its number.
+/// How far a connection with a permit is from its service.
 pub enum Entered {
     /// Nothing is to be read before a service has it.
     Arrived(Arrived),

@@ -4,7 +4,7 @@
 //! ```text
 //!  Server ─▶ Door ─▶ listener ─▶ entrance ─▶ Arrived ─▶ service: http::serve, http::redirect::serve
 //!                                   │                      │
-//!  Reloader ─▶ Shared ─▶ State ─────┴─▶ Context ───────────┘
+//!  Reloader ─▶ Shared ─▶ ServerState ─▶ Context ───────────┘
 //! ```
 
 mod certificates;

@@ -26,7 +26,7 @@ const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 pub struct OpenConnections {
     open: Arc<Permits>,
     by_address: Arc<AddressCounts>,
-    refused: Mutex<Refused>,
+    unreported: Mutex<Unreported>,
 }
 
 /// The right to be an open connection, given back when dropped.
@@ -38,7 +38,7 @@ pub struct ConnectionPermit {
 
 /// Connections that were closed at once, and are not logged yet.
 #[derive(Debug, Default)]
-struct Refused {
+struct Unreported {
     over_all: u64,
     over_address: u64,
     last: Option<PeerAddr>,
@@ -61,14 +61,14 @@ impl OpenConnections {
                 // A proxy has one address for all of its clients.
                 let most = limits.max_per_ip.filter(|_| !trusted.trusts(peer));
                 let Some(permit) = self.admit_address(addr.ip().into(), most) else {
-                    self.refuse(peer, |refused| refused.over_address += 1);
+                    self.refuse(peer, |unreported| unreported.over_address += 1);
                     return None;
                 };
                 Some(permit)
             }
         };
         let Some(open) = self.open.admit(limits.max) else {
-            self.refuse(peer, |refused| refused.over_all += 1);
+            self.refuse(peer, |unreported| unreported.over_all += 1);
             return None;
         };
         Some(ConnectionPermit { _open: open, _of_address: of_address })
@@ -83,19 +83,19 @@ impl OpenConnections {
         self.by_address.admit(prefix, Group::WHOLE, limit)
     }
 
-    fn refuse(self: &Arc<Self>, peer: PeerAddr, count: impl FnOnce(&mut Refused)) {
-        let mut refused = lock(&self.refused);
-        count(&mut refused);
-        refused.last = Some(peer);
-        if !mem::replace(&mut refused.is_reporting, true) {
-            drop(refused);
+    fn refuse(self: &Arc<Self>, peer: PeerAddr, count: impl FnOnce(&mut Unreported)) {
+        let mut unreported = lock(&self.unreported);
+        count(&mut unreported);
+        unreported.last = Some(peer);
+        if !mem::replace(&mut unreported.is_reporting, true) {
+            drop(unreported);
             task::spawn(self.clone().report());
         }
     }
 
     /// Logs those that were refused, once in a while, until there are no more.
     async fn report(self: Arc<Self>) {
-        while let Some((over_all, over_address, last)) = self.take_refused() {
+        while let Some((over_all, over_address, last)) = self.take_unreported() {
             tracing::warn!(
                 over_max_connections = over_all,
                 over_max_connections_per_ip = over_address,
@@ -107,15 +107,15 @@ impl OpenConnections {
     }
 
     /// Those that are to be logged; if there are none, the next one begins a task of its own.
-    fn take_refused(&self) -> Option<(u64, u64, PeerAddr)> {
-        let mut refused = lock(&self.refused);
-        match refused.last.take() {
+    fn take_unreported(&self) -> Option<(u64, u64, PeerAddr)> {
+        let mut unreported = lock(&self.unreported);
+        match unreported.last.take() {
             Some(last) => {
-                let over_all = mem::take(&mut refused.over_all);
-                Some((over_all, mem::take(&mut refused.over_address), last))
+                let over_all = mem::take(&mut unreported.over_all);
+                Some((over_all, mem::take(&mut unreported.over_address), last))
             }
             None => {
-                refused.is_reporting = false;
+                unreported.is_reporting = false;
                 None
             }
         }

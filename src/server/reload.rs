@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::ServerConfig;
 use super::shared::Shared;
-use super::state::State;
+use super::state::ServerState;
 use crate::error::StartError;
 use crate::sync::lock;
 
@@ -22,7 +22,7 @@ impl Reloader {
         let old = shared.state.get();
         let new = load().and_then(|config| {
             let is_bound_so = shared.bound.is_of(&config);
-            Ok((is_bound_so, State::open(config, shared.registry.clone(), Some(&old))?))
+            Ok((is_bound_so, ServerState::open(config, shared.registry.clone(), Some(&old))?))
         });
         let state = match new {
             Ok((is_bound_so, new)) => {

@@ -10,7 +10,7 @@ use super::config::ServerConfig;
 use super::door::{Door, Service};
 use super::reload::Reloader;
 use super::shared::Shared;
-use super::state::State;
+use super::state::ServerState;
 use crate::clock::timeout;
 use crate::error::StartError;
 use crate::net::address::{ListenAddr, LocalAddr};
@@ -23,7 +23,7 @@ use crate::task::{self, JoinHandle};
 use crate::text::reason;
 use crate::threads;
 
-/// A bound relay.
+/// A server that is bound, and accepts nothing yet.
 ///
 /// ```no_run
 /// # use wsrelay::{options, server::Server};
@@ -72,9 +72,9 @@ impl Server {
     /// # Errors
     /// [`StartError::Environment`]: what can't be used here and now, and what to do about it.
     pub fn check(mut config: ServerConfig) -> Result<(), StartError> {
-        // To open it is to make an account's key, as whoever checks, who may be another than who serves.
+        // Opening it makes an account's key, which would belong to the user who checks, not to the one who serves.
         config.tls.take_if(|tls| matches!(tls.source, CertSource::Acme(_)));
-        State::open(config, Registry::new(), None).map(drop)
+        ServerState::open(config, Registry::new(), None).map(drop)
     }
 
     /// The addresses that are relayed from, with the ports that the kernel chose.
@@ -83,12 +83,12 @@ impl Server {
         relays.map(|door| door.listener.local_addr().clone()).collect()
     }
 
-    /// Whether TLS is spoken there.
+    /// Whether TLS is spoken at these addresses.
     pub fn is_secure(&self) -> bool {
         self.shared.state.get().acceptor.is_some()
     }
 
-    /// What tells whoever waits for it that the server can be connected to: a line for each address.
+    /// The addresses that can be connected to now, a line each, for whoever waits for the start.
     pub fn greeting(&self) -> String {
         let scheme = if self.is_secure() { "wss" } else { "ws" };
         let line = |Door { listener, service, .. }: &Door| match service {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::config::ServerConfig;
 use super::open_connections::OpenConnections;
-use super::state::State;
+use super::state::ServerState;
 use crate::error::StartError;
 use crate::http::Context;
 use crate::net::address::ListenAddr;
@@ -15,7 +15,7 @@ use crate::sync::Current;
 #[derive(Debug)]
 pub struct Shared {
     /// What holds for connections that are accepted now.
-    pub state: Current<State>,
+    pub state: Current<ServerState>,
     /// What holds for requests that come now.
     pub http: Arc<Current<Context>>,
     /// The connections, for those who look for them.
@@ -32,11 +32,11 @@ impl Shared {
     /// Opens what the configuration names.
     ///
     /// # Errors
-    /// As of [`State::open`].
+    /// As of [`ServerState::open`].
     pub fn open(config: ServerConfig) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let bound = Bound::of(&config);
-        let state = State::open(config, registry.clone(), None)?;
+        let state = ServerState::open(config, registry.clone(), None)?;
         state.http.take_over();
         Ok(Arc::new(Shared {
             http: Arc::new(Current::new(state.http.clone())),

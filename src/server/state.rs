@@ -1,4 +1,4 @@
-//! State: what a configuration came to, open and ready for connections.
+//! ServerState: what a configuration came to, open and ready for connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::registry::Registry;
 
 /// What holds for connections that are accepted now. Their requests go by the `Context` of that moment.
 #[derive(Debug)]
-pub struct State {
+pub struct ServerState {
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// How long sessions may take to end once the server stops.
@@ -22,7 +22,7 @@ pub struct State {
     pub http: Arc<Context>,
 }
 
-impl State {
+impl ServerState {
     /// Opens what the configuration names. What `old` has open already, and counts, is kept.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl State {
     pub fn open(
         config: ServerConfig,
         registry: Arc<Registry>,
-        old: Option<&State>,
+        old: Option<&ServerState>,
     ) -> Result<Self, StartError> {
         let ServerConfig { tls, connections, shutdown_timeout, http, .. } = config;
         let http = Context::new(http, registry, old.map(|old| &*old.http))?;
@@ -40,7 +40,7 @@ impl State {
             Some(old) => old.acceptor_for(tls.as_ref())?,
         };
         let http = Arc::new(http.with_acceptor(acceptor.clone()));
-        Ok(State { connections, shutdown_timeout, acceptor, http })
+        Ok(ServerState { connections, shutdown_timeout, acceptor, http })
     }
 
     /// What makes TLS streams under a new configuration. A reload can't switch TLS on or off: the addresses were
