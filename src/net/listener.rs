@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::Async;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
     AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, sockopt,
 };
@@ -71,8 +72,9 @@ impl Listener {
         Ok(Listener { _file: file, socket, local, pause: FIRST_PAUSE })
     }
 
-    /// Takes a socket that somebody else has bound, and that listens: one that was inherited or received. A
-    /// socket file stays when the listener goes, as it belongs to whoever made it.
+    /// Takes a listening socket that was inherited or received. It becomes non-blocking, for all processes
+    /// that share it, and close-on-exec. The file of a Unix socket stays when the listener is dropped, as it
+    /// belongs to the process that made it.
     ///
     /// # Errors
     /// `InvalidInput` if it is no stream socket of TCP or Unix, or does not listen.
@@ -82,6 +84,7 @@ impl Listener {
         if !is_stream || !sockopt::socket_acceptconn(&fd)? {
             return Err(wrong("the socket does not listen for connections"));
         }
+        fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
         let (socket, local) = match sockopt::socket_domain(&fd)? {
             AddressFamily::INET | AddressFamily::INET6 => {
                 set_options(SockRef::from(&fd));
@@ -282,6 +285,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::fcntl_getfd;
 
     #[test]
     fn connections_have_their_listeners_options() {
@@ -324,6 +328,30 @@ mod tests {
         let at = unix::net::SocketAddr::from_abstract_name(&name).unwrap();
         let ours = Listener::from_fd(UnixListener::bind_addr(&at).unwrap().into()).unwrap();
         assert_eq!(ours.local_addr().to_string(), format!("unix:@{name}"));
+    }
+
+    /// A listening socket as a service manager hands it over: blocking, and kept across exec.
+    fn inherited(socket: impl Into<OwnedFd>) -> OwnedFd {
+        let fd = socket.into();
+        fcntl_setfd(&fd, FdFlags::empty()).unwrap();
+        fd
+    }
+
+    #[test]
+    fn a_socket_that_is_taken_blocks_nobody_and_is_not_handed_to_programs() {
+        let dir = tempfile::tempdir().unwrap();
+        for fd in [
+            inherited(TcpListener::bind("127.0.0.1:0").unwrap()),
+            inherited(UnixListener::bind(dir.path().join("socket")).unwrap()),
+        ] {
+            let listener = Listener::from_fd(fd).unwrap();
+            let fd = match &listener.socket {
+                Socketed::Tcp(tcp) => tcp.as_fd(),
+                Socketed::Unix(unix) => unix.as_fd(),
+            };
+            assert!(fcntl_getfd(fd).unwrap().contains(FdFlags::CLOEXEC));
+            assert!(SockRef::from(&fd).nonblocking().unwrap());
+        }
     }
 
     #[test]
