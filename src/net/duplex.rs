@@ -1,7 +1,7 @@
 //! Duplex: a stream inside the process. What is written to one end is read from the other.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -21,28 +21,34 @@ pub struct Duplex {
     output: Arc<Mutex<Pipe>>,
 }
 
+/// Reports a reset to those who do not hold the end itself.
+#[derive(Debug)]
+pub struct DuplexResetWatch(Arc<Mutex<Pipe>>);
+
 /// One direction.
 #[derive(Debug)]
 struct Pipe {
     waiting: VecDeque<u8>,
     /// Bytes that may wait before a writer has to.
     capacity: usize,
-    state: State,
+    state: PipeState,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Who is to be woken once the lock is free.
-    woken: [Option<Waker>; 2],
+    /// The task at the reading end, if it waits for a reset. It has a waker of its own: bytes do not wake it.
+    watcher: Option<Waker>,
+    /// The tasks to wake once the lock is free.
+    woken: [Option<Waker>; 3],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum PipeState {
     /// Bytes may come.
     Open,
     /// The writer has ended the stream behind what waits.
     Ended,
-    /// The reader is gone: nobody takes anything.
+    /// The reader is gone: nothing is taken any more.
     Unread,
-    /// What waited is lost, and either end is told so.
+    /// What waited is lost, and both ends fail.
     Reset,
 }
 
@@ -53,10 +59,11 @@ impl Duplex {
             Arc::new(Mutex::new(Pipe {
                 waiting: VecDeque::new(),
                 capacity: capacity.max(1),
-                state: State::Open,
+                state: PipeState::Open,
                 reader: None,
                 writer: None,
-                woken: [None, None],
+                watcher: None,
+                woken: [None, None, None],
             }))
         };
         let (a, b) = (pipe(), pipe());
@@ -69,9 +76,26 @@ impl Duplex {
         for pipe in [&self.input, &self.output] {
             change(pipe, |pipe| {
                 pipe.waiting.clear();
-                pipe.enter(State::Reset);
+                pipe.enter(PipeState::Reset);
             });
         }
+    }
+
+    /// Whether the other end has ended its direction or was reset, however much is still to be read.
+    pub fn is_ended(&self) -> bool {
+        lock(&self.input).state != PipeState::Open
+    }
+
+    /// Ready with the error when the stream was reset, whether or not anybody reads from it. It wakes the task
+    /// at the end of the stream too.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        lock(&self.input).poll_reset(cx).map(|()| io::ErrorKind::ConnectionReset.into())
+    }
+
+    /// Reports a reset while another task or value holds this end. It shares the waker of
+    /// [`poll_reset`](Self::poll_reset): both belong to one task.
+    pub fn reset_watch(&self) -> DuplexResetWatch {
+        DuplexResetWatch(self.input.clone())
     }
 
     /// Bytes that were written to this end and that the other has not read.
@@ -80,53 +104,72 @@ impl Duplex {
     }
 }
 
-/// Changes one direction, and wakes who waits for it once its lock is free.
+impl DuplexResetWatch {
+    /// Ready when the stream was reset, whether or not anybody reads from it.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        lock(&self.0).poll_reset(cx)
+    }
+}
+
+/// Changes one direction, and wakes the tasks that wait for it once its lock is free.
 fn change<T>(pipe: &Mutex<Pipe>, work: impl FnOnce(&mut Pipe) -> T) -> T {
-    let mut held = lock(pipe);
-    let outcome = work(&mut held);
-    let woken = std::mem::take(&mut held.woken);
-    drop(held);
+    let mut locked = lock(pipe);
+    let outcome = work(&mut locked);
+    let woken = std::mem::take(&mut locked.woken);
+    drop(locked);
     woken.into_iter().flatten().for_each(Waker::wake);
     outcome
 }
 
 impl Pipe {
     /// Changes the state; a reset is for good.
-    fn enter(&mut self, state: State) {
-        if self.state != State::Reset {
+    fn enter(&mut self, state: PipeState) {
+        if self.state != PipeState::Reset {
             self.state = state;
         }
-        self.woken = [self.reader.take(), self.writer.take()];
+        self.woken = [self.reader.take(), self.writer.take(), self.watcher.take()];
+    }
+
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state == PipeState::Reset {
+            return Poll::Ready(());
+        }
+        self.watcher = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.state == State::Reset {
+        if self.state == PipeState::Reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        if self.waiting.is_empty() && self.state == State::Open && !buf.is_empty() {
+        if self.waiting.is_empty() && self.state == PipeState::Open && !buf.is_empty() {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let n = self.waiting.read(buf)?;
-        self.woken = [None, self.writer.take()];
+        self.woken = [None, self.writer.take(), None];
         Poll::Ready(Ok(n))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.state {
-            State::Open => {}
-            State::Reset => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            State::Ended | State::Unread => {
+            PipeState::Open => {}
+            PipeState::Reset => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            PipeState::Ended | PipeState::Unread => {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
         }
-        let n = buf.len().min(self.capacity - self.waiting.len());
-        if n == 0 && !buf.is_empty() {
+        let before = self.waiting.len();
+        for buf in bufs {
+            let n = buf.len().min(self.capacity - self.waiting.len());
+            self.waiting.extend(&buf[..n]);
+        }
+        let n = self.waiting.len() - before;
+        if n == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
             self.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        self.waiting.extend(&buf[..n]);
-        self.woken = [self.reader.take(), None];
+        self.woken = [self.reader.take(), None, None];
         Poll::Ready(Ok(n))
     }
 }
@@ -147,7 +190,15 @@ impl AsyncWrite for Duplex {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        change(&self.output, |pipe| pipe.write(cx, buf))
+        change(&self.output, |pipe| pipe.write(cx, &[IoSlice::new(buf)]))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        change(&self.output, |pipe| pipe.write(cx, bufs))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -157,12 +208,12 @@ impl AsyncWrite for Duplex {
     /// Ends the stream to the other end, as `shutdown(Write)` does.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         change(&self.output, |output| match output.state {
-            State::Reset => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            State::Open => {
-                output.enter(State::Ended);
+            PipeState::Reset => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            PipeState::Open => {
+                output.enter(PipeState::Ended);
                 Poll::Ready(Ok(()))
             }
-            State::Ended | State::Unread => Poll::Ready(Ok(())),
+            PipeState::Ended | PipeState::Unread => Poll::Ready(Ok(())),
         })
     }
 }
@@ -170,13 +221,13 @@ impl AsyncWrite for Duplex {
 impl Drop for Duplex {
     fn drop(&mut self) {
         change(&self.output, |output| {
-            if output.state == State::Open {
-                output.enter(State::Ended);
+            if output.state == PipeState::Open {
+                output.enter(PipeState::Ended);
             }
         });
         change(&self.input, |input| {
             input.waiting.clear();
-            input.enter(State::Unread);
+            input.enter(PipeState::Unread);
         });
     }
 }

@@ -16,7 +16,7 @@ use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::pipes::Pipes;
-use super::readiness::{ResetWatch, Source};
+use super::readiness::{Source, SourceResetWatch};
 
 /// How long a TCP connection is silent before the kernel probes it. A peer whose machine vanished
 /// is noticed after this plus [`KEEPALIVE_PROBES`] intervals, also when pings are off.
@@ -145,7 +145,7 @@ impl Plain {
     }
 
     /// Reports a reset while another task or value holds the stream. `None` with pipes.
-    pub fn reset_watch(&self) -> Option<ResetWatch> {
+    pub fn reset_watch(&self) -> Option<SourceResetWatch> {
         match &self.0 {
             Endpoints::Tcp { source, .. } => Some(source.reset_watch(true)),
             Endpoints::Unix { source, .. } => Some(source.reset_watch(false)),

@@ -45,7 +45,7 @@ pub struct Source {
 /// Reports a socket's reset to those who do not hold the socket. It shares the reader's waker: both
 /// belong to one task.
 #[derive(Debug)]
-pub struct ResetWatch {
+pub struct SourceResetWatch {
     state: Arc<SourceState>,
     bits: u8,
 }
@@ -178,8 +178,8 @@ impl Source {
     /// Reports the socket's reset elsewhere. A hang-up is one too if `or_hang_up`: with TCP it is, as
     /// long as we have not ended our own direction; a Unix socket that is closed hangs up as well, and
     /// its last bytes are still there.
-    pub fn reset_watch(&self, or_hang_up: bool) -> ResetWatch {
-        ResetWatch { state: self.state.clone(), bits: reset_bits(or_hang_up) }
+    pub fn reset_watch(&self, or_hang_up: bool) -> SourceResetWatch {
+        SourceResetWatch { state: self.state.clone(), bits: reset_bits(or_hang_up) }
     }
 
     /// Ready when the connection was reset, as [`reset_watch`](Self::reset_watch) says.
@@ -213,7 +213,7 @@ fn reset_bits(or_hang_up: bool) -> u8 {
     if or_hang_up { FAILED | HUNG_UP } else { FAILED }
 }
 
-impl ResetWatch {
+impl SourceResetWatch {
     /// Ready when the connection was reset, whether or not anybody reads from it.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.state.poll_any(self.bits, cx)
