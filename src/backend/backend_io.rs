@@ -1,87 +1,87 @@
-//! BackendIo: an open connection to a backend, and how it is left.
+//! BackendIo: an open connection to a backend, and how it is closed.
 
 use std::future::{Future, poll_fn};
 use std::time::Duration;
 
-use super::program::{ProgramEnd, Running};
+use super::program::{ProgramEnd, RunningProgram};
 use crate::clock::timeout;
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
 
-/// An open connection to a backend. As small as that to a server: the rest lies in a box.
+/// An open connection to a backend. It is as small as a connection to a server: the rest is boxed.
 #[derive(Debug)]
-pub struct BackendIo(Other);
+pub struct BackendIo(BackendStream);
 
-/// Who is at its other end.
+/// The stream, by what is at its other end.
 #[derive(Debug)]
-enum Other {
-    /// Somebody else's server.
+enum BackendStream {
+    /// A server.
     Server(ByteStream),
-    /// A process of ours.
-    Process(Box<Process>),
+    /// A program that we started.
+    Program(Box<ProgramStream>),
 }
 
 #[derive(Debug)]
-struct Process {
-    running: Running,
-    /// Of many programs, which one.
+struct ProgramStream {
+    running: RunningProgram,
+    /// The name of the program, if it is one of a directory.
     name: Option<Box<str>>,
 }
 
 impl BackendIo {
-    /// A connection to somebody else's server.
+    /// A connection to a server.
     pub fn server(io: ByteStream) -> Self {
-        BackendIo(Other::Server(io))
+        BackendIo(BackendStream::Server(io))
     }
 
-    /// Both directions.
+    /// The stream, for both directions.
     pub fn io(&mut self) -> &mut ByteStream {
         match &mut self.0 {
-            Other::Server(io) => io,
-            Other::Process(process) => &mut process.running.io,
+            BackendStream::Server(io) => io,
+            BackendStream::Program(program) => &mut program.running.io,
         }
     }
 
-    /// Of many programs, which one it is; told once.
+    /// The name of the program, if it is one of a directory. It is taken: the next call returns `None`.
     pub fn program(&mut self) -> Option<Box<str>> {
         match &mut self.0 {
-            Other::Server(_) => None,
-            Other::Process(process) => process.name.take(),
+            BackendStream::Server(_) => None,
+            BackendStream::Program(program) => program.name.take(),
         }
     }
 
-    /// A program that runs.
-    pub(super) fn process(running: Running, name: Option<Box<str>>) -> Self {
-        BackendIo(Other::Process(Box::new(Process { running, name })))
+    /// A running program; with its name, if it is one of a directory.
+    pub(super) fn process(running: RunningProgram, name: Option<Box<str>>) -> Self {
+        BackendIo(BackendStream::Program(Box::new(ProgramStream { running, name })))
     }
 
-    /// How the process ends, awaited after the end of its output; `None` with a server.
+    /// How the program ends, to be awaited after the end of its output; `None` with a server.
     pub fn exit(&self) -> Option<impl Future<Output = ProgramEnd> + use<>> {
         match &self.0 {
-            Other::Server(_) => None,
-            Other::Process(process) => Some(process.running.keeping.exit()),
+            BackendStream::Server(_) => None,
+            BackendStream::Program(program) => Some(program.running.process.exit()),
         }
     }
 
-    /// Takes leave of a backend that has been written everything: it sees our FIN, and what it
-    /// still says is read and discarded until it closes, or `close_timeout`. A process is ended.
+    /// Closes the connection after everything has been written: sends a FIN, then reads and discards until the server
+    /// closes, or `close_timeout`. A program is ended.
     pub async fn finish(self, close_timeout: Duration) {
         match self.0 {
-            Other::Server(mut io) => drop(timeout(close_timeout, io.leave()).await),
-            Other::Process(process) => {
-                let Running { mut io, keeping } = process.running;
+            BackendStream::Server(mut io) => drop(timeout(close_timeout, io.leave()).await),
+            BackendStream::Program(program) => {
+                let RunningProgram { mut io, process } = program.running;
                 let _ = io.shutdown_write().await;
-                keeping.end(discard(&mut io)).await;
+                process.end(discard(&mut io)).await;
             }
         }
     }
 
-    /// Leaves a backend that has failed, or takes nothing any more. A process is ended.
+    /// Drops a connection that has failed or does not accept data any more. A program is ended.
     pub async fn abandon(self) {
-        if let Other::Process(process) = self.0 {
-            let Running { io, keeping } = process.running;
+        if let BackendStream::Program(program) = self.0 {
+            let RunningProgram { io, process } = program.running;
             drop(io);
-            keeping.end(async {}).await;
+            process.end(async {}).await;
         }
     }
 }
@@ -94,7 +94,7 @@ async fn discard(io: &mut ByteStream) {
 mod tests {
     use super::*;
 
-    /// Every session has one, and most are with a server.
+    /// Every session has one, and most are connected to a server.
     #[test]
     fn a_connection_is_small() {
         assert_eq!(size_of::<BackendIo>(), size_of::<ByteStream>());

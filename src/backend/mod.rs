@@ -6,7 +6,7 @@
 //! ```
 
 mod backend_io;
-mod client_info;
+mod client_facts;
 mod connector;
 mod open_error;
 mod pool;
@@ -16,7 +16,7 @@ mod tcp;
 mod unix;
 
 pub use self::backend_io::BackendIo;
-pub use self::client_info::ClientInfo;
+pub use self::client_facts::ClientFacts;
 pub use self::open_error::OpenError;
 pub use self::pool::{Backends, Pool};
 pub use self::program::ProgramEnd;

@@ -10,31 +10,31 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::connector::{BackendAuthorities, Connector};
-use super::program::Held;
-use super::{BackendIo, ClientInfo, OpenError, Target};
+use super::connector::{BackendAuthorities, BackendConnector};
+use super::program::ProgramPermits;
+use super::{BackendIo, ClientFacts, OpenError, Target};
 use crate::error::StartError;
 use crate::net::tls::Authorities;
 
-/// What a route's sessions are relayed to.
+/// The backends of a route. There is one.
 #[derive(Debug)]
 pub struct Pool(Arc<Backend>);
 
-/// A target, and what is known of it. All routes that name it share it.
+/// A target, and what is known of it. All routes with this target share it.
 #[derive(Debug)]
 struct Backend {
     /// The target, as the operator named it.
     name: Arc<str>,
-    connector: Connector,
+    connector: BackendConnector,
 }
 
-/// The backends of a configuration, by target, with the authorities that they believe.
+/// The backends of a configuration, by target, with the certificate authorities that they trust.
 ///
 /// A target that is in the next configuration too has the same backend there, unless what opens its
 /// connections has changed: another file of authorities, or a program that is found elsewhere.
 #[derive(Debug, Default)]
 pub struct Backends {
-    /// Those that a route has, of this configuration or of an older one that requests still use.
+    /// Each lives as long as a route has it, of this configuration or of an older one that requests still use.
     by_target: HashMap<Target, Weak<Backend>>,
     authorities: BackendAuthorities,
 }
@@ -54,19 +54,19 @@ impl Pool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Connects to a backend for this client within `limit`, or starts its program, which keeps `held` until
-    /// it is gone. Gives the connection, and the name of what is at its other end.
+    /// Chooses a backend and connects to it for this client within `limit`, or starts its program. A program's
+    /// `permits` are given back when it is gone. Returns the connection and the name of its other end.
     ///
     /// # Errors
     /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
     pub async fn connect(
         &self,
-        client: &ClientInfo<'_>,
+        client: &ClientFacts<'_>,
         limit: Duration,
-        held: Held,
+        permits: ProgramPermits,
     ) -> Result<(BackendIo, Arc<str>), OpenError> {
         let Pool(backend) = self;
-        let mut io = backend.connector.open(client, limit, held).await?;
+        let mut io = backend.connector.open(client, limit, permits).await?;
         let name = io.program().map_or_else(|| backend.name.clone(), Arc::from);
         Ok((io, name))
     }
@@ -88,7 +88,7 @@ impl Backends {
 
     /// The backend of a target: the one that is known, or a new one.
     fn get(&mut self, target: &Target) -> Result<Arc<Backend>, StartError> {
-        let connector = Connector::new(target, &mut self.authorities)?;
+        let connector = BackendConnector::new(target, &mut self.authorities)?;
         let known = self.by_target.get(target).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| known.connector == connector) {
             return Ok(known);
@@ -98,7 +98,7 @@ impl Backends {
         Ok(backend)
     }
 
-    /// Lets go of the authorities that only the configuration before this one has.
+    /// Drops the authorities that only the configuration before this one has.
     pub fn settle(&mut self) {
         self.authorities.settle();
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_that_were_let_go_of_are_not_believed_again() {
+    fn dropped_authorities_are_not_trusted_again() {
         let tmp = TempDir::new().unwrap();
         let ca = tmp.path().join("ca.pem");
         authority(&ca);

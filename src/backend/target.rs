@@ -1,4 +1,4 @@
-//! Target: what a session is relayed to, as the operator names it.
+//! Target: a backend, as the operator names it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use super::program::{Program, ProgramDir};
 use crate::net::address::unix_path;
 use crate::net::host_port::{BadAddress, Usual, join, split_host_port};
 
-/// Descriptors that a client and its program take: a socket, three pipes, and what tells of its exit.
+/// The descriptors of a client and its program: a socket, three pipes, and a pidfd.
 pub const PROGRAM_DESCRIPTORS: u64 = 5;
 
-/// Where the lines go.
+/// A backend, as the operator names it. What is equal is the same backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// A TCP server. A name is resolved anew, a second's sessions sharing the answer, and every
-    /// address tried in turn.
+    /// A TCP server. A name is resolved for each session (the answer is shared for a second), and its addresses are
+    /// tried in turn.
     Tcp {
         /// A name or an IP address without brackets.
         host: String,
@@ -27,28 +27,28 @@ pub enum Target {
         host: String,
         /// The port.
         port: u16,
-        /// The file of the authorities that are believed; `None`: the system's.
+        /// The file of the trusted certificate authorities; `None`: those of the system.
         ca: Option<PathBuf>,
     },
     /// A server on a Unix socket.
     Unix(PathBuf),
-    /// A program, one process a session.
+    /// A program, one process for each session.
     Program(Program),
-    /// The program of this directory that the URI's path names, one process a session.
+    /// The program of this directory that the URI's path names, one process for each session.
     Programs(ProgramDir),
 }
 
-/// What stands before the address of a backend that speaks TLS.
+/// The prefix of the address of a backend with TLS.
 const TLS: &str = "tls://";
 
-/// What is suggested where a part of an address is missing.
+/// The parts suggested where an address lacks them.
 const USUAL: Usual = Usual { host: "localhost", port: 7777 };
 
 impl Target {
     /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path` or `tls://HOST:PORT`.
     ///
     /// # Errors
-    /// What is wrong, and what to type.
+    /// What is wrong, and what to type instead.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         if let Some(path) = unix_path(text) {
             return path.map(Target::Unix);
@@ -73,7 +73,7 @@ impl Target {
         })
     }
 
-    /// The same with the file of `--backend-ca`, which is nothing to one without TLS.
+    /// The same with the file of `--backend-ca`; unchanged without TLS.
     pub fn with_ca(self, file: Option<&str>) -> Self {
         match (self, file) {
             (Target::Tls { host, port, .. }, file) => {
@@ -83,12 +83,12 @@ impl Target {
         }
     }
 
-    /// Whether it speaks TLS.
+    /// Whether the connection uses TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self, Target::Tls { .. })
     }
 
-    /// Descriptors that a session with it takes, its client's included.
+    /// The number of descriptors of a session with it, including the client's.
     pub fn descriptors(&self) -> u64 {
         match self {
             Target::Tcp { .. } | Target::Tls { .. } | Target::Unix(_) => 2,
@@ -109,7 +109,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// What to type in place of an address of TLS in somebody else's notation, if it is one: `https://host`, `tls:host:1`.
+/// The error for an address with TLS in another notation, such as `https://host` or `tls:host:1`; `None` if it is not
+/// one.
 fn meant_tls(text: &str) -> Option<BadAddress> {
     let (scheme, rest) = text.split_once(':')?;
     ["tls", "ssl", "tcps", "https", "wss"].iter().find(|tls| scheme.eq_ignore_ascii_case(tls))?;

@@ -14,14 +14,14 @@ use crate::net::tls;
 /// Connects to a TCP server.
 #[derive(Debug, PartialEq)]
 pub struct TcpConnector {
-    server: Server,
-    /// What goes on top.
+    address: TcpAddress,
+    /// TLS on top of it, if the target asks for it.
     tls: Option<tls::Connector>,
 }
 
-/// Where the server is.
+/// The server's address, or the name to look up.
 #[derive(Debug, PartialEq)]
-enum Server {
+enum TcpAddress {
     Addr(SocketAddr),
     Name(String, u16),
 }
@@ -29,11 +29,11 @@ enum Server {
 impl TcpConnector {
     /// Connects to a name or an IP address without brackets.
     pub fn new(host: &str, port: u16, tls: Option<tls::Connector>) -> Self {
-        let server = match host.parse() {
-            Ok(ip) => Server::Addr(SocketAddr::new(ip, port)),
-            Err(_) => Server::Name(host.to_owned(), port),
+        let address = match host.parse() {
+            Ok(ip) => TcpAddress::Addr(SocketAddr::new(ip, port)),
+            Err(_) => TcpAddress::Name(host.to_owned(), port),
         };
-        TcpConnector { server, tls }
+        TcpConnector { address, tls }
     }
 
     /// Connects within `limit`, from the start of name resolution to the open connection, TLS included.
@@ -42,9 +42,9 @@ impl TcpConnector {
     /// As of `connect(2)`, or of the TLS handshake; `TimedOut` after the limit.
     pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
         let deadline = Instant::now() + limit;
-        let io = match &self.server {
-            Server::Addr(addr) => connect_to_any(&[*addr], deadline).await?,
-            Server::Name(host, port) => open_name(host, *port, deadline).await?,
+        let io = match &self.address {
+            TcpAddress::Addr(addr) => connect_to_any(&[*addr], deadline).await?,
+            TcpAddress::Name(host, port) => open_name(host, *port, deadline).await?,
         };
         match &self.tls {
             // Boxed, as only some need the room.
@@ -54,7 +54,7 @@ impl TcpConnector {
     }
 }
 
-/// The outcome of `work`, or `TimedOut` at the deadline.
+/// The result of `work`, or `TimedOut` at the deadline.
 async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let left = deadline.saturating_duration_since(Instant::now());
     timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -75,8 +75,8 @@ async fn open_name(host: &str, port: u16, deadline: Instant) -> io::Result<Plain
 async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Plain> {
     let mut last = io::Error::other("the name has no address");
     for (i, addr) in addrs.iter().enumerate() {
-        // What time is left is shared among the addresses left: a first one that swallows packets
-        // must not keep the second from its turn.
+        // The time left is shared among the addresses left: one that drops packets must not use up the time of the
+        // next.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addrs.len() - i) as u32;
         match timeout(share, Plain::connect_tcp(*addr)).await {
@@ -92,8 +92,8 @@ async fn connect_to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<P
 mod tests {
     use super::*;
 
-    /// An address that refuses, one that swallows connections (its backlog is full), and one that
-    /// answers; with what keeps them so.
+    /// An address that refuses, one that does not answer (its backlog is full), and one that accepts; with the sockets
+    /// behind them.
     fn addresses() -> ([SocketAddr; 3], impl Sized) {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let [refuses, swallows, answers] = [None, Some(0), Some(128)].map(|backlog| {

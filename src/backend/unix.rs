@@ -35,8 +35,8 @@ impl UnixConnector {
     }
 }
 
-/// Connects to a Unix socket. Where TCP would try again by itself, a full backlog is an error at
-/// once (EAGAIN), which async-io takes for a connection in progress that then is none.
+/// Connects to a Unix socket. Where TCP tries again by itself, a full backlog is an error at once (EAGAIN), which
+/// async-io takes for a connection in progress, until it finds that there is none.
 async fn open_unix(path: &Path) -> io::Result<Plain> {
     loop {
         match Async::<UnixStream>::connect(path).await {

@@ -10,7 +10,7 @@ use super::gate::forwarded::Arrival;
 use super::refusal::Refusal;
 use super::subject::Subject;
 use super::turn::Turn;
-use crate::backend::ClientInfo;
+use crate::backend::ClientFacts;
 use crate::net::address::PeerAddr;
 use crate::net::tls::{Acceptor, Facts};
 
@@ -76,8 +76,8 @@ impl Peer {
         arrival: &Arrival,
         subprotocol: Option<&'a str>,
         identity: &'a Identity,
-    ) -> ClientInfo<'a> {
-        ClientInfo {
+    ) -> ClientFacts<'a> {
+        ClientFacts {
             id: self.id,
             method: request.method(),
             uri: request.uri(),

@@ -1,4 +1,4 @@
-//! Directory: programs below a directory, each found by its URI's path.
+//! Directory: starts programs below a directory, each found by the path of the URI.
 //!
 //! ```text
 //!  /sub/prog.sh/extra/info ── walked segment by segment below DIR ──▶ DIR/sub/prog.sh
@@ -17,9 +17,9 @@ use rustix::fs::{Access, AtFlags, accessat};
 use rustix::io::Errno;
 
 use super::config::ProgramDir;
-use super::keeper::Held;
-use super::starter::{Running, Starter, explain};
-use crate::backend::{BackendIo, ClientInfo, OpenError};
+use super::launcher::{Launcher, RunningProgram, explain};
+use super::supervisor::ProgramPermits;
+use crate::backend::{BackendIo, ClientFacts, OpenError};
 use crate::clock::timeout;
 use crate::path;
 use crate::text::reason;
@@ -27,35 +27,34 @@ use crate::threads::DIRECTORIES;
 
 /// The programs below a directory.
 ///
-/// Nothing outside of it is started: not by `..`, not by a symbolic link (one that is absolute is
-/// refused wherever it points, one that stays inside is followed). Names beginning with a dot are not
-/// found. Whoever can write into the directory can start anything anyway.
+/// Nothing outside of it is started: neither by `..` nor by a symbolic link (an absolute link is refused wherever it
+/// points, one that stays inside is followed). Names that begin with a dot are not found. A user who can write into the
+/// directory can start anything anyway.
 ///
-/// It is opened for every look, so that new programs appear by themselves, and another directory of
-/// that name too.
+/// The directory is opened for each client, so that new programs are found, and so is another directory of that name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Programs {
-    /// Absolute, as a program may start in a directory of its own.
+    /// Absolute, as a program may be started in its own directory.
     dir: Arc<Path>,
-    starter: Starter,
+    launcher: Launcher,
 }
 
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// A program.
-    Program(Found),
-    /// A file that is no program, or is none for us.
+    Program(FoundProgram),
+    /// A file that is not executable, or not for us; with its path below the directory.
     NotExecutable(Box<str>),
-    /// A file, followed by what no program can be told.
+    /// A file, but the rest of the path can't be passed to a program.
     BadPath,
-    /// Nothing that could be one.
+    /// No file.
     Nothing,
 }
 
 /// A program that was found.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundProgram {
     /// Its path below the directory, fit to be shown.
     pub name: Box<str>,
     path: PathBuf,
@@ -64,45 +63,45 @@ pub struct Found {
 }
 
 impl Programs {
-    /// Makes sure that the directory is there.
+    /// Checks that the directory can be opened.
     ///
     /// # Errors
-    /// A sentence that names it and says why not.
+    /// A sentence that names it and says why it can't.
     pub fn new(config: &ProgramDir) -> Result<Self, String> {
         let shown = config.dir.display();
         let cannot = |e: io::Error| format!("can't start programs of {shown}: {}", reason(&e));
         let dir = std::path::absolute(&config.dir).map_err(cannot)?;
         open(&dir).map_err(cannot)?;
-        let starter = Starter::new(&config.pass_env, config.kill_grace)?;
-        Ok(Programs { dir: dir.into(), starter })
+        let launcher = Launcher::new(&config.pass_env, config.kill_grace)?;
+        Ok(Programs { dir: dir.into(), launcher })
     }
 
-    /// Starts the program that a client's path names within `limit`, and holds `held` until it is gone.
+    /// Starts the program that a client's path names, within `limit`. `permits` are given back when it is gone.
     ///
     /// # Errors
-    /// [`OpenError`]; if the path names no program, too.
+    /// [`OpenError`], also if the path names no program.
     pub async fn open(
         &self,
-        client: &ClientInfo<'_>,
+        client: &ClientFacts<'_>,
         limit: Duration,
-        held: Held,
+        permits: ProgramPermits,
     ) -> Result<BackendIo, OpenError> {
         if !path::is_sound(client.uri.path()) {
             return Err(OpenError::BadPath);
         }
         let started = timeout(limit, async {
             let found = self.find(client).await?.program()?;
-            let running = self.start(&found, client, false, held).await?;
+            let running = self.start(&found, client, false, permits).await?;
             Ok(BackendIo::process(running, Some(found.name)))
         });
         started.await.unwrap_or(Err(OpenError::TimedOut(limit)))
     }
 
-    /// Looks for the program that answers for a client's path.
+    /// Finds the program that a client's path names.
     ///
     /// # Errors
-    /// What keeps us from looking; the text does not say where, which clients need not know.
-    pub async fn find(&self, client: &ClientInfo<'_>) -> Result<Lookup, OpenError> {
+    /// [`OpenError`], if the directory can't be read; the text does not name it to clients.
+    pub async fn find(&self, client: &ClientFacts<'_>) -> Result<Lookup, OpenError> {
         let (dir, raw) = (self.dir.clone(), client.uri.path().to_owned());
         let start = if raw.starts_with(client.script) { client.script.len() } else { 0 };
         let found = DIRECTORIES.run(move || walk(&dir, &raw, start)).await;
@@ -110,24 +109,24 @@ impl Programs {
         found.map_err(|e| OpenError::new(&e, || explain(&e)))
     }
 
-    /// Starts it for the client, and holds `held` until it is gone; in its own directory, if it is to be
-    /// `at_home`, and then told its file's name, which RFC 3875 does not know but PHP asks for.
+    /// Starts a program for the client. `permits` are given back when it is gone. With `in_own_dir` it is started in
+    /// its own directory and gets SCRIPT_FILENAME, which is not in RFC 3875 but PHP needs it.
     ///
     /// # Errors
     /// [`OpenError`], which names it.
     pub async fn start(
         &self,
-        found: &Found,
-        client: &ClientInfo<'_>,
-        at_home: bool,
-        held: Held,
-    ) -> Result<Running, OpenError> {
+        found: &FoundProgram,
+        client: &ClientFacts<'_>,
+        in_own_dir: bool,
+        permits: ProgramPermits,
+    ) -> Result<RunningProgram, OpenError> {
         let script = &client.uri.path()[..found.script];
-        let mut command = self.starter.command(&found.path, &ClientInfo { script, ..*client });
-        if let (true, Some(home)) = (at_home, found.path.parent()) {
-            command.current_dir(home).env("SCRIPT_FILENAME", &found.path);
+        let mut command = self.launcher.command(&found.path, &ClientFacts { script, ..*client });
+        if let (true, Some(dir)) = (in_own_dir, found.path.parent()) {
+            command.current_dir(dir).env("SCRIPT_FILENAME", &found.path);
         }
-        let started = self.starter.run(command, client.id, held).await;
+        let started = self.launcher.run(command, client.id, permits).await;
         started.map_err(|e| OpenError::new(&e, || explain(&found.name, &e)))
     }
 }
@@ -137,7 +136,7 @@ impl Lookup {
     ///
     /// # Errors
     /// [`OpenError::NotFound`], [`OpenError::BadPath`] or [`OpenError::Forbidden`], if it is none.
-    pub fn program(self) -> Result<Found, OpenError> {
+    pub fn program(self) -> Result<FoundProgram, OpenError> {
         match self {
             Lookup::Program(found) => Ok(found),
             Lookup::NotExecutable(name) => {
@@ -153,7 +152,7 @@ fn open(dir: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(dir, cap_std::ambient_authority())
 }
 
-/// Walks down to the first file. What of the path comes before `start` was for somebody else.
+/// Walks down to the first file. The path before `start` is that of the route.
 fn walk(dir: &Path, raw: &str, start: usize) -> io::Result<Lookup> {
     let root = open(dir)?;
     let mut below = PathBuf::new();
@@ -181,7 +180,7 @@ fn walk(dir: &Path, raw: &str, start: usize) -> io::Result<Lookup> {
         return match accessat(&root, &below, Access::EXEC_OK, AtFlags::EACCESS) {
             Ok(()) => {
                 let name = shown();
-                Ok(Lookup::Program(Found { name, path: dir.join(&below), script: end }))
+                Ok(Lookup::Program(FoundProgram { name, path: dir.join(&below), script: end }))
             }
             Err(Errno::ACCESS | Errno::PERM) => Ok(Lookup::NotExecutable(shown())),
             Err(why) => Err(why.into()),
@@ -190,7 +189,7 @@ fn walk(dir: &Path, raw: &str, start: usize) -> io::Result<Lookup> {
     Ok(Lookup::Nothing)
 }
 
-/// Where the segments of a path end, from `start` on; nowhere if it does not begin with a slash.
+/// The ends of a path's segments, from `start` on; none if it does not begin with a slash there.
 fn ends(raw: &str, start: usize) -> impl Iterator<Item = usize> {
     let segments = raw[start..].strip_prefix('/').into_iter().flat_map(|rest| rest.split('/'));
     segments.scan(start, |end, segment| {
@@ -199,8 +198,8 @@ fn ends(raw: &str, start: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether the rest of a path is fit for PATH_INFO: a program may take it for that of a file, so it
-/// holds nothing that leads up, or that only its encoding tells from a separator (section 4.1.5).
+/// Whether the rest of a path can be PATH_INFO. A program may use it as a file's path, so it must not lead up, nor
+/// contain an encoded separator (section 4.1.5).
 fn is_info(rest: &str) -> bool {
     let fits = |name: Vec<u8>| name != b"." && name != b"..";
     rest.split('/').all(|segment| path::name(segment).is_some_and(fits))

@@ -1,17 +1,17 @@
-//! ProgramEnd: how a program that was a session's backend ended.
+//! ProgramEnd: how a program ended.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// How a program that was a session's backend ended its stream.
+/// How a program ended its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramEnd {
     /// It exited with this status.
     Exited(i32),
     /// This signal killed it.
     Killed(i32),
-    /// It closed its stdout, and lived on.
+    /// It closed its stdout and goes on running.
     ClosedOutput,
 }
 

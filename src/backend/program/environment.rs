@@ -1,4 +1,4 @@
-//! Environment: what a program is told of its client, as variables (CGI/1.1, RFC 3875).
+//! Environment: the facts about a client as a program's environment variables (CGI/1.1, RFC 3875).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,23 +8,23 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
-use crate::backend::ClientInfo;
+use crate::backend::ClientFacts;
 use crate::net::address::PeerAddr;
 
 const SERVER_SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
 
-/// Random bytes of a session's UNIQUE_ID.
+/// The number of random bytes in UNIQUE_ID.
 const UNIQUE: usize = 16;
 
-/// The variables for a client's program, without any that can't be one: a value with a NUL.
-pub fn of(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
+/// The variables for a client's program; those whose value has a NUL, which no variable can have, are left out.
+pub fn of(client: &ClientFacts<'_>) -> impl Iterator<Item = (String, OsString)> {
     let fixed = request(client).into_iter().chain(addresses(client)).chain(tls(client));
     let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
     // Headers last, and with a prefix of their own: no client can set anything else.
     fixed.chain(headers(client)).filter(|(_, value)| !value.as_bytes().contains(&0))
 }
 
-fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+fn request(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
     let uri = client.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let (script, path_info) = split_path(client.uri.path(), client.script);
     let mut variables = vec![
@@ -53,8 +53,8 @@ fn request(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     variables
 }
 
-/// What Apache's mod_ssl tells.
-fn tls(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+/// The variables about TLS, as Apache's mod_ssl names them.
+fn tls(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
     let Some(tls) = client.tls else { return Vec::new() };
     let mut variables = vec![
         ("SSL_PROTOCOL", tls.protocol.into()),
@@ -71,13 +71,13 @@ fn tls(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     variables
 }
 
-/// The decoded path in two: what names the program, and the program's own. There is no
-/// PATH_TRANSLATED: no file is behind that path (section 4.1.6).
+/// The decoded path in two parts: SCRIPT_NAME and PATH_INFO. There is no PATH_TRANSLATED, as PATH_INFO is not the path
+/// of a file (section 4.1.6).
 fn split_path(path: &str, script: &str) -> (OsString, OsString) {
     let rest = path.strip_prefix(script).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     match rest {
         Some(rest) => (decode(script), decode(rest)),
-        // It names another path, so this one has no such part.
+        // It is not part of this path.
         None => (OsString::new(), decode(path)),
     }
 }
@@ -93,16 +93,16 @@ fn merge_slashes(mut path: Vec<u8>) -> Vec<u8> {
     path
 }
 
-/// Not a clock or a counter, which others could guess.
+/// A random ID: a clock or counter could be guessed.
 fn unique_id() -> String {
     let mut bytes = [0; UNIQUE];
     getrandom::fill(&mut bytes).expect("the kernel has random bytes");
     HEXLOWER.encode(&bytes)
 }
 
-fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
+fn addresses(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
     let (addr, port) = match (client.forwarded_for, client.peer) {
-        // The port that we know is the proxy's.
+        // The known port is that of the proxy.
         (Some(ip), _) => (ip.to_string(), String::new()),
         (None, PeerAddr::Ip(addr)) => (addr.ip().to_string(), addr.port().to_string()),
         (None, PeerAddr::Unix) => (client.peer.to_string(), String::new()),
@@ -119,24 +119,24 @@ fn addresses(client: &ClientInfo<'_>) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-/// The host that the client asked for, if that is one; else the address it came to.
-fn server_name(client: &ClientInfo<'_>) -> String {
-    let said = client.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    let said = said.map(|authority: Authority| authority.host().to_owned());
-    let asked = client.uri.host().map(str::to_owned).or(said);
+/// The host in the request if it is valid, else the address that the client connected to.
+fn server_name(client: &ClientFacts<'_>) -> String {
+    let in_header =
+        client.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let in_header = in_header.map(|authority: Authority| authority.host().to_owned());
+    let asked = client.uri.host().map(str::to_owned).or(in_header);
     let ours = || client.local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
     asked.filter(|host| !host.is_empty()).unwrap_or_else(ours)
 }
 
 /// A variable for each header; the values of several with one name joined (section 4.1.18).
-fn headers(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> {
-    let ClientInfo { uri, headers, .. } = *client;
+fn headers(client: &ClientFacts<'_>) -> impl Iterator<Item = (String, OsString)> {
+    let ClientFacts { uri, headers, .. } = *client;
     headers.keys().filter_map(move |name| {
         let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
         let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let value = match uri.authority() {
-            // A target in absolute form counts, and what Host says beside it does not (RFC 9112, section
-            // 3.2.2). Apache tells programs the same.
+            // A target in absolute form overrides Host (RFC 9112, section 3.2.2), in Apache too.
             Some(target) if *name == header::HOST => target.as_str().into(),
             _ => OsStr::from_bytes(&values.join(separator)).to_owned(),
         };
@@ -145,12 +145,11 @@ fn headers(client: &ClientInfo<'_>) -> impl Iterator<Item = (String, OsString)> 
 }
 
 /// The name of a header's variable (sections 4.1.2, 4.1.3 and 4.1.18). Some get none:
-/// - `Authorization`, and that for a proxy: a password is for who checks it (section 9.2), and other
-///   processes may see a program's environment.
-/// - `Proxy`: HTTP_PROXY is what many programs take their own proxy from (CVE-2016-5385).
-/// - one with an underscore, which would be that of another header: who may not say `X-User`,
-///   says `X_User`.
-/// - one with characters that no variable's name should have.
+/// - `Authorization` and `Proxy-Authorization`: the program does not check the password (section 9.2), and other
+///   processes may see its environment.
+/// - `Proxy`: many programs read their own proxy from HTTP_PROXY (CVE-2016-5385).
+/// - a name with an underscore: a client that must not send `X-User` could send `X_User`.
+/// - a name with characters that do not belong into a variable's name.
 fn variable(name: &HeaderName) -> Option<String> {
     let name = name.as_str();
     let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -176,10 +175,10 @@ mod tests {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let client = ClientInfo {
+        let client = ClientFacts {
             peer: PeerAddr::Ip("192.0.2.7:5000".parse().unwrap()),
             local: Some("127.0.0.1:8082".parse().unwrap()),
-            ..ClientInfo::of(&request)
+            ..ClientFacts::of(&request)
         };
         let all: Vec<_> = of(&client).collect();
         let map: HashMap<_, _> = all.iter().cloned().collect();
@@ -280,7 +279,7 @@ mod tests {
         let request = Request::get("/").body(()).unwrap();
         for peer in [PeerAddr::Ip("127.0.0.1:5000".parse().unwrap()), PeerAddr::Unix] {
             let forwarded_for = Some("2001:db8::7".parse().unwrap());
-            let client = ClientInfo { peer, forwarded_for, ..ClientInfo::of(&request) };
+            let client = ClientFacts { peer, forwarded_for, ..ClientFacts::of(&request) };
             let variables: HashMap<_, _> = of(&client).collect();
             for (name, want) in [
                 ("REMOTE_ADDR", "2001:db8::7"),
@@ -295,12 +294,12 @@ mod tests {
     #[test]
     fn what_the_client_has_proved() {
         let request = Request::get("/").version(Version::HTTP_10).body(()).unwrap();
-        let client = ClientInfo {
+        let client = ClientFacts {
             secure: true,
             subprotocol: Some("chat"),
             user: Some("ada"),
             auth_scheme: Some("Basic"),
-            ..ClientInfo::of(&request)
+            ..ClientFacts::of(&request)
         };
         let variables: HashMap<_, _> = of(&client).collect();
         for (name, want) in [

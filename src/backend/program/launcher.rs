@@ -1,129 +1,104 @@
-//! Launcher: starts one program, whichever client comes.
+//! Launcher: starts programs with pipes for stdin, stdout and stderr, and with the facts about the client in their
+//! environment.
 
-use std::fs;
+use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::Program;
-use super::keeper::Held;
-use super::starter::{Running, Starter, explain};
-use crate::backend::{BackendIo, ClientInfo, OpenError};
-use crate::clock::timeout;
-use crate::path;
-use crate::text::reason;
+use rustix::io::Errno;
 
-/// A program that was found, and starts for every session.
-#[derive(Debug, PartialEq)]
+use super::supervisor::{ProcessHandle, ProgramPermits};
+use super::{environment, process_group};
+use crate::backend::ClientFacts;
+use crate::net::pipes::{PipeSource, Pipes};
+use crate::net::plain::Plain;
+use crate::net::stream::ByteStream;
+use crate::text::reason;
+use crate::threads::PROGRAMS;
+
+/// Starts programs: the settings that do not depend on which.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Launcher {
-    program: Program,
-    path: PathBuf,
-    starter: Starter,
+    /// Variables of our own environment.
+    passed: Arc<[(OsString, OsString)]>,
+    grace: Duration,
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct RunningProgram {
+    /// Its stdin and stdout.
+    pub io: ByteStream,
+    /// Its process.
+    pub process: ProcessHandle,
 }
 
 impl Launcher {
-    /// Finds the program.
+    /// Reads the variables of these names from our environment.
     ///
     /// # Errors
-    /// A sentence that says what to type.
-    pub fn new(program: &Program) -> Result<Self, String> {
-        let path = find(&program.command)?;
-        let starter = Starter::new(&program.pass_env, program.kill_grace)?;
-        Ok(Launcher { program: program.clone(), path, starter })
+    /// A sentence, if the kernel can't report exits.
+    pub fn new(pass_env: &[String], grace: Duration) -> Result<Self, String> {
+        // Linux has pidfds since 5.3.
+        process_group::check().map_err(|e| format!("can't watch processes: {}", reason(&e)))?;
+        let passed = pass_env.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
+        Ok(Launcher { passed: passed.collect(), grace })
     }
 
-    /// Starts it for a client within `limit`, and holds `held` until it is gone.
+    /// The command for the program at `path`, with the facts about its client as variables.
+    pub fn command(&self, path: &Path, client: &ClientFacts<'_>) -> Command {
+        let mut command = Command::new(path);
+        command.env_clear().envs(self.passed.iter().map(|(name, value)| (name, value)));
+        command.envs(environment::of(client));
+        command
+    }
+
+    /// Starts a program on one of the threads for that, which waits until the program is loaded. If nobody waits
+    /// for it any more by then, it is ended.
     ///
     /// # Errors
-    /// [`OpenError`], which names it.
-    pub async fn open(
+    /// As of `pipe(2)`, `fork(2)` and `execve(2)`.
+    pub async fn run(
         &self,
-        client: &ClientInfo<'_>,
-        limit: Duration,
-        held: Held,
-    ) -> Result<BackendIo, OpenError> {
-        if !path::is_sound(client.uri.path()) {
-            return Err(OpenError::BadPath);
-        }
-        let started = timeout(limit, self.start(client, held)).await;
-        let started = started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match started {
-            Ok(running) => Ok(BackendIo::process(running, None)),
-            Err(error) => {
-                Err(OpenError::within(limit, &error, || explain(self.program.name(), &error)))
-            }
-        }
-    }
-
-    async fn start(&self, client: &ClientInfo<'_>, held: Held) -> io::Result<Running> {
-        let mut command = self.starter.command(&self.path, client);
-        command.arg0(&self.program.command).args(&self.program.args);
-        self.starter.run(command, client.id, held).await
+        command: Command,
+        id: u64,
+        permits: ProgramPermits,
+    ) -> io::Result<RunningProgram> {
+        let grace = self.grace;
+        PROGRAMS.run(move || launch(command, id, grace, permits)).await
     }
 }
 
-/// The path of a program, found as a shell does.
-fn find(command: &str) -> Result<PathBuf, String> {
-    which::which(command).map_err(|_| {
-        if !command.contains('/') {
-            return format!("there is no program {command} in the PATH: type its path");
-        }
-        match fs::metadata(Path::new(command)) {
-            Ok(found) if found.is_dir() => {
-                format!("{command} is a directory: type the path of a program")
-            }
-            Ok(_) => format!("{command} is not executable: type chmod +x {command}"),
-            Err(error) => format!("can't start {command}: {}", reason(&error)),
-        }
-    })
+fn launch(
+    mut command: Command,
+    id: u64,
+    grace: Duration,
+    permits: ProgramPermits,
+) -> io::Result<RunningProgram> {
+    // Pipes, not sockets: programs open /dev/stdin, which fails on a socket.
+    let (stdin, input) = io::pipe()?;
+    let (output, stdout) = io::pipe()?;
+    let (errors, stderr) = io::pipe()?;
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    let (output, errors) = (PipeSource::new(output)?, PipeSource::new(errors)?);
+    let cutter = output.cutter();
+    let io = ByteStream::plain(Plain::pipes(Pipes::new(output, input)?));
+    let process = ProcessHandle::start(command, errors, cutter, id, grace, permits)?;
+    Ok(RunningProgram { io, process })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::executor::block_on;
-    use futures::io::AsyncReadExt;
-    use http::Request;
-    use std::sync::Arc;
-
-    /// A running shell, and its number.
-    fn start(script: &str) -> (Running, u32) {
-        let program = Program {
-            command: "sh".into(),
-            args: vec!["-c".into(), format!("echo $$; {script}")],
-            pass_env: vec!["PATH".into()],
-            kill_grace: Duration::from_millis(20),
-        };
-        let request = Request::get("/").body(()).unwrap();
-        let client = ClientInfo::of(&request);
-        let mut running =
-            block_on(Launcher::new(&program).unwrap().start(&client, Arc::new(()))).unwrap();
-        let mut line = String::new();
-        while !line.ends_with('\n') {
-            let mut byte = [0];
-            assert_eq!(block_on(running.io.read(&mut byte)).unwrap(), 1, "after {line:?}");
-            line.push(byte[0].into());
-        }
-        (running, line.trim().parse().unwrap())
-    }
-
-    /// Waits until a child of ours is gone, without a trace.
-    fn wait_gone(pid: u32) {
-        let end = std::time::Instant::now() + Duration::from_secs(20);
-        while Path::new(&format!("/proc/{pid}")).exists() {
-            assert!(std::time::Instant::now() < end, "{pid} lives on");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// As a session that panics does, and a client that goes before its 101 is written.
-    #[test]
-    fn a_connection_that_is_dropped_ends_its_program() {
-        for script in ["exec cat", "trap '' INT TERM; while :; do read x; done"] {
-            let (running, pid) = start(script);
-            drop(running);
-            wait_gone(pid);
-        }
-    }
+/// The text that says why a program of this name could not be started, and what to do about it.
+pub fn explain(name: &str, error: &io::Error) -> String {
+    let advice = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT) => ": it, or the interpreter that its first line names, is not there",
+        Some(Errno::ACCESS) => ": make it executable with chmod +x",
+        Some(Errno::NOEXEC) => ": a script has to begin with a line such as #!/bin/sh",
+        Some(Errno::AGAIN) => ": too many processes, raise the limit with ulimit -u",
+        _ => "",
+    };
+    format!("can't start {name}: {}{advice}", reason(error))
 }

@@ -26,7 +26,7 @@ use self::head::Head;
 use self::program_guard::{RequestRecord, ResponseState};
 use self::response_body::ResponseBody;
 use crate::backend::OpenError;
-use crate::backend::program::{Found, Lookup, Programs, Running};
+use crate::backend::program::{FoundProgram, Lookup, Programs, RunningProgram};
 use crate::clock::timeout;
 use crate::error::StartError;
 use crate::http::body::{Body, full};
@@ -126,12 +126,12 @@ impl Cgi {
 
     async fn start(
         &self,
-        found: &Found,
+        found: &FoundProgram,
         request: &Request<Incoming>,
         asked: Asked<'_>,
         identity: &Identity,
         permits: Arc<SessionPermits>,
-    ) -> Result<Running, Refusal> {
+    ) -> Result<RunningProgram, Refusal> {
         let client = asked.peer.describe(request, "", asked.arrival, None, identity);
         // CGI programs run in their own directory (RFC 3875, section 7.2).
         let started =

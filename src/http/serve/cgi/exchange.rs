@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::head::{self, Head};
 use super::program_guard::{ProgramGuard, RequestRecord};
-use crate::backend::program::Running;
+use crate::backend::program::RunningProgram;
 use crate::clock::Deadline;
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
@@ -57,11 +57,16 @@ struct IdleTimer {
 
 impl Exchange {
     /// Starts an exchange that fails once no byte has passed for `limit`.
-    pub fn new(running: Running, body: Incoming, limit: Duration, record: RequestRecord) -> Self {
-        let Running { io, keeping } = running;
+    pub fn new(
+        running: RunningProgram,
+        body: Incoming,
+        limit: Duration,
+        record: RequestRecord,
+    ) -> Self {
+        let RunningProgram { io, process } = running;
         let request = RequestBody { body: Some(body), chunk: Bytes::new(), bytes: 0 };
         let idle = IdleTimer { limit, last: Instant::now(), timer: Deadline::after(limit) };
-        let guard = ProgramGuard::new(keeping, record);
+        let guard = ProgramGuard::new(process, record);
         Exchange { io, request, idle, guard }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 
-use crate::backend::program::Keeping;
+use crate::backend::program::ProcessHandle;
 use crate::http::subject::{RequestEnd, Subject};
 use crate::net::scratch;
 use crate::net::stream::ByteStream;
@@ -24,7 +24,7 @@ pub struct RequestRecord {
 /// The guard of a running program, and what will be logged of its request. Dropping it ends the program
 /// in a task of its own, so that a client that has its response does not wait for that.
 pub struct ProgramGuard {
-    running: Option<Box<(Keeping, RequestRecord)>>,
+    running: Option<Box<(ProcessHandle, RequestRecord)>>,
     /// Output that is not sent to the client: it is read and dropped, so that the program can write it.
     pub unsent: Option<ByteStream>,
     /// How far the response is.
@@ -52,9 +52,9 @@ pub enum ResponseState {
 
 impl ProgramGuard {
     /// The guard of a program that runs.
-    pub fn new(keeping: Keeping, record: RequestRecord) -> Self {
+    pub fn new(process: ProcessHandle, record: RequestRecord) -> Self {
         ProgramGuard {
-            running: Some(Box::new((keeping, record))),
+            running: Some(Box::new((process, record))),
             unsent: None,
             state: ResponseState::AwaitingHead,
             error: None,
@@ -79,7 +79,7 @@ impl ProgramGuard {
 impl Drop for ProgramGuard {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
-        let (keeping, record) = *running;
+        let (process, record) = *running;
         let (state, error) = (self.state, self.error.take());
         let (bytes_up, bytes_down) = (self.bytes_up, self.bytes_down);
         let unsent = self.unsent.take();
@@ -91,8 +91,8 @@ impl Drop for ProgramGuard {
                 }
             };
             let lasted = record.began.elapsed();
-            let exit = keeping.exit();
-            keeping.end(discard).await;
+            let exit = process.exit();
+            process.end(discard).await;
             let end = exit.await;
             // A stop waits until the line is logged.
             let RequestRecord { subject, path, program, stop_guard: _stop_guard, .. } = record;

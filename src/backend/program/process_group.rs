@@ -1,4 +1,4 @@
-//! Process: a program that runs, in a process group of its own, and how the group is ended.
+//! ProcessGroup: a running program in a process group of its own, and how the group is ended.
 
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -16,32 +16,33 @@ use rustix::process::{
     test_kill_process_group, waitpgid,
 };
 
-use super::census;
 use super::end::ProgramEnd;
+use super::process_table;
 use crate::clock::{Deadline, timeout};
 use crate::limits;
 use crate::net::readiness::Source;
 use crate::sync::lock;
 
-/// How often a group is looked at whose program has exited: nobody tells when its last process has.
-const LOOK: Duration = Duration::from_millis(20);
+/// The interval of checks for a group whose program has exited: the kernel does not report the exit of the last
+/// process of a group.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What follows the end of stdin, each if the last was of no use.
-const LADDER: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::KILL];
+/// The signals after the end of stdin, each sent if the group survives the one before.
+const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::KILL];
 
-/// The groups that live.
+/// The groups of all programs.
 static GROUPS: LazyLock<Mutex<Groups>> = LazyLock::new(Mutex::default);
 
 #[derive(Debug, Default)]
 struct Groups {
     live: HashSet<Pid>,
-    /// How many programs are being started, which are children already, perhaps, and not among those.
+    /// The number of programs that are being started: they may be children already, and are not in `live`.
     starting: usize,
-    /// Whether [`kill_all`] was called.
+    /// Whether [`kill_all`] was called: nothing is started any more.
     ended: bool,
 }
 
-/// A program that is being started.
+/// A guard for as long as a program is being started.
 struct Starting;
 
 impl Starting {
@@ -57,21 +58,21 @@ impl Drop for Starting {
     }
 }
 
-/// A running program, or what is left of its group.
+/// A running program, or the processes of its group that have outlived it.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessGroup {
     child: Child,
-    /// Its process group's number too.
+    /// The process group has the same number.
     pid: Pid,
     end: Option<ProgramEnd>,
-    /// Who is told of its end, once.
-    told: Sender<ProgramEnd>,
+    /// Gets its end, once.
+    ended: Sender<ProgramEnd>,
     // Dropped in this order, as in every stream.
     _pidfd: OwnedFd,
     exit: Source,
 }
 
-/// Kills what lives of all programs. For the last moment of this process: none can start any more.
+/// Kills all programs, and their groups. It is called last in this process: no program can start afterwards.
 pub fn kill_all() {
     let mut groups = lock(&GROUPS);
     groups.ended = true;
@@ -80,14 +81,15 @@ pub fn kill_all() {
     }
 }
 
-/// Calls `reap` for a child of ours that is no program, or may be none: `true` says that it is certain. Gives
-/// what that gives, and for a program `true`. No program can be started or reaped meanwhile.
+/// Calls `reap` for a child of ours unless it is a known program, with `true` if it certainly is none, and with
+/// `false` if it may be one that is being started. Returns what `reap` returns, and `true` for a program. No program
+/// is started or reaped meanwhile.
 pub fn unless_program(child: Pid, reap: impl FnOnce(bool) -> bool) -> bool {
     let groups = lock(&GROUPS);
     groups.live.contains(&child) || reap(groups.starting == 0)
 }
 
-/// Whether the kernel tells of exits.
+/// Checks that the kernel reports exits.
 ///
 /// # Errors
 /// As of `pidfd_open(2)`.
@@ -95,17 +97,17 @@ pub fn check() -> io::Result<()> {
     Ok(pidfd_open(getpid(), PidfdFlags::empty()).map(drop)?)
 }
 
-impl Process {
-    /// Starts a program, and waits until it is loaded. Its end is told to `told`.
+impl ProcessGroup {
+    /// Starts a program, and waits until it is loaded. Its end is sent to `ended`.
     ///
     /// # Errors
     /// As of `fork(2)`, `execve(2)` and `pidfd_open(2)`.
-    pub fn start(mut command: Command, told: Sender<ProgramEnd>) -> io::Result<Self> {
-        // Dropped after the lock that is taken below.
+    pub fn start(mut command: Command, ended: Sender<ProgramEnd>) -> io::Result<Self> {
+        // Dropped after the guard of the lock below.
         let _starting = Starting::begin();
         let mut child = command.process_group(0).spawn()?;
         let pid = Pid::from_child(&child);
-        // Just after it was loaded, as nothing in between is safe. It may have gone already.
+        // After it was loaded, as between fork and exec little is safe. It may have exited already.
         let _ = limits::pass_on(pid);
         let mut groups = lock(&GROUPS);
         let watched = watch(pid);
@@ -115,10 +117,10 @@ impl Process {
         }
         let (pidfd, exit) = watched?;
         groups.live.insert(pid);
-        Ok(Process { child, pid, end: None, told, _pidfd: pidfd, exit })
+        Ok(ProcessGroup { child, pid, end: None, ended, _pidfd: pidfd, exit })
     }
 
-    /// Its number.
+    /// Its process ID.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
@@ -135,18 +137,18 @@ impl Process {
         }
     }
 
-    /// Waits until nobody of its group is left.
+    /// Waits until no process of its group is left.
     pub async fn gone(&mut self) {
         self.exited().await;
         while !self.is_gone() {
-            Deadline::after(LOOK).await;
+            Deadline::after(CHECK_INTERVAL).await;
         }
     }
 
-    /// Ends it and its group, whose stdin has ended: after each `grace` a harsher signal. Whether
-    /// that was of use.
+    /// Ends it and its group after the end of its stdin: a stronger signal after each `grace`. Returns whether they
+    /// have ended.
     pub async fn end(&mut self, grace: Duration) -> bool {
-        for signal in LADDER {
+        for signal in SIGNALS {
             if timeout(grace, self.gone()).await.is_ok() || !self.is_alive().await {
                 return true;
             }
@@ -156,26 +158,26 @@ impl Process {
         timeout(grace, self.gone()).await.is_ok() || !self.is_alive().await
     }
 
-    /// Whether any of its group does more than wait for whoever inherits it to reap it, which in a
-    /// container may take for ever.
+    /// Whether its group has a process that is no zombie. In a container zombies may never be reaped by the process
+    /// that inherits them.
     async fn is_alive(&self) -> bool {
-        self.end.is_none() || census::is_alive(self.pid()).await
+        self.end.is_none() || process_table::is_alive(self.pid()).await
     }
 
-    /// Reaps the program if it has exited, and tells so; whether its whole group is gone.
+    /// Reaps the program if it has exited, and sends its end. Returns whether its whole group is gone.
     ///
-    /// Under the lock from the one to the other: once both are, the group's number is anybody's,
-    /// and must not be signalled. As long as one of the group lives, it is nobody else's.
+    /// The lock is held from the one to the other: once the program is reaped and its group gone, the kernel may give
+    /// the group's number to others, which must not be signalled. It does not while a process of the group exists.
     fn is_gone(&mut self) -> bool {
         let mut groups = lock(&GROUPS);
         if self.end.is_none() {
-            // It fails if we were started with SIGCHLD ignored; then the kernel keeps the status.
+            // It fails if wsrelay was started with SIGCHLD ignored: the kernel reports no status then.
             let status = self.child.try_wait().unwrap_or_else(|_| Some(ExitStatus::default()));
             let Some(status) = status else { return false };
             self.end = Some(status.into());
-            let _ = self.told.try_send(status.into());
+            let _ = self.ended.try_send(status.into());
         }
-        // In a container we may be the process that inherits orphans, and has to reap them.
+        // As PID 1 of a container we inherit orphans, and have to reap them.
         while let Ok(Some(_)) = waitpgid(self.pid, WaitOptions::NOHANG) {}
         let is_gone = test_kill_process_group(self.pid) == Err(Errno::SRCH);
         if is_gone {
@@ -185,7 +187,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         lock(&GROUPS).live.remove(&self.pid);
     }

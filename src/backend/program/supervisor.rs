@@ -1,4 +1,4 @@
-//! Keeper: one task a process, which logs what it complains of, and sees it to its end.
+//! Supervisor: the task of a process, which logs its stderr, ends it and reaps it.
 
 use std::any::Any;
 use std::future::{Future, pending};
@@ -12,44 +12,43 @@ use async_channel::{Receiver, Sender, bounded};
 use futures::future::{join, select};
 
 use super::end::ProgramEnd;
-use super::process::Process;
+use super::process_group::ProcessGroup;
 use super::stderr;
 use crate::clock::timeout;
 use crate::net::pipes::PipeSource;
 use crate::net::readiness::Cutter;
 use crate::task;
 
-/// What a program was started for, such as a place among the sessions: it is held until the program is
-/// gone, whoever else lets go of it before.
-pub type Held = Arc<dyn Any + Send + Sync>;
+/// The permits of the session or request for which a program runs. They are given back when the program is gone,
+/// whatever else has dropped them before.
+pub type ProgramPermits = Arc<dyn Any + Send + Sync>;
 
-/// A session's hold on its process. When it is dropped, the process is ended all the same: a
-/// session that panics, or never begins, leaves none behind.
+/// A handle to a running process. When it is dropped, the process is ended: a session that panics, or never begins,
+/// leaves none behind.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct ProcessHandle {
     grace: Duration,
-    /// Closed when the session is done with the process.
+    /// Closed when the session needs the process no more.
     done: Sender<()>,
     exit: Receiver<ProgramEnd>,
     /// Closed when the process is gone.
     gone: Receiver<()>,
 }
 
-/// What the keeper's task holds.
-struct Keeper {
-    process: Process,
+/// The state of the task.
+struct Supervisor {
+    process: ProcessGroup,
     id: u64,
     grace: Duration,
     done: Receiver<()>,
     gone: Sender<()>,
-    /// The ends of the streams that somebody who has left the group may still hold.
+    /// End stdout and stderr, which processes that have left the group may still have open.
     cutters: [Cutter; 2],
-    held: Held,
+    permits: ProgramPermits,
 }
 
-impl Keeping {
-    /// Starts a program, and the task that keeps it. `output` is what ends its stdout, `id` the
-    /// session's number, and `held` what is let go of when it is gone.
+impl ProcessHandle {
+    /// Starts a program and its supervisor. `output` ends its stdout; `id` is the session's number.
     ///
     /// # Errors
     /// As of `fork(2)`, `execve(2)` and `pidfd_open(2)`.
@@ -59,19 +58,19 @@ impl Keeping {
         output: Cutter,
         id: u64,
         grace: Duration,
-        held: Held,
+        permits: ProgramPermits,
     ) -> io::Result<Self> {
-        let (told, exit) = bounded(1);
-        let process = Process::start(command, told)?;
+        let (ended, exit) = bounded(1);
+        let process = ProcessGroup::start(command, ended)?;
         let ((done_sender, done), (gone, gone_receiver)) = (bounded(1), bounded(1));
         let cutters = [output, errors.cutter()];
-        let keeper = Keeper { process, id, grace, done, gone, cutters, held };
-        task::spawn(join(stderr::log(errors, id), keeper.keep()));
-        Ok(Keeping { grace, done: done_sender, exit, gone: gone_receiver })
+        let supervisor = Supervisor { process, id, grace, done, gone, cutters, permits };
+        task::spawn(join(stderr::log(errors, id), supervisor.run()));
+        Ok(ProcessHandle { grace, done: done_sender, exit, gone: gone_receiver })
     }
 
-    /// How the process ended, after it has ended its stream. One that has not exited soon after
-    /// that has only closed it.
+    /// How the process ended, if its stdout has ended. A process that does not exit soon after that has only closed
+    /// it.
     pub fn exit(&self) -> impl Future<Output = ProgramEnd> + use<> {
         let (exit, grace) = (self.exit.clone(), self.grace);
         async move {
@@ -82,8 +81,7 @@ impl Keeping {
         }
     }
 
-    /// Ends the process, whose stdin has ended, and waits until it is gone; `discard` takes what
-    /// it says meanwhile.
+    /// Ends the process, whose stdin has ended, and waits until it is gone; meanwhile `discard` reads its output.
     pub async fn end(self, discard: impl Future<Output = ()>) {
         drop(self.done);
         let gone = async {
@@ -97,11 +95,11 @@ impl Keeping {
     }
 }
 
-impl Keeper {
-    async fn keep(self) {
-        let Keeper { mut process, id, grace, done, gone, cutters, held } = self;
+impl Supervisor {
+    async fn run(self) {
+        let Supervisor { mut process, id, grace, done, gone, cutters, permits } = self;
         let _ = select(pin!(process.exited()), pin!(done.recv())).await;
-        // Who of its group outlives the program is ended like a program that outlives its session.
+        // Processes of its group that outlive the program are ended like a program that outlives its session.
         let is_gone = process.end(grace).await;
         let pid = process.pid();
         match process.how() {
@@ -112,10 +110,10 @@ impl Keeper {
         for cutter in cutters {
             cutter.cut();
         }
-        drop(held);
+        drop(permits);
         drop(gone);
         if !is_gone {
-            // It stays to be reaped.
+            // It has to be reaped, whenever it exits.
             process.exited().await;
         }
     }
