@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -9,29 +10,45 @@ use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures::future::join;
 
+use super::config::SessionConfig;
 use super::endpoint::Endpoint;
 use super::reason::{CloseReason, EndedBy};
-use super::relay::Session;
+use super::stats::Stats;
 use super::up::Up;
 use crate::backend::BackendIo;
 use crate::clock::timeout;
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
+/// What is left of a session once nothing is decoded any more.
+#[derive(Debug)]
+pub struct Parts {
+    /// The client, with what waits for it.
+    pub client: Endpoint,
+    /// The backend.
+    pub backend: BackendIo,
+    /// What waits for the backend.
+    pub up: Up,
+    /// The counters.
+    pub stats: Stats,
+    /// What holds for the session.
+    pub config: Arc<SessionConfig>,
+}
+
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
 /// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
 /// client was told.
-pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> CloseReason {
+pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
-    if session.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
-        match relay_rest(&mut session).await {
+    if parts.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
+        match relay_rest(&mut parts).await {
             // Of its end we know more.
             Some(CloseReason::ClientGone(_)) => {}
             Some(last) => reason = last,
             None => has_failed = true,
         }
     }
-    let Session { mut client, backend, up, config, .. } = *session;
+    let Parts { mut client, backend, up, config, .. } = parts;
     let settled = settle(&backend, reason);
     let (reason, ()) = join(
         async {
@@ -53,8 +70,8 @@ pub async fn end(mut session: Box<Session>, mut reason: CloseReason) -> CloseRea
 
 /// Relays what the kernel still holds of what a client said that is gone, as long as the backend takes any
 /// of it. Gives the client's end, or `None` if the backend did not take it all.
-async fn relay_rest(session: &mut Session) -> Option<CloseReason> {
-    let Session { client, backend, up, stats, config, .. } = session;
+async fn relay_rest(parts: &mut Parts) -> Option<CloseReason> {
+    let Parts { client, backend, up, stats, config } = parts;
     loop {
         up.take_progress();
         let rest = poll_fn(|cx| {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::config::SessionConfig;
 use super::down::Down;
-use super::ending;
+use super::ending::{self, Parts};
 use super::endpoint::Endpoint;
 use super::keepalive::{Due, Keepalive, Seen};
 use super::reason::CloseReason;
@@ -51,17 +51,17 @@ pub struct Terms {
 /// ```
 #[derive(Debug)]
 pub struct Session {
-    pub(super) client: Endpoint,
-    pub(super) backend: BackendIo,
-    pub(super) up: Up,
+    client: Endpoint,
+    backend: BackendIo,
+    up: Up,
     down: Down,
     keepalive: Keepalive,
     timer: Deadline,
     /// When `timer` fires; `None` if it is not set.
     armed: Option<Instant>,
-    pub(super) stats: Stats,
+    stats: Stats,
     waker: Option<Waker>,
-    pub(super) config: Arc<SessionConfig>,
+    config: Arc<SessionConfig>,
 }
 
 impl Session {
@@ -87,8 +87,9 @@ impl Session {
     /// Relays until something ends it, tells both sides, and waits for them to take it.
     pub async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
+        let Session { client, backend, up, stats, config, .. } = *self;
         // Boxed, as it is needed once and an idle session should not hold room for it.
-        Box::pin(ending::end(self, reason)).await
+        Box::pin(ending::end(Parts { client, backend, up, stats, config }, reason)).await
     }
 
     /// Moves what can be moved either way; ready when the session is to end.
