@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A name server that answers only when it is told to.
-struct Server {
+struct NameServer {
     lookups: &'static Lookups,
     /// The names that it was asked for, and how each is answered.
     asked: Receiver<(String, Sender<io::Result<Addresses>>)>,
@@ -15,7 +15,7 @@ struct Server {
 
 type Answer = Sender<io::Result<Addresses>>;
 
-fn server(most: usize) -> Server {
+fn name_server(most: usize) -> NameServer {
     let (asked, receiver) = channel();
     let asked = Mutex::new(asked);
     let look_up = move |name: &str| {
@@ -23,10 +23,10 @@ fn server(most: usize) -> Server {
         lock(&asked).send((name.to_owned(), answer)).unwrap();
         answered.recv().unwrap_or_else(|_| Err(io::Error::other("no such name")))
     };
-    Server { lookups: Box::leak(Box::new(Lookups::new(most, look_up))), asked: receiver }
+    NameServer { lookups: Box::leak(Box::new(Lookups::new(most, look_up))), asked: receiver }
 }
 
-impl Server {
+impl NameServer {
     /// The next question.
     fn asked(&self, name: &str) -> Answer {
         let (got, answer) = self.asked.recv_timeout(DEADLINE).expect("a look-up");
@@ -74,7 +74,7 @@ fn addr(last: u8) -> Addresses {
 
 #[test]
 fn all_who_wait_share_a_look_up_and_its_answer_holds_for_a_while() {
-    let server = server(4);
+    let server = name_server(4);
     let waiting: Vec<_> = (0..1000).map(|_| server.lookups.resolve("a.example")).collect();
     let waiting = thread::spawn(move || run(join_all(waiting)));
     server.asked("a.example").send(Ok(addr(1))).unwrap();
@@ -95,7 +95,7 @@ fn all_who_wait_share_a_look_up_and_its_answer_holds_for_a_while() {
 
 #[test]
 fn a_failure_is_not_kept() {
-    let server = server(4);
+    let server = name_server(4);
     let first = server.ask("a.example");
     drop(server.asked("a.example"));
     assert_eq!(first.join().unwrap().unwrap_err().to_string(), "the name does not resolve");
@@ -106,7 +106,7 @@ fn a_failure_is_not_kept() {
 
 #[test]
 fn addresses_that_do_not_answer_are_forgotten_but_no_newer_ones() {
-    let server = server(4);
+    let server = name_server(4);
     let first = server.ask("a.example");
     server.asked("a.example").send(Ok(addr(1))).unwrap();
     let failed = first.join().unwrap().unwrap();
@@ -121,7 +121,7 @@ fn addresses_that_do_not_answer_are_forgotten_but_no_newer_ones() {
 
 #[test]
 fn a_look_up_that_hangs_stops_no_other() {
-    let server = server(4);
+    let server = name_server(4);
     let short = Duration::from_millis(20);
     // As clients do that come and give up, one after the other.
     for _ in 0..20 {
@@ -145,7 +145,7 @@ fn a_look_up_that_hangs_stops_no_other() {
 /// As relays do that are reloaded with new names while a name server is silent.
 #[test]
 fn names_that_hang_take_no_more_threads_than_there_may_be_and_leave_nothing() {
-    let server = server(3);
+    let server = name_server(3);
     let mut hang = Vec::new();
     for n in 0..100 {
         let name = format!("{n}.example");
@@ -172,7 +172,7 @@ fn names_that_hang_take_no_more_threads_than_there_may_be_and_leave_nothing() {
 
 #[test]
 fn who_waits_for_a_thread_that_can_not_start_is_told() {
-    let server = server(0);
+    let server = name_server(0);
     let waiting = server.ask("a.example");
     lock(&server.lookups.state).threads += 1;
     server.lookups.not_started();
