@@ -1,9 +1,6 @@
-//! About: what some options need to be of use, and what to say when it is not there.
+//! About: what some options need to be of use. Pure.
 
 use super::args::Args;
-use super::table::TABLE;
-use super::values::usage;
-use crate::error::StartError;
 
 /// What an option is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,27 +48,8 @@ impl About {
         }
     }
 
-    /// Makes sure that no option is about it if it is not there.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`], of the first option that is.
-    pub fn check(self, args: &Args) -> Result<(), StartError> {
-        if self.is_there(args) {
-            return Ok(());
-        }
-        let given = |key| !args.given(key).is_empty();
-        match TABLE.iter().find(|row| row.about == self && given(row.key)) {
-            Some(row) => {
-                let (other, why) = self.missing();
-                let why = why.replace("{option}", &format!("--{}", row.key));
-                usage([row.key, other], format!("--{} {why}", row.key))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// The option that it hangs on, and what to say behind the name of one that is of no use without it.
-    fn missing(self) -> (&'static str, &'static str) {
+    pub fn missing(self) -> (&'static str, &'static str) {
         match self {
             About::Anything => unreachable!("it is always there"),
             About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),

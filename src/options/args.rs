@@ -317,6 +317,15 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether only pages of the host connected to may connect, besides those of --origin. Where somebody has to
+    /// prove who they are it is the default: a browser sends cookies, known passwords and certificates along
+    /// whatever page asks it to connect.
+    pub fn is_same_origin(&self) -> bool {
+        let asks =
+            self.auth_file.is_some() || self.token_file.is_some() || self.tls_client_ca.is_some();
+        self.same_origin || asks && self.origin.is_empty()
+    }
+
     /// Whether it is said where the lines go that no route takes.
     pub fn has_target(&self) -> bool {
         self.to.is_some() || self.program_dir.is_some() || !self.program.is_empty()

@@ -20,10 +20,7 @@ pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
     About::Passwords.check(args)?;
     let origins = OriginRules {
         allowed: origins(&args.origin)?,
-        // A browser sends cookies, known passwords and certificates along whatever page asks it to connect.
-        same_origin: args.same_origin
-            || (About::Passwords.is_there(args) || args.tls_client_ca.is_some())
-                && args.origin.is_empty(),
+        same_origin: args.is_same_origin(),
         required: args.origin_required,
     };
     Ok(GuardConfig {

@@ -9,6 +9,7 @@
 mod about;
 mod acme;
 mod args;
+mod conflicts;
 mod file;
 mod guard;
 mod help;

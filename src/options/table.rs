@@ -4,7 +4,6 @@ use argh::{ArgsInfo, FlagInfo, FlagInfoKind, Optionality};
 
 use super::about::About;
 use super::args::Args;
-use super::guard::guard;
 use crate::net::tls::LETS_ENCRYPT;
 use crate::server::ServerConfig;
 
@@ -137,7 +136,7 @@ pub const TABLE: &[Row] = &[
     whole("header-http", PAGES),
     whole("dev-console", PAGES).common().theirs("devconsole"),
     route("origin", ACCESS).common().list().without("all; with a password, token or client certificate those of --same-origin"),
-    route("same-origin", ACCESS).computed("", same_origin).theirs("sameorigin"),
+    route("same-origin", ACCESS).computed("", |args, _| args.is_same_origin().to_string()).theirs("sameorigin"),
     route("origin-required", ACCESS),
     route("auth-file", ACCESS).common().private(Secret),
     route("token-file", ACCESS).common().private(Secret),
@@ -174,10 +173,6 @@ pub const TABLE: &[Row] = &[
     typed("help", GENERAL).common(),
     typed("version", GENERAL).common(),
 ];
-
-fn same_origin(args: &Args, _: &ServerConfig) -> String {
-    guard(args).is_ok_and(|guard| guard.origins.same_origin).to_string()
-}
 
 #[rustfmt::skip]
 const fn row(key: &'static str, group: &'static str, scope: Scope) -> Row {
