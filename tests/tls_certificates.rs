@@ -22,7 +22,7 @@ fn run_with(options: &[&str]) -> (Option<i32>, String) {
 fn shown(relay: &Relay, config: Arc<ClientConfig>) -> String {
     let tls = tls(relay.tcp(), config).expect("a handshake");
     let der = tls.conn.peer_certificates().unwrap()[0].to_vec();
-    wsrelay::net::tls::Subject::of(&der).unwrap().cn.unwrap()
+    wsrelay::net::tls::CertificateSubject::of(&der).unwrap().cn.unwrap()
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl BackendConnector {
             }
             Target::Tls { host, port, ca } => authorities
                 .get(ca, |ca| tls::Authorities::open("--backend-ca", ca))
-                .and_then(|authorities| tls::Connector::new(host, authorities))
+                .and_then(|authorities| tls::TlsConnector::new(host, authorities))
                 .map(|tls| ConnectorKind::Tcp(TcpConnector::new(host, *port, Some(tls)))),
             Target::Unix(path) => Ok(ConnectorKind::Unix(UnixConnector::new(path))),
             Target::Program(program) => ProgramConnector::new(program).map(ConnectorKind::Program),

@@ -16,7 +16,7 @@ use crate::net::tls;
 pub struct TcpConnector {
     address: TcpAddress,
     /// TLS on top of it, if the target asks for it.
-    tls: Option<tls::Connector>,
+    tls: Option<tls::TlsConnector>,
 }
 
 /// The server's address, or the name to look up.
@@ -28,7 +28,7 @@ enum TcpAddress {
 
 impl TcpConnector {
     /// Connects to a name or an IP address without brackets.
-    pub fn new(host: &str, port: u16, tls: Option<tls::Connector>) -> Self {
+    pub fn new(host: &str, port: u16, tls: Option<tls::TlsConnector>) -> Self {
         let address = match host.parse() {
             Ok(ip) => TcpAddress::Addr(SocketAddr::new(ip, port)),
             Err(_) => TcpAddress::Name(host.to_owned(), port),

@@ -1,4 +1,4 @@
-//! Addresses as people type them: where to listen, and who a peer is.
+//! Addresses: what is listened on, as it is typed and printed, and a peer's.
 
 use std::fmt;
 use std::io;
@@ -13,10 +13,10 @@ use super::lookup;
 /// server after 5 s, and asks it, or the next one, again (resolv.conf(5)).
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is suggested to listen on: every interface, as those who type `:8082` or `*:8082` mean.
+/// The address that is suggested: every interface, as `:8082` and `*:8082` mean elsewhere.
 const USUAL: Usual = Usual { host: "::", port: 8082 };
 
-/// What `--listen` and `--port` stand for.
+/// An address to listen on, of `--listen` or `--port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddr {
     /// Every interface, IPv4 and IPv6, on this port (`--port`).
@@ -48,7 +48,7 @@ impl ListenAddr {
             _ => format!("{host:?}: {e}"),
         });
         let found = found.map_err(unusable)?;
-        // Of several addresses the first is meant, as with every other server's listen option.
+        // The first of several addresses is used, as other servers do.
         let mut addr =
             *found.first().ok_or_else(|| unusable(format!("{host:?} has no address")))?;
         addr.set_port(port);
@@ -80,7 +80,7 @@ impl LocalAddr {
     pub fn connectable(&self) -> Option<SocketAddr> {
         match self {
             LocalAddr::Tcp(addr) if addr.ip().is_unspecified() => {
-                // An IPv6 wildcard socket takes IPv4 too, and 127.0.0.1 is what people know.
+                // An IPv6 wildcard socket accepts IPv4 too, and 127.0.0.1 is better known than ::1.
                 Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), addr.port()))
             }
             LocalAddr::Tcp(addr) => Some(*addr),
@@ -106,7 +106,7 @@ impl fmt::Display for LocalAddr {
     }
 }
 
-/// Who is at the other end of an accepted connection.
+/// The address of the peer of an accepted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddr {
     /// An IP address and port; IPv4 is never shown in its IPv6-mapped form.

@@ -1,4 +1,4 @@
-//! Address prefix: what every limit per address counts by.
+//! AddressPrefix: the part of an address by which limits per address count.
 
 use std::net::{IpAddr, Ipv6Addr};
 

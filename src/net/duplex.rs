@@ -71,7 +71,7 @@ impl Duplex {
     }
 
     /// Resets the connection, as a TCP peer does that closes before it has read everything: what waits in
-    /// either direction is lost, and either end fails with `ConnectionReset`.
+    /// both directions is lost, and both ends fail with `ConnectionReset`.
     pub fn reset(&self) {
         for pipe in [&self.input, &self.output] {
             change(pipe, |pipe| {
@@ -122,7 +122,7 @@ fn change<T>(pipe: &Mutex<Pipe>, work: impl FnOnce(&mut Pipe) -> T) -> T {
 }
 
 impl Pipe {
-    /// Changes the state; a reset is for good.
+    /// Changes the state, unless it is a reset, and wakes all that wait.
     fn enter(&mut self, state: PipeState) {
         if self.state != PipeState::Reset {
             self.state = state;
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_dropped_has_had_its_say() {
+    fn what_a_dropped_end_has_written_is_still_read() {
         let (mut near, mut far) = Duplex::pair(16);
         block_on(near.write_all(b"last")).unwrap();
         block_on(far.write_all(b"unread")).unwrap();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken() {
+    fn a_task_that_waits_is_woken() {
         let (mut near, mut far) = Duplex::pair(1);
         let writer = std::thread::spawn(move || block_on(near.write_all(b"hello")).map(|()| near));
         let mut buf = [0; 5];

@@ -1,4 +1,4 @@
-//! Host and port as people type them, and what to type in place of what is none. Pure.
+//! Host and port as they are typed, and corrections of what is mistyped. Pure.
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ pub struct BadAddress {
     pub instead: String,
 }
 
-/// What is suggested where a part is missing.
+/// The parts that are suggested where one is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Usual {
     /// The host, an IPv6 address without brackets.
@@ -46,10 +46,10 @@ fn strict(text: &str) -> Option<(&str, u16)> {
     Some((host, port_number(port)?))
 }
 
-/// What was meant, probably.
+/// A guess at what was meant.
 struct Guess<'a> {
     why: String,
-    /// Maybe not a host at all.
+    /// It may be no host at all.
     host: &'a str,
     port: Option<u16>,
 }
@@ -149,7 +149,7 @@ fn is_v6(text: &str) -> bool {
 }
 
 /// Whether it can be looked up: a name, an IPv4 address, or an IPv6 address without brackets. What a name may have
-/// is the resolver's to say, but for what comes of mistyping.
+/// is up to the resolver, except for what comes of mistyping.
 fn is_host(text: &str) -> bool {
     let strange =
         |c: char| c.is_whitespace() || c.is_control() || "/\\@?#[]()<>\"'`,;*=|&".contains(c);

@@ -1,4 +1,4 @@
-//! Listener: binds, accepts, and goes on accepting whatever happens.
+//! Listener: binds a socket and accepts connections, whatever errors come.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, TryLockError};
@@ -25,15 +25,15 @@ use super::address::{ListenAddr, LocalAddr, PeerAddr};
 use super::plain::{Plain, set_options};
 use crate::clock::Deadline;
 
-/// Connections that the kernel completes for us before we accept them. Listeners of the standard
+/// The number of connections that the kernel completes before we accept them. Listeners of the standard
 /// library and async-std stop at 128; a page reload by a thousand browsers needs more.
 const BACKLOG: i32 = 1024;
 
-/// After an accept error: the first pause, doubled at each further one up to the longest.
+/// The pauses after errors of accept(2): the first, doubled at each further error up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long, and how often, a directory's lock is tried for before we go on without it.
+/// The pause between attempts at a directory's lock, and how many are made before we go on without it.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const LOCK_TRIES: u32 = 100;
 
@@ -43,13 +43,13 @@ pub struct Listener {
     /// The socket file that we made; removed with the listener. It is dropped first: an open socket
     /// keeps its inode, whose number another file could have else.
     _file: Option<SocketFile>,
-    socket: Socketed,
+    socket: ListenSocket,
     local: LocalAddr,
     pause: Duration,
 }
 
 #[derive(Debug)]
-enum Socketed {
+enum ListenSocket {
     Tcp(Async<TcpListener>),
     Unix(Async<UnixListener>),
 }
@@ -66,7 +66,7 @@ impl Listener {
             ListenAddr::Exact(addr) => tcp(bind_tcp(*addr, true)?)?,
             ListenAddr::Unix(path) => {
                 let (unix, file) = bind_unix(path)?;
-                (Socketed::Unix(unix), LocalAddr::Unix(path.clone()), Some(file))
+                (ListenSocket::Unix(unix), LocalAddr::Unix(path.clone()), Some(file))
             }
         };
         Ok(Listener { _file: file, socket, local, pause: FIRST_PAUSE })
@@ -94,7 +94,7 @@ impl Listener {
             AddressFamily::UNIX => {
                 let unix = UnixListener::from(fd);
                 let local = LocalAddr::Unix(unix_name(&unix.local_addr()?));
-                (Socketed::Unix(Async::new(unix)?), local)
+                (ListenSocket::Unix(Async::new(unix)?), local)
             }
             _ => return Err(wrong("the socket is neither of TCP nor of Unix")),
         };
@@ -106,8 +106,8 @@ impl Listener {
         &self.local
     }
 
-    /// The next connection. Errors never end the listener: they are logged and backed off from,
-    /// as most of them (EMFILE, ENFILE, ENOBUFS) pass when somebody else hangs up.
+    /// The next connection. Errors never end the listener: they are logged and it tries again after a pause,
+    /// as most of them (EMFILE, ENFILE, ENOBUFS) pass when another connection ends.
     pub async fn accept(&mut self) -> (Plain, PeerAddr) {
         loop {
             match self.try_accept().await {
@@ -115,7 +115,7 @@ impl Listener {
                     self.pause = FIRST_PAUSE;
                     return accepted;
                 }
-                // The peer gave up while it waited in the backlog: nothing is wrong with us.
+                // The peer gave up while it waited in the backlog.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {
                     tracing::debug!(error = %e, "accept");
                 }
@@ -133,13 +133,13 @@ impl Listener {
 
     async fn try_accept(&self) -> io::Result<(Plain, PeerAddr)> {
         match &self.socket {
-            Socketed::Tcp(tcp) => {
+            ListenSocket::Tcp(tcp) => {
                 let (stream, peer) = tcp.read_with(accept_ready).await?;
                 let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
                 let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
                 Ok((Plain::tcp(stream.into())?, peer.into()))
             }
-            Socketed::Unix(unix) => {
+            ListenSocket::Unix(unix) => {
                 let (stream, _) = unix.read_with(accept_ready).await?;
                 Ok((Plain::unix(stream.into())?, PeerAddr::Unix))
             }
@@ -177,7 +177,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// What tells a file from all others that exist: its device and inode.
+/// The device and inode of a file, which no other existing file has.
 fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
@@ -218,9 +218,9 @@ fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
     Async::new(socket.into())
 }
 
-fn tcp(tcp: Async<TcpListener>) -> io::Result<(Socketed, LocalAddr, Option<SocketFile>)> {
+fn tcp(tcp: Async<TcpListener>) -> io::Result<(ListenSocket, LocalAddr, Option<SocketFile>)> {
     let local = LocalAddr::Tcp(tcp.get_ref().local_addr()?);
-    Ok((Socketed::Tcp(tcp), local, None))
+    Ok((ListenSocket::Tcp(tcp), local, None))
 }
 
 /// The path of a Unix socket, as it was bound; `@name` for one that has no file (unix(7), abstract).
@@ -248,7 +248,7 @@ fn bind_unix(path: &Path) -> io::Result<(Async<UnixListener>, SocketFile)> {
 
 /// Keeps other instances of wsrelay from making or removing socket files in the directory of `path`
 /// until it is dropped. It is a lock on the directory itself, so that nothing is left behind. One that
-/// can't be had (the directory is not readable, its file system has no locks, somebody holds it) is
+/// can't be had (the directory is not readable, its file system has no locks, another process has it) is
 /// done without.
 fn lock_directory(path: &Path) -> Option<File> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -267,7 +267,7 @@ fn lock_directory(path: &Path) -> Option<File> {
 fn remove_stale(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        // bind(2) tells what is wrong with the directory.
+        // bind(2) reports what is wrong with the directory.
         Err(_) => return Ok(()),
     };
     if !found.file_type().is_socket() {
@@ -346,8 +346,8 @@ mod tests {
         ] {
             let listener = Listener::from_fd(fd).unwrap();
             let fd = match &listener.socket {
-                Socketed::Tcp(tcp) => tcp.as_fd(),
-                Socketed::Unix(unix) => unix.as_fd(),
+                ListenSocket::Tcp(tcp) => tcp.as_fd(),
+                ListenSocket::Unix(unix) => unix.as_fd(),
             };
             assert!(fcntl_getfd(fd).unwrap().contains(FdFlags::CLOEXEC));
             assert!(SockRef::from(&fd).nonblocking().unwrap());

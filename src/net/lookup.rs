@@ -1,5 +1,5 @@
 //! Look-ups: which addresses a name has. The system's resolver may wait for a name server for a long
-//! time and can't be interrupted, so each name is looked up once for all who wait for it, on a thread
+//! time and can't be interrupted, so each name is looked up once for all that wait for it, on a thread
 //! that does nothing else.
 //!
 //! ```text
@@ -24,12 +24,12 @@ use futures::future::{FutureExt, Shared, WeakShared};
 
 use crate::sync::lock;
 
-/// How long an answer holds. Long enough that a thousand browsers that come back together make one
-/// query; short enough that nobody notices.
+/// How long addresses are kept. Long enough that a thousand browsers that come back together make one
+/// query; short enough that a change of address is not noticed as a delay.
 const HOLDS: Duration = Duration::from_secs(1);
 
-/// The most threads, which is the most names that can be looked up at a time. More names wait for one of
-/// these threads; only as many names as this that all hang could stop the others.
+/// The limit of threads, and so of names that are looked up at a time. Further names wait for one of
+/// these threads; only this many names that all hang could stop the others.
 const MOST: usize = 64;
 
 /// The threads that stay when there is nothing to look up. At the limit of processes no other may start.
@@ -38,52 +38,52 @@ const KEPT: usize = 1;
 /// The addresses of a name, in the system's order, with port 0.
 pub type Addresses = Arc<[SocketAddr]>;
 
-/// As `getaddrinfo(3)`.
+/// A function that looks a name up, as `getaddrinfo(3)` does.
 type LookUp = dyn Fn(&str) -> io::Result<Addresses> + Send + Sync;
 
-type Outcome = Result<Addresses, Failure>;
+type LookupResult = Result<Addresses, LookupError>;
 
-/// The look-up of a name, for one of those who wait for it. It is cancelled if there is no thread for it.
-type Pending = Shared<oneshot::Receiver<Outcome>>;
+/// The look-up of a name, for one of the tasks that wait for it. It is cancelled if there is no thread for it.
+type Pending = Shared<oneshot::Receiver<LookupResult>>;
 
 /// Why there are no addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+enum LookupError {
     Unknown,
     NoThread,
 }
 
 /// The look-ups of a process.
 struct Lookups {
-    state: Mutex<State>,
+    state: Mutex<LookupState>,
     /// Notified when a name is queued.
     queued: Condvar,
-    /// What looks a name up, for as long as it takes.
+    /// Looks a name up, for as long as it takes.
     look_up: Box<LookUp>,
     most: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct LookupState {
     names: HashMap<Arc<str>, Name>,
-    queue: VecDeque<Job>,
+    queue: VecDeque<QueuedName>,
     threads: usize,
-    /// Those of the threads that wait for a name.
+    /// The number of threads that wait for a name.
     idle: usize,
 }
 
-/// What is known of a name.
+/// The state of a name.
 enum Name {
     /// It is queued, or being looked up. A thread that looks it up keeps this alive, so that the look-up
-    /// serves those who come after all who waited have given up.
-    Pending(WeakShared<oneshot::Receiver<Outcome>>),
+    /// serves those that come after all that waited have given up.
+    Pending(WeakShared<oneshot::Receiver<LookupResult>>),
     Known(Addresses, Instant),
 }
 
 /// A name in the queue.
-struct Job {
+struct QueuedName {
     name: Arc<str>,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<LookupResult>,
 }
 
 static LOOKUPS: LazyLock<Lookups> = LazyLock::new(|| Lookups::new(MOST, system));
@@ -92,7 +92,7 @@ fn system(name: &str) -> io::Result<Addresses> {
     Ok((name, 0).to_socket_addrs()?.collect())
 }
 
-/// Starts the thread that is always there.
+/// Starts the thread that always runs.
 ///
 /// # Errors
 /// As of `pthread_create(3)`.
@@ -100,8 +100,8 @@ pub fn start() -> io::Result<()> {
     LOOKUPS.start()
 }
 
-/// Every address of a name. It may take as long as the system's resolver does; whoever stops waiting
-/// stops nothing.
+/// Every address of a name. It may take as long as the system's resolver does; a caller that stops
+/// waiting does not stop the look-up.
 ///
 /// # Errors
 /// If the name does not resolve, which is not kept, or if no thread can be started.
@@ -109,7 +109,7 @@ pub async fn resolve(name: &str) -> io::Result<Addresses> {
     LOOKUPS.resolve(name).await
 }
 
-/// The same for a caller that can't await, within `limit`. It needs no executor.
+/// Every address of a name, for a caller that can't await, within `limit`. It needs no executor.
 ///
 /// # Errors
 /// As of [`resolve`], and [`TimedOut`](io::ErrorKind::TimedOut).
@@ -117,7 +117,7 @@ pub fn wait(name: &str, limit: Duration) -> io::Result<Addresses> {
     block_on(LOOKUPS.resolve(name), limit)
 }
 
-/// Forgets addresses none of which answered: the next session looks the name up again.
+/// Forgets addresses of which none accepted a connection: the next session looks the name up again.
 pub fn forget(name: &str, addrs: &Addresses) {
     LOOKUPS.forget(name, addrs);
 }
@@ -146,10 +146,10 @@ impl Lookups {
             Ok(addrs) => return Ok(addrs),
             Err(pending) => pending,
         };
-        Ok(pending.await.unwrap_or(Err(Failure::NoThread))?)
+        Ok(pending.await.unwrap_or(Err(LookupError::NoThread))?)
     }
 
-    /// The addresses if they are known, otherwise the look-up, which is begun if there is none.
+    /// The addresses if they are known, otherwise the look-up, which is started if there is none.
     fn ask(&'static self, name: &str) -> Result<Addresses, Pending> {
         let mut state = lock(&self.state);
         if let Some(Name::Known(addrs, since)) = state.names.get(name)
@@ -166,13 +166,13 @@ impl Lookups {
         let pending = pending.shared();
         let weak = pending.downgrade().expect("it was not polled yet");
         state.names.insert(name.clone(), Name::Pending(weak));
-        state.queue.push_back(Job { name, answer });
-        self.see_to_queue(state);
+        state.queue.push_back(QueuedName { name, answer });
+        self.assign_queue(state);
         Err(pending)
     }
 
     /// Wakes a thread for the queue, or starts one.
-    fn see_to_queue(&'static self, mut state: MutexGuard<'_, State>) {
+    fn assign_queue(&'static self, mut state: MutexGuard<'_, LookupState>) {
         if state.queue.len() <= state.idle {
             self.queued.notify_one();
             return;
@@ -193,7 +193,8 @@ impl Lookups {
         started.inspect_err(|_| self.not_started())
     }
 
-    /// Without any thread, nobody would ever see to the queue.
+    /// Takes back the count of a thread that could not be started. Without any thread the queue is dropped, as
+    /// nothing would ever empty it.
     fn not_started(&self) {
         let mut state = lock(&self.state);
         state.threads -= 1;
@@ -202,15 +203,15 @@ impl Lookups {
             _ => VecDeque::new(),
         };
         drop(state);
-        // Wakes those who wait for them.
+        // Wakes the tasks that wait for them.
         drop(lost);
     }
 
-    /// What a thread does.
+    /// Looks up queued names, until there are more threads than are kept.
     fn work(&self) {
         let mut state = lock(&self.state);
         loop {
-            let Some(Job { name, answer }) = state.queue.pop_front() else {
+            let Some(QueuedName { name, answer }) = state.queue.pop_front() else {
                 if state.threads > KEPT {
                     state.threads -= 1;
                     return;
@@ -221,12 +222,12 @@ impl Lookups {
                 continue;
             };
             let Some(held) = state.pending(&name) else {
-                // Nobody waits for it any more.
+                // No task waits for it any more.
                 state.names.remove(&name);
                 continue;
             };
             drop(state);
-            let outcome = (self.look_up)(&name).map_err(|_| Failure::Unknown);
+            let outcome = (self.look_up)(&name).map_err(|_| LookupError::Unknown);
             state = lock(&self.state);
             match &outcome {
                 Ok(addrs) => {
@@ -243,7 +244,7 @@ impl Lookups {
 
     fn forget(&self, name: &str, addrs: &Addresses) {
         let mut state = lock(&self.state);
-        // There may be others by now.
+        // Other addresses may be known by now.
         if let Some(Name::Known(known, _)) = state.names.get(name)
             && Arc::ptr_eq(known, addrs)
         {
@@ -252,8 +253,8 @@ impl Lookups {
     }
 }
 
-impl State {
-    /// The look-up of a name, if it is under way, or queued and somebody waits for it.
+impl LookupState {
+    /// The look-up of a name, if it is under way, or queued and a task waits for it.
     fn pending(&self, name: &str) -> Option<Pending> {
         match self.names.get(name) {
             Some(Name::Pending(pending)) => pending.upgrade(),
@@ -261,9 +262,9 @@ impl State {
         }
     }
 
-    /// Drops what is of no use any more. Otherwise each reload could leave names behind.
+    /// Drops entries that are of no use any more. Otherwise each reload could leave names behind.
     fn tidy(&mut self) {
-        self.queue.retain(|job| !job.answer.is_canceled());
+        self.queue.retain(|queued| !queued.answer.is_canceled());
         self.names.retain(|_, name| match name {
             Name::Pending(pending) => pending.upgrade().is_some(),
             Name::Known(_, since) => since.elapsed() < HOLDS,
@@ -271,20 +272,20 @@ impl State {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Failure::Unknown => "the name does not resolve",
-            Failure::NoThread => "the name can't be looked up: no thread can be started",
+            LookupError::Unknown => "the name does not resolve",
+            LookupError::NoThread => "the name can't be looked up: no thread can be started",
         })
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for LookupError {}
 
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        io::Error::other(failure)
+impl From<LookupError> for io::Error {
+    fn from(error: LookupError) -> Self {
+        io::Error::other(error)
     }
 }
 

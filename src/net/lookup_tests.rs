@@ -1,15 +1,16 @@
-use super::*;
 use futures::executor::block_on as run;
 use futures::future::join_all;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Nothing that is waited for here takes longer, on a machine however busy.
+use super::*;
+
+/// The limit of every wait here, long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A name server that answers only when it is told to.
 struct NameServer {
     lookups: &'static Lookups,
-    /// The names that it was asked for, and how each is answered.
+    /// The names that it was asked for, and where each answer goes.
     asked: Receiver<(String, Sender<io::Result<Addresses>>)>,
 }
 
@@ -48,9 +49,10 @@ impl NameServer {
         let pending = self.lookups.ask(name);
         thread::spawn(move || match pending {
             Ok(addrs) => Ok(addrs),
-            Err(pending) => {
-                block_on(async { Ok(pending.await.unwrap_or(Err(Failure::NoThread))?) }, DEADLINE)
-            }
+            Err(pending) => block_on(
+                async { Ok(pending.await.unwrap_or(Err(LookupError::NoThread))?) },
+                DEADLINE,
+            ),
         })
     }
 

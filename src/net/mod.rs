@@ -1,4 +1,10 @@
-//! Bytes: what a stream is, and where streams come from.
+//! Net: streams of bytes, listeners, TLS, addresses and name resolution.
+//!
+//! ```text
+//!  listener ─▶ plain (sockets, pipes) ─┬─▶ stream ◀─ duplex (inside the process)
+//!                     ▲                └─▶ tls ─▶ ┘
+//!                 readiness
+//! ```
 
 pub mod address;
 pub mod address_prefix;

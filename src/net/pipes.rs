@@ -11,16 +11,16 @@ use super::readiness::{Cutter, Source};
 /// one, as every program expects.
 #[derive(Debug)]
 pub struct PipeSource {
-    // Dropped in this order, as in every stream.
+    // Fields are dropped in this order: the descriptor leaves the epoll when it is closed.
     pipe: PipeReader,
     source: Source,
 }
 
-/// What a process reads and what it writes.
+/// The pipes to a process's stdin and from its stdout.
 #[derive(Debug)]
 pub struct Pipes {
     output: PipeSource,
-    /// `None` once we have said all: the process sees the end of its stdin.
+    /// `None` once it is closed: the process sees the end of its stdin.
     input: Option<(PipeWriter, Source)>,
 }
 
@@ -40,14 +40,14 @@ impl PipeSource {
         self.source.poll_read_with(cx, buf, |buf| (&self.pipe).read(buf))
     }
 
-    /// Who can end the stream although somebody may still hold its other end.
+    /// A handle that ends the stream although another process may still hold its other end.
     pub fn cutter(&self) -> Cutter {
         self.source.cutter()
     }
 }
 
 impl Pipes {
-    /// Joins what a process writes and what it reads.
+    /// Joins the pipe that a process writes to and the one that it reads from.
     ///
     /// # Errors
     /// If the writing end can't be watched.
@@ -75,7 +75,7 @@ impl Pipes {
         }
     }
 
-    /// The process sees the end of its stdin.
+    /// Closes the process's stdin.
     pub fn close_input(&mut self) {
         self.input = None;
     }

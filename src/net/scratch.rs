@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncRead;
 
-/// Batches of up to [`CHUNK`] bytes that one connection moves before others get their turn: async-io
-/// has no budget of its own.
+/// The number of batches of up to [`CHUNK`] bytes that one connection moves before others are served:
+/// async-io has no budget of its own.
 pub const BATCHES: usize = 8;
 
 /// Bytes read from a socket at once. A read is one system call whatever it brings, and 64 KiB
-/// is what a session may hold per direction.
+/// is what a session may buffer per direction.
 pub const CHUNK: usize = 64 * 1024;
 
 /// The largest buffer that a thread keeps: what one read can come to, and then some. What grew
@@ -23,9 +23,9 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends this thread's buffer of [`CHUNK`] bytes, whose content is whatever was left there. It is
-/// for poll functions that read and consume on the spot. Within `work` the thread has none: whoever
-/// asks again there gets one that is allocated.
+/// Lends this thread's buffer of [`CHUNK`] bytes, whose content is left over from the last use. It
+/// is for poll functions that read and consume on the spot. A call within `work` gets a buffer that is
+/// allocated.
 pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice());
     let result = work(&mut buffer);
@@ -34,12 +34,12 @@ pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
 }
 
 /// An empty buffer to write into: the one that was given back last, which is large enough for what
-/// comes as a rule, and still in the processor's cache.
+/// usually comes, and still in the processor's cache.
 pub fn take_spare() -> Vec<u8> {
     SPARE.with(|spare| spare.take())
 }
 
-/// Takes a buffer back once what was in it has left.
+/// Takes a buffer back once its content has been written.
 pub fn give_spare(mut buffer: Vec<u8>) {
     buffer.clear();
     SPARE.with(|spare| {
@@ -49,7 +49,7 @@ pub fn give_spare(mut buffer: Vec<u8>) {
     });
 }
 
-/// Reads and throws away; ready at the end of the stream, whichever end that is.
+/// Reads and discards; ready at the end of the stream, or when reading fails.
 pub fn poll_discard(cx: &mut Context<'_>, io: &mut (impl AsyncRead + Unpin)) -> Poll<()> {
     for _ in 0..BATCHES {
         match with(|chunk| Pin::new(&mut *io).poll_read(cx, chunk)) {
@@ -58,7 +58,7 @@ pub fn poll_discard(cx: &mut Context<'_>, io: &mut (impl AsyncRead + Unpin)) -> 
             Poll::Ready(_) => return Poll::Ready(()),
         }
     }
-    // Somebody who floods us to the end must not keep others from theirs.
+    // A peer that sends without a pause must not keep others from being served.
     cx.waker().wake_by_ref();
     Poll::Pending
 }

@@ -81,7 +81,7 @@ impl ByteStream {
     }
 
     /// Sends what was written and then our FIN: the peer sees the end of the stream, and we can still
-    /// read its last words. Sockets and pipes do so at once.
+    /// read. Sockets and pipes do so at once.
     ///
     /// # Errors
     /// As of `shutdown(2)`; `NotConnected` if the peer has reset the connection.
@@ -89,21 +89,21 @@ impl ByteStream {
         poll_fn(|cx| Pin::new(&mut *self).poll_close(cx)).await
     }
 
-    /// Hangs up so that no reset overtakes what was said last (RFC 9293, section 3.6.1): sends our FIN,
-    /// and reads and throws away until the peer's. The caller sets the limit of time.
+    /// Closes the connection so that no reset overtakes the last bytes written (RFC 9293, section 3.6.1): sends
+    /// our FIN, and reads and discards until the peer's. The caller sets the limit of time.
     pub async fn leave(&mut self) {
-        let mut said = false;
+        let mut sent = false;
         poll_fn(|cx| {
-            if !said {
+            if !sent {
                 match Pin::new(&mut *self).poll_close(cx) {
-                    Poll::Ready(Ok(())) => said = true,
+                    Poll::Ready(Ok(())) => sent = true,
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    // A peer that can't write does not read either.
+                    // Bytes are discarded meanwhile: a peer that can't write may not read either.
                     Poll::Pending => {}
                 }
             }
             let ended = scratch::poll_discard(cx, self);
-            if said { ended } else { Poll::Pending }
+            if sent { ended } else { Poll::Pending }
         })
         .await;
     }

@@ -1,5 +1,5 @@
-//! TLS: how a stream becomes an encrypted one, at a listener ([`Acceptor`]) and towards a backend
-//! ([`Connector`]). The bytes are rustls's business. [`acme`] gets certificates by itself.
+//! TLS: makes encrypted streams, at a listener ([`Acceptor`]) and to a backend ([`TlsConnector`]), with
+//! rustls. [`acme`] orders certificates.
 
 mod acceptor;
 pub mod acme;
@@ -16,15 +16,15 @@ use std::sync::{Arc, OnceLock};
 
 use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 
-pub use self::acceptor::{Acceptor, Failure, LOOK};
+pub use self::acceptor::{Acceptor, HandshakeFailure, LOOK};
 pub use self::config::{AcmeConfig, CertSource, LETS_ENCRYPT, TlsConfig};
-pub use self::connector::{Authorities, Connector};
+pub use self::connector::{Authorities, TlsConnector};
 pub use self::facts::Facts;
-pub use self::names::Subject;
+pub use self::names::CertificateSubject;
 pub use self::stream::Tls;
 
-/// Bytes of a connection that rustls may hold back. What it has taken counts as sent until it is flushed,
-/// so this is what a peer that takes nothing can hide: one record (RFC 8446, section 5.1).
+/// The limit of bytes of a connection that rustls may hold back: one record (RFC 8446, section 5.1). They
+/// count as sent until they are flushed, so this is what a peer that reads nothing can hide.
 const BUFFER: usize = 16 * 1024;
 
 /// The cryptography of all connections: TLS 1.2 and 1.3 with forward secrecy, as rustls knows no

@@ -16,7 +16,7 @@ use crate::http::refusal::Refusal;
 use crate::http::{Arrived, Peer, Subject};
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
-use crate::net::tls::{Acceptor, Failure};
+use crate::net::tls::{Acceptor, HandshakeFailure};
 use crate::registry::Order;
 
 /// What a browser that forgot the s is told, as nginx does by its status 497.
@@ -66,16 +66,16 @@ pub fn accept(
     })
 }
 
-async fn turn_away(failure: Failure, mut io: ByteStream, subject: &Subject) {
+async fn turn_away(failure: HandshakeFailure, mut io: ByteStream, subject: &Subject) {
     match failure {
-        Failure::Silent => {}
-        Failure::NoCertificate | Failure::Proof => linger(io).await,
-        Failure::Handshake(why) => {
+        HandshakeFailure::Silent => {}
+        HandshakeFailure::NoCertificate | HandshakeFailure::Proof => linger(io).await,
+        HandshakeFailure::Handshake(why) => {
             subject.dropped(&why);
             // An alert has been written.
             linger(io).await;
         }
-        Failure::PlainHttp => {
+        HandshakeFailure::PlainHttp => {
             subject.refused("", 400, PLAIN_HTTP);
             let response = Refusal::written(StatusCode::BAD_REQUEST, PLAIN_HTTP);
             let said = timeout(LINGER, io.write_all(response.as_bytes())).await;

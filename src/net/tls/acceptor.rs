@@ -1,12 +1,12 @@
-//! Acceptor: makes encrypted streams of accepted ones, with the certificate of the moment.
+//! Acceptor: makes encrypted streams of accepted ones, with the current certificate.
 //!
 //! ```text
 //!  files ─▶ build ─▶ Arc<ServerConfig> ─▶ connections that come from now on
 //!    ▲                    │ swapped by reload(), and by look() when what is in the files has changed
-//!    └────────────────────┘ what can't be used is told once, and the old one stays
+//!    └────────────────────┘ what can't be used is logged once, and the old one stays
 //! ```
 //!
-//! Where an [authority](super::acme) is asked for the certificate, each handshake asks for what it gave.
+//! Where the certificate comes from an [authority](super::acme), each handshake uses the one issued last.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -36,8 +36,8 @@ use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
 
-/// How often the files are looked at. By their content, as neither time nor name tell of a link that was
-/// turned to another directory, which is how certbot and Kubernetes do it.
+/// How often the files are looked at. Their content is compared, as neither time nor name change with a
+/// link that is turned to another directory, which is how certbot and Kubernetes do it.
 pub const LOOK: Duration = Duration::from_secs(2);
 
 /// The protocols that may be agreed on (RFC 7301).
@@ -47,46 +47,45 @@ const HTTP: &[u8] = b"http/1.1";
 #[derive(Debug)]
 pub struct Acceptor {
     config: TlsConfig,
-    /// Who looks after the certificate, if it is in no file.
+    /// Orders and renews the certificate, if it is in no file.
     acme: Option<Acme>,
     /// Locked for a moment by each connection that begins.
     current: Mutex<Rules>,
-    /// What was last read, used or not; whoever reads again holds it, for as long as the disk takes.
+    /// The content last read, used or not; locked while the files are read again, for as long as the disk takes.
     seen: Mutex<Content>,
 }
 
-/// Why a connection did not become an encrypted one.
+/// The reason why a connection did not become an encrypted one.
 #[derive(Debug)]
-pub enum Failure {
+pub enum HandshakeFailure {
     /// The client hung up before it said anything, as probes of load balancers do.
     Silent,
     /// It speaks HTTP without TLS.
     PlainHttp,
     /// The handshake failed; the text says how.
     Handshake(String),
-    /// There is no certificate yet, which is told elsewhere.
+    /// There is no certificate yet, which is logged elsewhere.
     NoCertificate,
-    /// It is the authority, and has seen the proof that it asked for.
+    /// It is the authority, which has validated our challenge.
     Proof,
 }
 
-/// What handshakes go by.
+/// The configurations of handshakes.
 #[derive(Debug)]
 struct Rules {
     usual: Arc<ServerConfig>,
-    /// As long as the authority may connect: it has no certificate of its own to show, if clients must
-    /// have one.
+    /// Used while the authority may connect: it has no client certificate, where clients must have one.
     proving: Option<Arc<ServerConfig>>,
-    /// Of whom clients must have certificates, if they must.
+    /// The CAs of the certificates that clients must have, if they must.
     authorities: Option<Arc<PemFile>>,
 }
 
-/// What is in the files.
+/// The content of the files.
 #[derive(Debug, PartialEq, Eq)]
 struct Content {
     /// `None`: it comes from an authority.
     cert: Option<PemFile>,
-    /// `None`: it stands beside the certificate.
+    /// `None`: it is in the file of the certificate.
     key: Option<PemFile>,
     client_ca: Option<PemFile>,
 }
@@ -108,7 +107,8 @@ impl Acceptor {
         Ok(Acceptor { config: config.clone(), acme, current, seen })
     }
 
-    /// The same in the place of `old`, whose certificate is shown until an authority has given another.
+    /// Reads the files, for an acceptor in the place of `old`, whose certificate is used until an authority has
+    /// issued another.
     ///
     /// # Errors
     /// As of [`open`](Acceptor::open).
@@ -156,18 +156,18 @@ impl Acceptor {
         }
     }
 
-    /// Whether there is anything to [look](Acceptor::look) at. It waits for nobody who reads.
+    /// Whether there is anything to [look](Acceptor::look) at. It does not wait while files are read.
     pub fn has_files(&self) -> bool {
         let TlsConfig { source, client_ca } = &self.config;
         matches!(source, CertSource::Files { .. }) || client_ca.is_some()
     }
 
-    /// Whether it was made of this.
+    /// Whether it was made of this configuration.
     pub fn is_of(&self, config: &TlsConfig) -> bool {
         self.config == *config
     }
 
-    /// Gets certificates in time, for ever; without an authority to ask there is nothing to do.
+    /// Orders certificates in time, for ever; without an authority it does nothing.
     pub async fn renew(&self) {
         match &self.acme {
             Some(acme) => acme.run().await,
@@ -178,17 +178,20 @@ impl Acceptor {
     /// Does the handshake. There is no limit of time.
     ///
     /// # Errors
-    /// [`Failure`], and the stream if there is somebody to be told.
-    pub async fn accept(&self, io: Plain) -> Result<(ByteStream, Facts), (Failure, ByteStream)> {
+    /// [`HandshakeFailure`], and the stream, on which an answer may be sent.
+    pub async fn accept(
+        &self,
+        io: Plain,
+    ) -> Result<(ByteStream, Facts), (HandshakeFailure, ByteStream)> {
         let mut first = [0];
         match io.peek(&mut first).await {
-            Ok(0) => return Err((Failure::Silent, ByteStream::plain(io))),
+            Ok(0) => return Err((HandshakeFailure::Silent, ByteStream::plain(io))),
             // TLS begins with a 22 (RFC 8446, section 5.1), HTTP with the name of a method.
             Ok(_) if first[0].is_ascii_uppercase() => {
-                return Err((Failure::PlainHttp, ByteStream::plain(io)));
+                return Err((HandshakeFailure::PlainHttp, ByteStream::plain(io)));
             }
             Ok(_) => {}
-            Err(_) => return Err((Failure::Silent, ByteStream::plain(io))),
+            Err(_) => return Err((HandshakeFailure::Silent, ByteStream::plain(io))),
         }
         let (rules, authorities) = self.rules();
         let accepting = TlsAcceptor::from(rules)
@@ -208,15 +211,15 @@ impl Acceptor {
         }
     }
 
-    /// Whether a client would have to show now what it has shown then. If not, its connection must not be the
-    /// way in of somebody whom the authorities of now would not know.
+    /// Whether the client CAs are still those of the handshake. If not, a connection that is open must not be
+    /// used by a client that the current CAs do not vouch for.
     pub fn still_vouches(&self, facts: &Facts) -> bool {
-        // Where nobody is asked for a certificate there is nothing to compare.
+        // Where clients need no certificate there is nothing to compare.
         self.config.client_ca.is_none() && facts.authorities.is_none()
             || lock(&self.current).authorities == facts.authorities
     }
 
-    /// What the next handshake goes by, and of whom the client's certificate has to be.
+    /// The configuration of the next handshake, and the CAs of the client's certificate.
     fn rules(&self) -> (Arc<ServerConfig>, Option<Arc<PemFile>>) {
         let rules = lock(&self.current);
         let config = match (&rules.proving, &self.acme) {
@@ -226,20 +229,20 @@ impl Acceptor {
         (config, rules.authorities.clone())
     }
 
-    /// What is wrong with a connection whose handshake went well.
-    fn objection(&self, tls: &ServerConnection) -> Option<Failure> {
+    /// The reason to refuse a connection whose handshake succeeded.
+    fn objection(&self, tls: &ServerConnection) -> Option<HandshakeFailure> {
         if tls.alpn_protocol() == Some(ACME_TLS_ALPN_NAME) {
-            return Some(Failure::Proof);
+            return Some(HandshakeFailure::Proof);
         }
         let is_stranger = self.config.client_ca.is_some() && tls.peer_certificates().is_none();
-        is_stranger.then(|| Failure::Handshake(words::NO_CERTIFICATE.into()))
+        is_stranger.then(|| HandshakeFailure::Handshake(words::NO_CERTIFICATE.into()))
     }
 
-    fn explain(&self, error: &io::Error) -> Failure {
+    fn explain(&self, error: &io::Error) -> HandshakeFailure {
         if self.is_without_certificate() {
-            return Failure::NoCertificate;
+            return HandshakeFailure::NoCertificate;
         }
-        Failure::Handshake(words::of_client(error))
+        HandshakeFailure::Handshake(words::of_client(error))
     }
 
     fn is_without_certificate(&self) -> bool {
@@ -265,8 +268,8 @@ impl Content {
         self.cert.iter().chain(&self.key).chain(&self.client_ca)
     }
 
-    /// Tells of a certificate that clients will refuse, which is none of a start's business: the
-    /// clock may be wrong, or theirs.
+    /// Warns of a certificate that clients will refuse. It does not fail the start: our clock may be wrong, or
+    /// theirs.
     fn warn_of_dates(&self) {
         let Some(cert) = &self.cert else { return };
         let Ok(chain) = cert.certificates() else { return };
@@ -287,7 +290,7 @@ impl Content {
         }
     }
 
-    /// What connections are made with.
+    /// The configurations of handshakes with this content.
     fn rules(&self, acme: Option<&Acme>) -> Result<Rules, String> {
         let certificates = acme.map(Acme::certificates);
         let proving = match (certificates, &self.client_ca) {
@@ -298,7 +301,7 @@ impl Content {
         Ok(Rules { usual: Arc::new(self.build(certificates, false)?), proving, authorities })
     }
 
-    /// The same, as rustls wants it; `optional`: clients may be without certificates.
+    /// One configuration of rustls; `optional`: clients may be without certificates.
     fn build(
         &self,
         certificates: Option<&Arc<Certificates>>,
@@ -327,11 +330,11 @@ impl Content {
             config.alpn_protocols.push(ACME_TLS_ALPN_NAME.to_vec());
         }
         if self.client_ca.is_some() {
-            // A session that is taken up again is not asked for its certificate, which may have expired.
+            // A TLS session that is resumed does not check its certificate again, which may have expired.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
-            // Sealed by keys of this process: nothing is kept for clients that may come back.
+            // Tickets are sealed with keys of this process: nothing is stored for clients that may come back.
             config.ticketer = Ticketer::new().map_err(|e| e.to_string())?;
         }
         Ok(config)
@@ -367,7 +370,7 @@ impl Content {
     }
 }
 
-/// Whether the key is that of a certificate which is not the first, as in a chain in reverse order.
+/// Whether the key belongs to a certificate that is not the first, as in a chain in reverse order.
 fn is_behind_others(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'_>) -> bool {
     let Ok(key) = any_supported_type(key) else { return false };
     let is_its = |one: &CertificateDer<'static>| {

@@ -8,34 +8,34 @@ pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// TLS at every listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// Where our certificate comes from.
+    /// The source of our certificate.
     pub source: CertSource,
-    /// Whose certificates clients must have, if they must have any.
+    /// The CAs of the certificates that clients must have, if they must have any.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Where a listener's certificate comes from.
+/// The source of a listener's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertSource {
     /// Files.
     Files {
-        /// The certificate and those that vouch for it, as PEM.
+        /// The certificate and its chain, as PEM.
         cert: PathBuf,
         /// Its key; `None`: in the same file.
         key: Option<PathBuf>,
     },
-    /// An authority, which is asked for it.
+    /// A certificate authority, by ACME.
     Acme(AcmeConfig),
 }
 
-/// Which certificate to order, and where.
+/// The certificate to order, and the authority to order it from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeConfig {
-    /// The names and addresses that it is for; not empty, in lower case, addresses as short as they get.
+    /// The names and addresses that it is for; not empty, in lower case, addresses in their shortest form.
     pub domains: Vec<String>,
-    /// Whom the authority may write to, as `mailto:` URLs (RFC 8555, section 7.3).
+    /// The contacts of the account, as `mailto:` URLs (RFC 8555, section 7.3).
     pub contact: Vec<String>,
-    /// Where the certificate, its key and the account's key are kept.
+    /// The directory of the certificate, its key and the account's key.
     pub cache: PathBuf,
     /// The URL of the authority's directory (RFC 8555, section 7.1.1).
     pub directory: String,

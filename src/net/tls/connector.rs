@@ -1,11 +1,10 @@
-//! Connector: makes encrypted streams of connections to a backend, and knows whom to believe.
+//! TlsConnector: makes encrypted streams of connections to a backend, whose certificate is checked.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use futures_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -28,20 +27,19 @@ use crate::sync::lock;
 
 /// Makes encrypted streams to one host.
 #[derive(Debug)]
-pub struct Connector {
+pub struct TlsConnector {
     authorities: Arc<Authorities>,
     name: ServerName<'static>,
 }
 
 /// They are equal if they are for one host and share their authorities.
-impl PartialEq for Connector {
+impl PartialEq for TlsConnector {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && Arc::ptr_eq(&self.authorities, &other.authorities)
     }
 }
 
-/// Whose certificates are believed: the system's authorities, or those of a file, as they were when they
-/// were last read.
+/// The trusted authorities: the system's, or those of a file, as they were when they were last read.
 #[derive(Debug)]
 pub struct Authorities {
     /// The option that names the file.
@@ -51,7 +49,7 @@ pub struct Authorities {
     current: Mutex<(Option<PemFile>, Arc<ClientConfig>)>,
 }
 
-impl Connector {
+impl TlsConnector {
     /// For a host by name or address, whose certificate is checked against these authorities.
     ///
     /// # Errors
@@ -59,7 +57,7 @@ impl Connector {
     pub fn new(host: &str, authorities: Arc<Authorities>) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
-        Ok(Connector { authorities, name })
+        Ok(TlsConnector { authorities, name })
     }
 
     /// Does the handshake. There is no limit of time.
@@ -67,7 +65,7 @@ impl Connector {
     /// # Errors
     /// What is wrong, in plain words.
     pub async fn connect(&self, io: Plain) -> io::Result<ByteStream> {
-        let connector = TlsConnector::from(self.authorities.current());
+        let connector = futures_rustls::TlsConnector::from(self.authorities.current());
         let connecting = connector.connect_with(self.name.clone(), Counted::new(io), |tls| {
             tls.set_buffer_limit(Some(BUFFER));
         });
@@ -93,7 +91,7 @@ impl Authorities {
         Ok(Authorities { option, path, current: Mutex::new((file, Arc::new(config))) })
     }
 
-    /// How connections begin now.
+    /// The configuration of the next handshake.
     pub fn current(&self) -> Arc<ClientConfig> {
         lock(&self.current).1.clone()
     }
@@ -102,7 +100,7 @@ impl Authorities {
     pub fn reload(&self) {
         let file = self.path.as_deref().map(|path| PemFile::read(self.option, path));
         let name = file.as_ref().map_or("the system's certificates", PemFile::name).to_owned();
-        // Of what is the same a new configuration would only forget the TLS sessions.
+        // If nothing has changed, a new configuration would only forget the TLS sessions.
         if file.is_none() || lock(&self.current).0 != file {
             match client_config(self.option, file.as_ref()) {
                 Ok(config) => *lock(&self.current) = (file, Arc::new(config)),
@@ -116,8 +114,8 @@ impl Authorities {
     }
 }
 
-/// How to connect to a server whose certificate is checked against the system's authorities, or those of
-/// this file.
+/// The configuration of connections to a server whose certificate is checked against the system's
+/// authorities, or those of this file.
 fn client_config(option: &str, file: Option<&PemFile>) -> Result<ClientConfig, String> {
     let (roots, pinned) = match file {
         None => (system_roots(option)?, Vec::new()),
@@ -136,7 +134,7 @@ fn client_config(option: &str, file: Option<&PemFile>) -> Result<ClientConfig, S
 fn system_roots(option: &str) -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // There are always some that are too old for any library.
+    // Some are always too old for the library.
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     match usable {
         0 => Err(format!(
@@ -146,9 +144,9 @@ fn system_roots(option: &str) -> Result<RootCertStore, String> {
     }
 }
 
-/// webpki's check, and one thing that it does not know: a certificate that was given to us itself is
-/// believed, whoever signed it. `openssl req -x509` makes such ones, and marks them as authorities, which
-/// webpki takes for no server's.
+/// webpki's check, except that a certificate which is itself in the file is trusted, whoever signed it.
+/// `openssl req -x509` makes such certificates, and marks them as authorities, which webpki refuses as a
+/// server's.
 #[derive(Debug)]
 struct Verifier {
     verifier: Arc<WebPkiServerVerifier>,
@@ -200,7 +198,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What is left to check of a certificate that is believed itself.
+/// Checks the rest of a certificate that is in the file: its dates and its name.
 fn check_pinned(
     certificate: &CertificateDer<'_>,
     name: &ServerName<'_>,
@@ -210,7 +208,7 @@ fn check_pinned(
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
 }
 
-/// The error of a certificate, or what a closer look finds that says more.
+/// The error of a certificate, or a more precise one where a closer look finds it.
 fn explain(error: Error, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Error {
     let parse = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
     let Some(own) = parse(own) else { return error };

@@ -1,14 +1,13 @@
-//! Facts: what is known of an encrypted connection and of who is at its other end.
+//! Facts: the results of a TLS handshake with a client.
 
 use std::sync::Arc;
 
 use futures_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
 use super::files::PemFile;
-use super::names::Subject;
+use super::names::CertificateSubject;
 
-/// What a client's handshake came to. Nothing of it is the client's to choose, but for the name that
-/// it asked for.
+/// The results of a handshake. Nothing of it is the client's to choose, except the name that it asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The version, as OpenSSL calls it: `TLSv1.3`.
@@ -17,21 +16,21 @@ pub struct Facts {
     pub cipher: &'static str,
     /// The name of the server that the client asked for (SNI, RFC 6066).
     pub server_name: Option<String>,
-    /// Whose certificate the client has, if it was asked for one; verified.
-    pub client: Option<Subject>,
-    /// Of whom that certificate had to be, if it had to be there.
+    /// The subject of the client's certificate, if it was asked for one; verified.
+    pub client: Option<CertificateSubject>,
+    /// The CAs that the certificate was checked against, if clients must have one.
     pub(super) authorities: Option<Arc<PemFile>>,
 }
 
 impl Facts {
-    /// After the handshake, in which the client's certificate had to be of these authorities.
+    /// Takes the results of a handshake in which the client's certificate was checked against these CAs.
     pub fn of(tls: &ServerConnection, authorities: Option<Arc<PemFile>>) -> Self {
         let certificate = tls.peer_certificates().and_then(|chain| chain.first());
         Facts {
             protocol: protocol(tls.protocol_version()),
             cipher: tls.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite())),
             server_name: tls.server_name().map(str::to_owned),
-            client: certificate.and_then(|der| Subject::of(der)),
+            client: certificate.and_then(|der| CertificateSubject::of(der)),
             authorities,
         }
     }
@@ -45,7 +44,7 @@ fn protocol(version: Option<ProtocolVersion>) -> &'static str {
     }
 }
 
-/// The names that people know, and configure elsewhere.
+/// OpenSSL's names, which are known and configured elsewhere.
 fn cipher(suite: CipherSuite) -> &'static str {
     use CipherSuite as C;
     match suite {

@@ -1,5 +1,4 @@
-//! Files: certificates and keys as PEM (RFC 7468), and what is wrong with those that are none. Pure,
-//! but for the reading.
+//! Files: reads certificates and keys as PEM (RFC 7468), and says what is wrong with a file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use crate::file;
 /// A file that an option names, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PemFile {
-    /// How messages call it: option and path.
+    /// Its name in messages: option and path.
     name: String,
     path: PathBuf,
     /// The bytes in it, or why it can't be read.
@@ -27,7 +26,7 @@ impl PemFile {
         PemFile { name: format!("{option} {}", path.display()), path: path.to_owned(), content }
     }
 
-    /// How messages call it.
+    /// Its name in messages: option and path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -46,10 +45,10 @@ impl PemFile {
         }
     }
 
-    /// The same as those whose word is taken.
+    /// The certificates as trusted authorities.
     ///
     /// # Errors
-    /// Likewise.
+    /// A sentence that says what to type.
     pub fn roots(&self) -> Result<RootCertStore, String> {
         let mut roots = RootCertStore::empty();
         for cert in self.certificates()? {
@@ -82,12 +81,12 @@ impl PemFile {
         PrivateKeyDer::pem_slice_iter(&pem).next().transpose().map_err(|e| self.broken(&e))
     }
 
-    /// PEM as the library wants it; `convert` is the command that makes it of DER.
+    /// PEM as the library requires it; `convert` is the command that makes it of DER.
     fn pem(&self, convert: &str) -> Result<Vec<u8>, String> {
         let name = &self.name;
         let unread = |why: &String| format!("can't read {name}: {why}");
         let content = self.content.as_ref().map_err(unread)?;
-        // What DER begins with: a SEQUENCE (ITU-T X.690, section 8.9), of more than 127 bytes here.
+        // DER begins with this: a SEQUENCE (ITU-T X.690, section 8.9), of more than 127 bytes here.
         if matches!(content[..], [0x30, 0x80..=0xff, ..]) {
             return Err(format!(
                 "{name} is DER, and not PEM: convert it with {convert} -in {} -out file.pem",
@@ -106,7 +105,7 @@ impl PemFile {
     }
 }
 
-/// What is wrong with PEM, in words of our own: those of the library repeat lines of the file, which may be all of
+/// The defect of PEM, in words of our own: those of the library repeat lines of the file, which may be all of
 /// a key.
 pub fn defect(error: &pem::Error) -> String {
     match error {
@@ -122,7 +121,7 @@ pub fn defect(error: &pem::Error) -> String {
     }
 }
 
-/// Whether this says what kind of thing it is, and nothing of the thing itself.
+/// Whether this is a label, which quotes nothing of the content.
 pub fn is_label(text: &[u8]) -> bool {
     text.len() <= "ENCRYPTED PRIVATE KEY".len()
         && text.iter().all(|b| b.is_ascii_uppercase() || *b == b' ')

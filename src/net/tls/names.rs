@@ -1,4 +1,4 @@
-//! Names: whose a certificate is, as text (RFC 4514). Pure.
+//! Names: the subject of a certificate as text (RFC 4514). Pure.
 
 use std::fmt::Write;
 
@@ -9,19 +9,19 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 /// The subject of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// All of its name, the most specific part first, as Apache gives it in SSL_CLIENT_S_DN:
+pub struct CertificateSubject {
+    /// The whole name, the most specific part first, as Apache gives it in SSL_CLIENT_S_DN:
     /// `CN=ada,OU=chat,O=Example`.
     pub dn: String,
     /// Its common name.
     pub cn: Option<String>,
 }
 
-impl Subject {
+impl CertificateSubject {
     /// The subject of a certificate in DER; `None` if that can't be read.
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-        Some(Subject::of_name(certificate.subject()))
+        Some(CertificateSubject::of_name(certificate.subject()))
     }
 
     fn of_name(name: &X509Name<'_>) -> Self {
@@ -35,11 +35,12 @@ impl Subject {
             .collect();
         // The last comes first (RFC 4514, section 2.1).
         parts.reverse();
-        Subject { dn: parts.join(","), cn }
+        CertificateSubject { dn: parts.join(","), cn }
     }
 }
 
-/// `CN=ada`. What has no name or is no text is given as numbers (RFC 4514, sections 2.3 and 2.4).
+/// One attribute, such as `CN=ada`. An attribute without a name or text is written in numbers (RFC 4514,
+/// sections 2.3 and 2.4).
 fn pair(attribute: &AttributeTypeAndValue<'_>) -> String {
     let oid = attribute.attr_type().to_id_string();
     match (short_name(&oid), text(attribute.attr_value())) {
@@ -51,7 +52,7 @@ fn pair(attribute: &AttributeTypeAndValue<'_>) -> String {
     }
 }
 
-/// What OpenSSL calls the attributes that names are made of.
+/// OpenSSL's name of an attribute.
 fn short_name(oid: &str) -> Option<&'static str> {
     Some(match oid {
         "2.5.4.3" => "CN",
@@ -75,7 +76,7 @@ fn short_name(oid: &str) -> Option<&'static str> {
     })
 }
 
-/// A string of any of the kinds that names have.
+/// The text of a string of any type that names may have.
 fn text(value: &Any<'_>) -> Option<String> {
     match value.tag() {
         Tag::Utf8String
@@ -93,7 +94,8 @@ fn text(value: &Any<'_>) -> Option<String> {
     }
 }
 
-/// RFC 4514, section 2.4; control characters too, as OpenSSL does, so that no name is two lines.
+/// The value with escapes (RFC 4514, section 2.4); control characters too, as OpenSSL does, so that a name is
+/// always one line.
 fn escaped(value: &str) -> String {
     let last = value.chars().count().saturating_sub(1);
     let mut out = String::new();
@@ -117,14 +119,14 @@ mod tests {
     use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
 
     /// The subject of a certificate with these parts, the most general first.
-    fn subject(parts: &[(DnType, DnValue)]) -> Subject {
+    fn subject(parts: &[(DnType, DnValue)]) -> CertificateSubject {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         for (kind, value) in parts {
             params.distinguished_name.push(kind.clone(), value.clone());
         }
         let cert = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        Subject::of(cert.der()).unwrap()
+        CertificateSubject::of(cert.der()).unwrap()
     }
 
     #[test]
@@ -151,6 +153,6 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_has_no_subject() {
-        assert_eq!(Subject::of(b"\x30\x00"), None);
+        assert_eq!(CertificateSubject::of(b"\x30\x00"), None);
     }
 }

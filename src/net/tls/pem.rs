@@ -1,5 +1,5 @@
-//! PEM (RFC 7468) as people have it: joined by `cat` from files without a last newline, indented, with comments, or all
-//! in one line. What the library would pass over in silence is put right or refused. Pure.
+//! PEM (RFC 7468) in the forms that occur: joined by `cat` from files without a last newline, indented, with comments, or
+//! all in one line. What the library would skip silently is corrected or refused. Pure.
 
 use memchr::memmem::find;
 
@@ -7,7 +7,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// The text with each BEGIN, each END and what is between them in lines of their own, as the library demands.
+/// The text with each BEGIN, each END and what is between them in lines of their own, as the library requires.
 /// `text` has lines that end with `\n`.
 ///
 /// # Errors
@@ -23,7 +23,7 @@ pub fn tidy(text: &[u8]) -> Result<Vec<u8>, String> {
     Ok(tidied.out)
 }
 
-/// What has been written of a file.
+/// The corrected text so far.
 struct Tidied {
     out: Vec<u8>,
     /// The label behind the last BEGIN, as long as its END has not come.
@@ -78,12 +78,12 @@ impl Tidied {
         }
     }
 
-    /// What stands before, between and behind the markers.
+    /// Writes what stands before, between and behind the markers.
     fn other(&mut self, text: &[u8]) -> Result<(), String> {
         if is_like_marker(text) {
             return Err(MALFORMED.into());
         }
-        // Headers (RFC 1421) are for the library; what is outside is for nobody.
+        // Headers (RFC 1421) are left to the library; text outside is dropped.
         if self.open.is_some() && !text.is_empty() {
             let is_header = text.contains(&b':');
             let taken = |byte: &&u8| is_header || !byte.is_ascii_whitespace();
@@ -127,7 +127,7 @@ fn is_like_marker(text: &[u8]) -> bool {
 /// The label as the library knows it.
 fn known_label(label: &[u8]) -> Result<&[u8], String> {
     match label {
-        // What OpenSSL called it once.
+        // OpenSSL's former name.
         b"X509 CERTIFICATE" => Ok(b"CERTIFICATE"),
         b"TRUSTED CERTIFICATE" => Err("a TRUSTED CERTIFICATE is OpenSSL's own form: convert it \
                                        with openssl x509 -in FILE -out file.pem"

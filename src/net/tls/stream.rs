@@ -1,4 +1,4 @@
-//! Stream: one that is encrypted, over one that is not.
+//! Tls: an encrypted stream, over one that is not.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::net::plain::Plain;
 pub struct Tls(TlsStream<Counted>);
 
 impl Tls {
-    /// The stream below, which is not to be read from or written to.
+    /// The stream below, which must not be read from or written to.
     pub fn below(&self) -> &Plain {
         &self.0.get_ref().0.io
     }
@@ -62,8 +62,8 @@ impl Outlet for Tls {
     }
 }
 
-/// Whoever reads must read until it has to wait: rustls may hold decrypted bytes that no event of the
-/// socket will ever announce.
+/// A reader must read until it has to wait: rustls may hold decrypted bytes that no event of the socket will
+/// announce.
 impl AsyncRead for Tls {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -73,9 +73,9 @@ impl AsyncRead for Tls {
         match Pin::new(&mut self.0).poll_read(cx, buf) {
             // The connection ended without a close_notify (RFC 8446, section 6.1). Browsers do that all the
             // time, and WebSocket has a Close of its own to tell a whole conversation from a cut one. Lines
-            // have nothing like it: where a backend is cut off, somebody on the way may have done it, and that
-            // must not look like an end that the backend meant. nginx and HAProxy let it pass, as HTTP says how
-            // long its bodies are; here all that came is delivered, and the session fails.
+            // have nothing like it: where a backend is cut off, an attacker on the way may have done it, and that
+            // must not look like an end that the backend meant. nginx and HAProxy accept it, as HTTP bodies have
+            // lengths; here all that came is delivered, and the session fails.
             Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => match self.0 {
                 TlsStream::Server(_) => Poll::Ready(Ok(0)),
                 TlsStream::Client(_) => {

@@ -1,4 +1,4 @@
-//! Words: what went wrong with a handshake, so that its reader knows what to do. Pure.
+//! Words: texts for failed handshakes that say what is wrong and what to do. Pure.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,10 @@ use futures_rustls::rustls::{
 
 use crate::text::reason;
 
-/// What is told of a client that should have one.
+/// The text about a client that has no certificate and needs one.
 pub const NO_CERTIFICATE: &str = "TLS handshake failed: the client has no certificate";
 
-/// Why a client's handshake failed, for the log.
+/// The reason why a client's handshake failed, for the log.
 pub fn of_client(error: &io::Error) -> String {
     let how = match tls_error(error) {
         Some(Error::NoCertificatesPresented) => "the client has no certificate".into(),
@@ -27,7 +27,7 @@ pub fn of_client(error: &io::Error) -> String {
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::SupportedVersionsExtensionRequired
-            // What older ones do not send is looked for first.
+            // Extensions that older clients do not send are looked for first.
             | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         )) => "the client knows no TLS 1.2 or 1.3".into(),
         Some(Error::AlertReceived(alert)) => match alert {
@@ -48,7 +48,7 @@ pub fn of_client(error: &io::Error) -> String {
     format!("TLS handshake failed: {how}")
 }
 
-/// Why a backend's handshake failed, for client and operator. `has_ca`: there is a `--backend-ca`.
+/// The reason why a backend's handshake failed, for client and operator. `has_ca`: there is a `--backend-ca`.
 pub fn of_backend(error: &io::Error, host: &str, has_ca: bool) -> String {
     match tls_error(error) {
         Some(Error::InvalidCertificate(error)) => {
@@ -75,8 +75,8 @@ pub fn of_backend(error: &io::Error, host: &str, has_ca: bool) -> String {
     }
 }
 
-/// What is wrong with the certificate of an authority of certificates itself; `None` if it is not that which
-/// made the handshake fail.
+/// The defect of the certificate of the certificate authority's own server; `None` if the handshake failed for
+/// another reason.
 pub fn of_authority(error: &io::Error) -> Option<String> {
     match tls_error(error)? {
         Error::InvalidCertificate(error) => {
@@ -90,12 +90,12 @@ const NO_VERSION: &str = "it speaks neither TLS 1.2 nor TLS 1.3";
 const NO_CIPHER: &str = "it has no cipher suite in common with wsrelay";
 const NO_CLIENT_CERTIFICATE: &str = "it asks for a client certificate, which wsrelay does not have";
 
-/// What a backend says against us (RFC 8446, section 6.2).
+/// The meaning of an alert that a backend sent (RFC 8446, section 6.2).
 fn alert_of_backend(alert: AlertDescription, host: &str) -> String {
     let why = match alert {
         AlertDescription::ProtocolVersion => NO_VERSION.to_owned(),
         AlertDescription::InsufficientSecurity => NO_CIPHER.to_owned(),
-        // OpenSSL says so for want of a certificate, too.
+        // OpenSSL sends it too if a certificate is missing.
         AlertDescription::HandshakeFailure => format!("{NO_CIPHER}, or {NO_CLIENT_CERTIFICATE}"),
         AlertDescription::CertificateRequired => NO_CLIENT_CERTIFICATE.to_owned(),
         AlertDescription::UnrecognisedName => format!("it does not serve the name {host}"),
@@ -107,7 +107,7 @@ fn alert_of_backend(alert: AlertDescription, host: &str) -> String {
 fn backend_certificate(error: &CertificateError, host: &str, has_ca: bool) -> String {
     let self_signed = matches!(flaw(error), Some(Flaw::SelfSigned));
     match error {
-        // Clients read it too: the file's name is none of their business.
+        // Clients read it too, and must not learn the file's name.
         _ if self_signed && has_ca => {
             "is self-signed, and not in the file of --backend-ca: add it there".into()
         }
@@ -132,14 +132,14 @@ fn backend_certificate(error: &CertificateError, host: &str, has_ca: bool) -> St
     }
 }
 
-/// What a certificate is there for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy)]
 enum Purpose {
     Client,
     Server,
 }
 
-/// What is wrong with a certificate, whoever has it.
+/// The defect of a certificate, of client or server.
 fn certificate(error: &CertificateError, purpose: Purpose) -> String {
     match error {
         CertificateError::Expired => "has expired: renew it".into(),
@@ -179,11 +179,11 @@ fn certificate(error: &CertificateError, purpose: Purpose) -> String {
 const CRITICAL: &str =
     "has a critical extension that is not known here: make it without, or not critical";
 
-/// What webpki's errors mean for which rustls has none, by their names: their type is not at hand.
+/// The meaning of those errors of webpki for which rustls has none, by their names: their type is not exported.
 fn of_webpki(name: &str) -> String {
     let known = match name {
         "UnsupportedCriticalExtension" => CRITICAL,
-        // What `openssl req -x509` and `openssl x509 -req` make, unless told better.
+        // `openssl req -x509` and `openssl x509 -req` make these by default.
         "CaUsedAsEndEntity" => {
             "is marked as an authority's: make it with basicConstraints=CA:FALSE"
         }
@@ -204,7 +204,7 @@ fn of_webpki(name: &str) -> String {
     known.into()
 }
 
-/// What a closer look finds at a certificate that was refused, of which the refusal does not tell.
+/// The defect of a certificate that was refused, where the refusal itself does not name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// It is its own issuer.
@@ -237,7 +237,7 @@ fn flaw(error: &CertificateError) -> Option<Flaw> {
     other.0.downcast_ref().copied()
 }
 
-/// A date as HTTP has it, which everybody can read.
+/// A date in HTTP's format, which is easy to read.
 fn date(time: &UnixTime) -> String {
     // httpdate knows no years beyond 9999, and panics.
     const LAST: u64 = 253_402_300_799;
