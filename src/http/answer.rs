@@ -1,5 +1,6 @@
 //! Answer: each request is answered with a session, something that is served, or a refusal.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -17,7 +18,7 @@ use super::turn::Turn;
 use super::upgrade::upgrade;
 use crate::registry::Registry;
 
-/// Answers one request.
+/// Answers one request. An accepted handshake is left at `handoff`, and this future never ends.
 pub async fn answer(
     request: Request<Incoming>,
     context: &Arc<Context>,
@@ -35,13 +36,21 @@ pub async fn answer(
     let is_upgrade = handshake::is_upgrade(request.headers());
     let readable =
         preliminary(&request, &context.capacity.registry).and(host.map_err(Refusal::bad_host));
+    let extra = &context.config.extra_headers;
     let answered = match readable.and_then(|_| peer.vouched_for(context.acceptor.as_deref())) {
         Err(refusal) => Err(refusal),
         Ok(()) if is_upgrade => {
             turn.ends_with_client();
             // What follows a handshake is frames, already on their way perhaps: no second request.
-            let answered = upgrade(&request, &arrival, context, peer, &subject, handoff).await;
-            answered.map_err(Refusal::close)
+            match upgrade(&request, &arrival, context, peer, &subject).await {
+                Ok(accepted) => {
+                    handoff.put(accepted);
+                    turn.switch_protocols();
+                    // hyper is left.
+                    return pending().await;
+                }
+                Err(refusal) => Err(refusal.close()),
+            }
         }
         Ok(()) => {
             let asked = Asked { arrival: &arrival, peer, subject: &subject, turn };
@@ -52,7 +61,6 @@ pub async fn answer(
         subject.refused(&path, refusal.status.as_u16(), &refusal.why);
         refusal.response()
     });
-    let extra = &context.config.extra_headers;
     let extra = if is_upgrade { &extra.ws } else { &extra.http };
     extra.add(&mut response);
     response

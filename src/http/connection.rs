@@ -1,19 +1,25 @@
 //! Connection: HTTP is spoken on it, until it ends or becomes a session.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+
+use futures::AsyncWriteExt;
 
 use super::answer::answer;
 use super::arrived::Arrived;
 use super::context::Context;
-use super::handoff::{Handoff, Joined, Ready};
+use super::handoff::{Accepted, Handoff, Joined, Ready};
 use super::linger::linger;
 use super::peer::Peer;
 use super::permits::SessionPermits;
 use super::speak::{Answering, HttpTimeouts, Spoken, speak};
 use super::subject;
 use super::turn::Turn;
+use crate::clock::timeout;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
 use crate::session::{self, Session, Terms};
@@ -57,10 +63,19 @@ async fn open(
                 as Answering
         }
     };
-    let Spoken { io, early, is_whole } = speak(io, &subject, timeouts, &card.mailbox, answer).await;
-    // What was decided for a client that has not got its 101 is void.
-    match handoff.take().filter(|_| is_whole) {
-        Some(Joined::Session(ready)) => {
+    let spoken = speak(io, &subject, timeouts, &card.mailbox, answer).await;
+    let Spoken { mut io, early, is_whole } = spoken;
+    let Some(Accepted { head, joined }) = handoff.take().filter(|_| is_whole) else {
+        linger(io).await;
+        return None;
+    };
+    // What was decided for a client that can't get its 101 is void.
+    if let Err(error) = send(&mut io, &head, timeouts.response).await {
+        tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
+        return None;
+    }
+    match joined {
+        Joined::Session(ready) => {
             let Ready { backend, permits, card: session, route } = *ready;
             card.open(session);
             subject::opened(card);
@@ -74,14 +89,23 @@ async fn open(
             });
             Some((session, permits, registration))
         }
-        Some(Joined::Refused(why, route)) => {
+        Joined::Refused(why, route) => {
             let close_timeout = route.session.close_timeout;
             session::refuse(io, &early, &why, close_timeout).await;
             None
         }
-        None => {
-            linger(io).await;
-            None
-        }
     }
+}
+
+/// Writes all of the 101. A socket takes it at once, unless answers to other requests wait there: a timer is set only
+/// then.
+async fn send(io: &mut ByteStream, head: &[u8], limit: Duration) -> io::Result<()> {
+    let mut sent = pin!(async {
+        io.write_all(head).await?;
+        io.flush().await
+    });
+    if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx))).await {
+        return sent;
+    }
+    timeout(limit, sent).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }

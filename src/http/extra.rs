@@ -27,13 +27,20 @@ pub struct Typed {
 pub struct Extra {
     headers: HeaderMap,
     names: Vec<String>,
+    /// Their lines as they are written.
+    lines: Vec<u8>,
     /// How all names are spelled, these among them.
     spelling: Spelling,
 }
 
 impl Default for Extra {
     fn default() -> Self {
-        Extra { headers: HeaderMap::new(), names: Vec::new(), spelling: Spelling::of([]) }
+        Extra {
+            headers: HeaderMap::new(),
+            names: Vec::new(),
+            lines: Vec::new(),
+            spelling: Spelling::of([]),
+        }
     }
 }
 
@@ -75,12 +82,19 @@ impl Extra {
     pub fn append(&mut self, typed: &Typed) {
         self.headers.append(typed.name.clone(), typed.value.clone());
         self.names.push(typed.spelled.clone());
+        let line = [typed.spelled.as_bytes(), b": ", typed.value.as_bytes(), b"\r\n"];
+        self.lines.extend(line.concat());
         self.spelling = Spelling::of(self.names());
     }
 
     /// What they are.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Their lines of a head, as they were typed.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

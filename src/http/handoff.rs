@@ -1,11 +1,12 @@
 //! Handoff: what a completed handshake leads to, on its way from the request's answer to its connection.
 //!
-//! hyper gives the connection back once the 101 has left, but not what was found while it was made:
+//! hyper is left once a handshake is accepted, and gives the connection back, but not what was found meanwhile:
 //!
 //! ```text
-//!  connection ─▶ speak: hyper ─▶ answer ─▶ upgrade ─▶ 101
-//!      ▲                                     │ put
-//!      └───────────── take ◀── Handoff ◀─────┘
+//!  connection ─▶ speak: hyper ─▶ answer ─▶ upgrade
+//!      │ ▲                                   │ put
+//!      │ └─────────── take ◀── Handoff ◀─────┘
+//!      └─▶ 101 ─▶ session
 //! ```
 
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,15 @@ use super::routes::Route;
 use crate::backend::BackendIo;
 use crate::registry::SessionCard;
 use crate::sync::lock;
+
+/// An accepted handshake.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The 101, as it is to be written.
+    pub head: Vec<u8>,
+    /// What comes behind it.
+    pub joined: Joined,
+}
 
 /// What a completed handshake leads to.
 #[derive(Debug)]
@@ -41,16 +51,16 @@ pub struct Ready {
 /// Where the answer leaves it and the connection finds it. It is locked once or twice in a connection's life,
 /// by one task.
 #[derive(Clone, Debug, Default)]
-pub struct Handoff(Arc<Mutex<Option<Joined>>>);
+pub struct Handoff(Arc<Mutex<Option<Accepted>>>);
 
 impl Handoff {
     /// Leaves what a handshake led to.
-    pub fn put(&self, joined: Joined) {
-        *lock(&self.0) = Some(joined);
+    pub fn put(&self, accepted: Accepted) {
+        *lock(&self.0) = Some(accepted);
     }
 
     /// What a handshake led to, if there was one.
-    pub fn take(&self) -> Option<Joined> {
+    pub fn take(&self) -> Option<Accepted> {
         lock(&self.0).take()
     }
 }

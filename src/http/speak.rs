@@ -63,7 +63,7 @@ pub struct Spoken {
     pub io: ByteStream,
     /// What was read behind the last request.
     pub early: Bytes,
-    /// Whether the client has got all of its answers.
+    /// Whether the client has got all of its answers, but for a 101.
     pub is_whole: bool,
 }
 
@@ -127,6 +127,9 @@ pub async fn speak(
         {
             cut = true;
             tracing::debug!(id = subject.id, client = %subject.client, "connection reset");
+            return Poll::Ready(Ok(()));
+        }
+        if spoken.is_pending() && shared.is_switching() {
             return Poll::Ready(Ok(()));
         }
         if spoken.is_pending() && shared.is_abandoned() {

@@ -25,12 +25,16 @@ struct State {
     has_body: AtomicBool,
     ends_with_client: AtomicBool,
     client_ended: AtomicBool,
+    /// Whether something of the answer before is still to be written.
+    is_behind: AtomicBool,
+    is_switching: AtomicBool,
 }
 
 impl Turn {
     /// A request has come, and will be answered. `has_body`: its body may have to be read still.
     pub fn begin(&self, has_body: bool) {
-        self.0.phase.store(OURS, Ordering::Relaxed);
+        let before = self.0.phase.swap(OURS, Ordering::Relaxed);
+        self.0.is_behind.store(before == LEAVING, Ordering::Relaxed);
         self.0.has_body.store(has_body, Ordering::Relaxed);
         self.0.ends_with_client.store(false, Ordering::Relaxed);
     }
@@ -61,8 +65,19 @@ impl Turn {
         self.0.has_body.load(Ordering::Relaxed)
     }
 
+    /// The request is answered with a 101, which is not for hyper to write.
+    pub fn switch_protocols(&self) {
+        self.0.is_switching.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the 101 can be written.
+    pub fn is_switching(&self) -> bool {
+        self.0.is_switching.load(Ordering::Relaxed) && !self.0.is_behind.load(Ordering::Relaxed)
+    }
+
     /// All that was to be written has left.
     pub fn flushed(&self) {
+        self.0.is_behind.store(false, Ordering::Relaxed);
         let _ =
             self.0.phase.compare_exchange(LEAVING, NOBODYS, Ordering::Relaxed, Ordering::Relaxed);
     }

@@ -4,18 +4,16 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, header};
 
-use super::body::{Body, full};
 use super::context::Context;
+use super::extra::Extra;
 use super::gate::forwarded::Arrival;
 use super::gate::guard::Admitted;
-use super::handoff::{Handoff, Joined, Ready};
+use super::handoff::{Accepted, Joined, Ready};
 use super::handshake::{self, Upgrade};
 use super::peer::Peer;
 use super::permits::{Capacity, SessionPermits, admit};
@@ -35,8 +33,7 @@ pub async fn upgrade(
     context: &Context,
     peer: &Peer,
     subject: &Subject,
-    handoff: &Handoff,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Accepted, Refusal> {
     let upgrade = handshake::check(request)?;
     let Found { route, covered } =
         context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
@@ -61,8 +58,8 @@ pub async fn upgrade(
         }
         Err(refusal) => return Err(refusal),
     };
-    handoff.put(joined);
-    Ok(switching_protocols(&upgrade, subprotocol))
+    let extra = &context.config.extra_headers.ws;
+    Ok(Accepted { head: switching_protocols(&upgrade, subprotocol, extra), joined })
 }
 
 /// A correct handshake, and what was found out about it.
@@ -101,21 +98,27 @@ async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Ref
     Ok(Box::new(Ready { backend, permits, card, route: route.clone() }))
 }
 
-/// The 101 (RFC 6455, section 4.2.2). No extension is ever answered.
-fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>) -> Response<Body> {
-    let mut response = Response::new(full(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let mut insert = |name, text: &str| {
-        // Base64, or a token that came in a header or was checked at the start.
-        let value = HeaderValue::from_str(text).expect("tokens are valid header values");
-        headers.insert(name, value);
+/// The 101 (RFC 6455, section 4.2.2), its names spelled as there: some clients compare bytes. No extension is ever
+/// answered.
+fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>, extra: &Extra) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256 + extra.lines().len());
+    head.extend(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    );
+    let mut add = |name: &[u8], value: &str| {
+        for part in [name, b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
     };
-    insert(header::SEC_WEBSOCKET_ACCEPT, &upgrade.accept);
+    add(b"Sec-WebSocket-Accept", &upgrade.accept);
     if let Some(name) = subprotocol {
-        insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+        // A token that came in a header or was checked at the start.
+        add(b"Sec-WebSocket-Protocol", name);
     }
-    response
+    if !extra.headers().contains_key(header::DATE) {
+        add(b"Date", &httpdate::fmt_http_date(SystemTime::now()));
+    }
+    head.extend_from_slice(extra.lines());
+    head.extend(b"\r\n");
+    head
 }
