@@ -26,19 +26,19 @@ pub async fn answer(
     handoff: &Handoff,
     turn: &Turn,
 ) -> Response<Body> {
-    let path = logged_path(&request);
     let secure = peer.tls.is_some();
-    let host = host::asked_for(&request);
-    let said = host.as_ref().ok().cloned().flatten();
-    let arrival = context.config.trusted.arrival(request.headers(), said, peer.addr, secure);
+    let (host, readable) = match host::asked_for(&request) {
+        Ok(host) => (host, Ok(())),
+        Err(why) => (None, Err(Refusal::bad_host(why))),
+    };
+    let arrival = context.config.trusted.arrival(request.headers(), host, peer.addr, secure);
     let forwarded_for = arrival.forwarded_for(peer.addr);
     let subject = Subject { forwarded_for, ..peer.subject() };
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let readable =
-        preliminary(&request, &context.capacity.registry).and(host.map_err(Refusal::bad_host));
+    let readable = preliminary(&request, &context.capacity.registry).and(readable);
     let extra = &context.config.extra_headers;
-    let answered = match readable.and_then(|_| peer.vouched_for(context.acceptor.as_deref())) {
-        Err(refusal) => Err(refusal),
+    let mut response = match readable.and_then(|()| peer.vouched_for(context.acceptor.as_deref())) {
+        Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
         Ok(()) if is_upgrade => {
             turn.ends_with_client();
             // What follows a handshake is frames, already on their way perhaps: no second request.
@@ -49,21 +49,26 @@ pub async fn answer(
                     // hyper is left.
                     return pending().await;
                 }
-                Err(refusal) => Err(refusal.close()),
+                Err(refusal) => refuse(&subject, &logged_path(&request), refusal.close()),
             }
         }
         Ok(()) => {
             let asked = Asked { arrival: &arrival, peer, subject: &subject, turn };
-            context.pages.answer(request, asked, &context.routes, &context.capacity).await
+            let path = logged_path(&request);
+            let pages = &context.pages;
+            let answered = pages.answer(request, asked, &context.routes, &context.capacity).await;
+            answered.unwrap_or_else(|refusal| refuse(&subject, &path, refusal))
         }
     };
-    let mut response = answered.unwrap_or_else(|refusal| {
-        subject.refused(&path, refusal.status.as_u16(), &refusal.why);
-        refusal.response()
-    });
     let extra = if is_upgrade { &extra.ws } else { &extra.http };
     extra.add(&mut response);
     response
+}
+
+/// Logs a refusal; gives its response.
+fn refuse(subject: &Subject, path: &str, refusal: Refusal) -> Response<Body> {
+    subject.refused(path, refusal.status.as_u16(), &refusal.why);
+    refusal.response()
 }
 
 /// What is decided before anything else is looked at.

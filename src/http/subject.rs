@@ -1,5 +1,6 @@
 //! Subject: the log lines about one connection, its requests and its session.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +133,7 @@ pub fn closed(card: &Card, reason: &CloseReason) {
 /// (C1 controls, marks that turn the direction of text) are commands to a terminal, and the JSON
 /// format leaves them as they are.
 pub fn logged_path<B>(request: &Request<B>) -> String {
-    let mut path = utf8_percent_encode(request.uri().path(), CONTROLS).to_string();
+    let mut path = Cow::from(utf8_percent_encode(request.uri().path(), CONTROLS)).into_owned();
     if path.len() > LONGEST_LOGGED {
         path.truncate(LONGEST_LOGGED);
         path.push('…');
