@@ -1,11 +1,13 @@
 //! Upgrade: a WebSocket handshake is answered, once there is a backend for it.
 
 use std::future::{Future, poll_fn};
+use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
+use httpdate::HttpDate;
 use hyper::body::Incoming;
 use hyper::{Request, header};
 
@@ -116,7 +118,8 @@ fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>, extra: &Ext
         add(b"Sec-WebSocket-Protocol", name);
     }
     if !extra.headers().contains_key(header::DATE) {
-        add(b"Date", &httpdate::fmt_http_date(SystemTime::now()));
+        let now = HttpDate::from(SystemTime::now());
+        write!(head, "Date: {now}\r\n").expect("a Vec takes all");
     }
     head.extend_from_slice(extra.lines());
     head.extend(b"\r\n");

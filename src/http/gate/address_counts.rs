@@ -1,6 +1,7 @@
 //! Address counts: how many of something, sessions or connections, each address prefix has.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
@@ -63,10 +64,11 @@ impl AddressCounts {
 impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut open = lock(&self.counts.open);
-        if let Some(count) = open.get_mut(&self.of) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.of);
+        // Looked up once.
+        if let Entry::Occupied(mut count) = open.entry(self.of) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
         // The memory of a peak is not kept for ever.
