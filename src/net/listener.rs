@@ -137,11 +137,11 @@ impl Listener {
                 let (stream, peer) = tcp.read_with(accept_ready).await?;
                 let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
                 let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
-                Ok((Plain::tcp(stream.into())?, peer.into()))
+                Ok((Plain::tcp(stream)?, peer.into()))
             }
             ListenSocket::Unix(unix) => {
                 let (stream, _) = unix.read_with(accept_ready).await?;
-                Ok((Plain::unix(stream.into())?, PeerAddr::Unix))
+                Ok((Plain::unix(stream)?, PeerAddr::Unix))
             }
         }
     }
@@ -295,7 +295,7 @@ mod tests {
         let client = client.unwrap();
         let (stream, peer) = crate::task::block_on(listener.accept());
         assert_eq!(peer, client.local_addr().unwrap().into());
-        let socket = SockRef::from(stream.as_tcp());
+        let socket = stream.as_socket();
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
@@ -311,7 +311,7 @@ mod tests {
         let client = std::net::TcpStream::connect(addr).unwrap();
         let (stream, peer) = crate::task::block_on(tcp.accept());
         assert_eq!(peer, client.local_addr().unwrap().into());
-        let socket = SockRef::from(stream.as_tcp());
+        let socket = stream.as_socket();
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
         assert!(socket.keepalive().unwrap());
 

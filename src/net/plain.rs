@@ -3,9 +3,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +11,7 @@ use std::time::Duration;
 use futures::io::{AsyncRead, AsyncWrite};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::pipes::Pipes;
 use super::readiness::{Source, SourceResetWatch};
@@ -37,8 +35,7 @@ pub struct Plain(Endpoints);
 #[derive(Debug)]
 enum Endpoints {
     // Fields are dropped in this order: the descriptor leaves the epoll when it is closed.
-    Tcp { socket: TcpStream, source: Source },
-    Unix { socket: UnixStream, source: Source },
+    Socket { socket: Socket, source: Source, is_tcp: bool },
     Pipes(Box<Pipes>),
 }
 
@@ -48,18 +45,21 @@ impl Plain {
     ///
     /// # Errors
     /// If it can't be watched.
-    pub fn tcp(socket: TcpStream) -> io::Result<Self> {
-        let source = Source::new(&socket, true)?;
-        Ok(Plain(Endpoints::Tcp { socket, source }))
+    pub fn tcp(socket: impl Into<Socket>) -> io::Result<Self> {
+        Plain::socket(socket.into(), true)
     }
 
     /// Takes a connected Unix socket, non-blocking already.
     ///
     /// # Errors
     /// If it can't be watched.
-    pub fn unix(socket: UnixStream) -> io::Result<Self> {
+    pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
+        Plain::socket(socket.into(), false)
+    }
+
+    fn socket(socket: Socket, is_tcp: bool) -> io::Result<Self> {
         let source = Source::new(&socket, true)?;
-        Ok(Plain(Endpoints::Unix { socket, source }))
+        Ok(Plain(Endpoints::Socket { socket, source, is_tcp }))
     }
 
     /// Takes the pipes to and from a process.
@@ -72,13 +72,12 @@ impl Plain {
     /// # Errors
     /// As of `connect(2)`.
     pub async fn connect_tcp(addr: SocketAddr) -> io::Result<Self> {
-        let socket = Domain::for_address(addr);
-        let socket = socket2::Socket::new(socket, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let kind = Type::STREAM.nonblocking();
+        let socket = Socket::new(Domain::for_address(addr), kind, Some(Protocol::TCP))?;
         match socket.connect(&addr.into()) {
             Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
             connected => connected?,
         }
-        let socket = TcpStream::from(socket);
         let source = Source::new(&socket, false)?;
         poll_fn(|cx| source.poll_writable(cx)).await;
         // A connection that failed is at its end, which the kernel has reported by the same event.
@@ -88,7 +87,7 @@ impl Plain {
             return Err(error);
         }
         set_options(SockRef::from(&socket));
-        Ok(Plain(Endpoints::Tcp { socket, source }))
+        Ok(Plain(Endpoints::Socket { socket, source, is_tcp: true }))
     }
 
     /// Looks at the first bytes without taking them; none at the end of the stream.
@@ -97,12 +96,8 @@ impl Plain {
     /// As of `recv(2)`; `Unsupported` with pipes.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| {
-            let (source, socket) = match &self.0 {
-                Endpoints::Tcp { socket, source } => (source, socket.as_fd()),
-                Endpoints::Unix { socket, source } => (source, socket.as_fd()),
-                Endpoints::Pipes(_) => {
-                    return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
-                }
+            let Endpoints::Socket { socket, source, .. } = &self.0 else {
+                return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
             };
             let peeked = source.poll_read_with(cx, buf, |buf| {
                 Ok(rustix::net::recv(socket, buf, RecvFlags::PEEK)?.1)
@@ -120,7 +115,7 @@ impl Plain {
     /// read. Always false with pipes.
     pub fn is_ended(&self) -> bool {
         match &self.0 {
-            Endpoints::Tcp { source, .. } | Endpoints::Unix { source, .. } => source.is_ended(),
+            Endpoints::Socket { source, .. } => source.is_ended(),
             Endpoints::Pipes(_) => false,
         }
     }
@@ -128,37 +123,27 @@ impl Plain {
     /// Ready with the error when the peer has reset the connection, or the kernel has given it up, whether or
     /// not anybody reads from it. What came before can still be read. Never ready with pipes.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let error = match &self.0 {
-            Endpoints::Tcp { socket, source } => {
-                ready!(source.poll_reset(cx, true));
-                socket.take_error()
-            }
-            Endpoints::Unix { socket, source } => {
-                ready!(source.poll_reset(cx, false));
-                socket.take_error()
-            }
-            Endpoints::Pipes(_) => return Poll::Pending,
-        };
+        let Endpoints::Socket { socket, source, is_tcp } = &self.0 else { return Poll::Pending };
+        ready!(source.poll_reset(cx, *is_tcp));
         // The kernel reports it once: a read or write may have taken it before.
-        let error = error.ok().flatten();
+        let error = socket.take_error().ok().flatten();
         Poll::Ready(error.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
     }
 
     /// Reports a reset while another task or value holds the stream. `None` with pipes.
     pub fn reset_watch(&self) -> Option<SourceResetWatch> {
         match &self.0 {
-            Endpoints::Tcp { source, .. } => Some(source.reset_watch(true)),
-            Endpoints::Unix { source, .. } => Some(source.reset_watch(false)),
+            Endpoints::Socket { source, is_tcp, .. } => Some(source.reset_watch(*is_tcp)),
             Endpoints::Pipes(_) => None,
         }
     }
 
-    /// The socket, if it is TCP.
+    /// The socket.
     #[cfg(test)]
-    pub fn as_tcp(&self) -> &TcpStream {
+    pub fn as_socket(&self) -> &Socket {
         match &self.0 {
-            Endpoints::Tcp { socket, .. } => socket,
-            _ => panic!("not TCP"),
+            Endpoints::Socket { socket, .. } => socket,
+            Endpoints::Pipes(_) => panic!("pipes"),
         }
     }
 }
@@ -183,10 +168,7 @@ impl AsyncRead for Plain {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Endpoints::Tcp { socket, source } => {
-                source.poll_read_with(cx, buf, |buf| (&*socket).read(buf))
-            }
-            Endpoints::Unix { socket, source } => {
+            Endpoints::Socket { socket, source, .. } => {
                 source.poll_read_with(cx, buf, |buf| (&*socket).read(buf))
             }
             Endpoints::Pipes(pipes) => pipes.poll_read(cx, buf),
@@ -201,10 +183,7 @@ impl AsyncWrite for Plain {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Endpoints::Tcp { socket, source } => {
-                source.poll_write_with(cx, || (&*socket).write(buf))
-            }
-            Endpoints::Unix { socket, source } => {
+            Endpoints::Socket { socket, source, .. } => {
                 source.poll_write_with(cx, || (&*socket).write(buf))
             }
             Endpoints::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write(buf)),
@@ -217,10 +196,7 @@ impl AsyncWrite for Plain {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Endpoints::Tcp { socket, source } => {
-                source.poll_write_with(cx, || (&*socket).write_vectored(bufs))
-            }
-            Endpoints::Unix { socket, source } => {
+            Endpoints::Socket { socket, source, .. } => {
                 source.poll_write_with(cx, || (&*socket).write_vectored(bufs))
             }
             Endpoints::Pipes(pipes) => pipes.poll_write_with(cx, |pipe| pipe.write_vectored(bufs)),
@@ -235,8 +211,7 @@ impl AsyncWrite for Plain {
     /// Sends our FIN, or closes the process's stdin; at once.
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match &mut self.0 {
-            Endpoints::Tcp { socket, .. } => socket.shutdown(Shutdown::Write),
-            Endpoints::Unix { socket, .. } => socket.shutdown(Shutdown::Write),
+            Endpoints::Socket { socket, .. } => socket.shutdown(Shutdown::Write),
             Endpoints::Pipes(pipes) => {
                 pipes.close_input();
                 Ok(())
