@@ -299,6 +299,18 @@ fn a_client_that_does_not_answer_the_close_is_left_after_the_close_timeout() {
 }
 
 #[test]
+fn a_close_right_behind_a_message_that_is_refused_is_not_waited_for() {
+    let (mut relay, mut client, mut peer) =
+        session(&["--newlines", "reject", "--close-timeout", "60s"]);
+    let close = frame(0x88, &close_payload(1000, "bye"));
+    client.write_all(&[frame(0x81, b"one"), frame(0x81, b"a\nb"), close].concat()).unwrap();
+    expect(&read_to_fin(&mut client), &told_close(1008, "newline inside a message"));
+    expect(&peer.read_to_end(), b"one\n");
+    drop((client, peer));
+    relay.wait_log(&["session closed", "by=\"relay\"", "code=1008"]);
+}
+
+#[test]
 fn what_follows_the_clients_close_is_no_reason_for_a_reset() {
     let (_relay, mut client, mut peer) = session(&[]);
     let close = frame(0x88, &close_payload(1000, "bye"));

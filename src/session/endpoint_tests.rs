@@ -96,6 +96,34 @@ fn ours(early: &[u8], pieces: Vec<Vec<u8>>) -> Outcome {
     }
 }
 
+/// However a message that is objected to has come, the Close behind it is found.
+#[test]
+fn what_comes_behind_an_objection_is_still_read() {
+    let message = frame(0x81, true, 0, b"a\nb");
+    let close = frame(0x88, true, 0, &1000u16.to_be_bytes());
+    let all = [&message[..], &close].concat();
+    let waker = noop_waker();
+    let mut cx = Context::from_waker(&waker);
+    for cut in 0..=all.len() {
+        for is_early in [false, true] {
+            let (first, rest) = all.split_at(cut);
+            let (early, first) = if is_early { (first, &[][..]) } else { (&[][..], first) };
+            let pieces = [first, rest].into_iter().filter(|piece| !piece.is_empty());
+            let pieces = Pieces(pieces.map(<[u8]>::to_vec).collect());
+            let mut client = Endpoint::new(pieces, early, Role::Server, MAX);
+            let mut next = || loop {
+                match client.poll_messages(&mut cx, &mut |_| Err(CloseReason::Idle)) {
+                    Poll::Ready(Some(end)) => return end,
+                    Poll::Ready(None) => {}
+                    Poll::Pending => panic!("it waits for a client that has hung up"),
+                }
+            };
+            let ends = [next(), next()];
+            assert_eq!(ends, [CloseReason::Idle, CloseReason::ClientClosed(Some(1000))], "{cut}");
+        }
+    }
+}
+
 /// What tungstenite makes of it alone, reading all at once.
 fn tungstenites(bytes: &[u8]) -> Outcome {
     struct Duplex<'a>(&'a [u8], Vec<u8>);

@@ -58,22 +58,20 @@ pub struct Handed {
 }
 
 /// Passes on the plain frames at the beginning of `buf`, and says how many bytes they had and why
-/// it stopped. `buf` is less than 4 GiB; `is_masked`: whether frames have to have masks, as a client's do;
-/// `max` is the longest payload, and with `None` no frame counts as plain.
-///
-/// # Errors
-/// What `take` objects to.
+/// it stopped, or what `take` objected to: what it was given then is among those bytes. `buf` is less than
+/// 4 GiB; `is_masked`: whether frames have to have masks, as a client's do; `max` is the longest payload, and
+/// with `None` no frame counts as plain.
 pub fn run<E>(
     buf: &mut [u8],
     is_masked: bool,
     max: Option<usize>,
     mut take: impl FnMut(Run<'_>) -> Result<(), E>,
-) -> Result<(usize, Stop), E> {
-    let Some(max) = max else { return Ok((0, other(buf, is_masked))) };
+) -> (usize, Result<Stop, E>) {
+    let Some(max) = max else { return (0, Ok(other(buf, is_masked))) };
     let mut at = 0;
     loop {
         let rest = &mut buf[at..];
-        let Some(&first) = rest.first() else { return Ok((at, Stop::More)) };
+        let Some(&first) = rest.first() else { return (at, Ok(Stop::More)) };
         let mut payloads = [(0, 0); RUN];
         let (mut count, mut end) = (0, 0);
         let mut stopped = None;
@@ -92,11 +90,13 @@ pub fn run<E>(
         }
         if count > 0 {
             let (bytes, payloads) = (&rest[..end], &payloads[..count]);
-            take(Run { is_text: first == WHOLE_TEXT, bytes, payloads })?;
+            if let Err(error) = take(Run { is_text: first == WHOLE_TEXT, bytes, payloads }) {
+                return (at + end, Err(error));
+            }
         }
         at += end;
         if let Some(stop) = stopped {
-            return Ok((at, stop));
+            return (at, Ok(stop));
         }
     }
 }
@@ -239,7 +239,7 @@ mod tests {
                 Ok::<_, ()>(())
             });
             assert_eq!(got, Some(payload), "{len}");
-            assert_eq!(outcome, Ok((buf.len(), Stop::More)));
+            assert_eq!(outcome, (buf.len(), Ok(Stop::More)));
         }
     }
 
@@ -256,6 +256,6 @@ mod tests {
         });
         assert_eq!(runs, [(true, 64), (true, 64), (true, 2), (false, 2), (true, 1)]);
         let ping = Handed { len: 7, opens: None };
-        assert_eq!(outcome, Ok((used, Stop::Other(ping))));
+        assert_eq!(outcome, (used, Ok(Stop::Other(ping))));
     }
 }

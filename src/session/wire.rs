@@ -111,7 +111,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
     /// Ready with what comes next.
     ///
     /// # Errors
-    /// What `take` objects to: nothing may be read after that.
+    /// What `take` objects to. What comes behind it can still be read, such as the client's Close.
     pub fn poll_plain<E>(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,10 +120,10 @@ impl<S: AsyncRead + Outlet> Wire<S> {
     ) -> Poll<Result<Next, E>> {
         let waiting = self.inbox.len() - self.seen;
         if waiting > 0 {
-            let (used, next) = self.understand_inbox(max, &mut take)?;
+            let (used, next) = self.understand_inbox(max, &mut take);
             self.skip(used);
-            if used > 0 || !matches!(next, Next::Plain) {
-                return Poll::Ready(Ok(next));
+            if used > 0 || !matches!(next, Ok(Next::Plain)) {
+                return Poll::Ready(next);
             }
         }
         // What is left of it, if anything, is less than a header, or part of a Close.
@@ -141,10 +141,10 @@ impl<S: AsyncRead + Outlet> Wire<S> {
                 }
             };
             let all = &mut chunk[..short + n];
-            let (used, next) = self.understand(all, max, &mut take)?;
+            let (used, next) = self.understand(all, max, &mut take);
             self.seen = 0;
             self.inbox = all[used..].to_vec();
-            Poll::Ready(Ok(next))
+            Poll::Ready(next)
         })
     }
 
@@ -154,20 +154,21 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         buf: &mut [u8],
         max: usize,
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Result<(usize, Next), E> {
+    ) -> (usize, Result<Next, E>) {
         // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
         // All that a server sends is tungstenite's: its frames have no mask, and a client has few sessions.
         let is_server = self.role == Role::Server;
         let max = (is_server && !self.fragmented).then_some(max);
-        let (used, stop) = frame::run(buf, is_server, max, take)?;
+        let (used, stop) = frame::run(buf, is_server, max, take);
         match stop {
-            Stop::More => Ok((used, Next::Plain)),
-            Stop::Other(handed) => {
+            Err(error) => (used, Err(error)),
+            Ok(Stop::More) => (used, Ok(Next::Plain)),
+            Ok(Stop::Other(handed)) => {
                 self.handed = handed.len;
                 self.fragmented = handed.opens.unwrap_or(self.fragmented);
-                Ok((used, Next::Handed))
+                (used, Ok(Next::Handed))
             }
-            Stop::BadGateway { len, payload } => Ok((used + len, Next::Closed(payload))),
+            Ok(Stop::BadGateway { len, payload }) => (used + len, Ok(Next::Closed(payload))),
         }
     }
 
@@ -175,7 +176,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         &mut self,
         max: usize,
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Result<(usize, Next), E> {
+    ) -> (usize, Result<Next, E>) {
         let mut inbox = std::mem::take(&mut self.inbox);
         let understood = self.understand(&mut inbox[self.seen..], max, take);
         self.inbox = inbox;
