@@ -1,4 +1,4 @@
-//! Answer: each request is answered with a session, something that is served, or a refusal.
+//! Answer: chooses between a session, something that is served, and a refusal for each request.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use super::context::Context;
 use super::gate::host;
 use super::handoff::Handoff;
 use super::handshake;
-use super::peer::{Asked, Peer};
+use super::peer::{Peer, RequestContext};
 use super::refusal::Refusal;
+use super::request_state::RequestState;
 use super::subject::{Subject, logged_path};
-use super::turn::Turn;
 use super::upgrade::upgrade;
 use crate::registry::Registry;
 
-/// Answers one request. An accepted handshake is left at `handoff`, and this future never ends.
+/// Answers one request. For an accepted handshake, puts it into `handoff` and never ends.
 pub async fn answer(
     request: Request<Incoming>,
     context: &Arc<Context>,
     peer: &Peer,
     handoff: &Handoff,
-    turn: &Turn,
+    state: &RequestState,
 ) -> Response<Body> {
     let secure = peer.tls.is_some();
     let (host, readable) = match host::asked_for(&request) {
@@ -40,23 +40,25 @@ pub async fn answer(
     let mut response = match readable.and_then(|()| peer.vouched_for(context.acceptor.as_deref())) {
         Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
         Ok(()) if is_upgrade => {
-            turn.ends_with_client();
-            // What follows a handshake is frames, already on their way perhaps: no second request.
+            state.needs_client();
+            // Frames may already follow a handshake, so a refused one ends the connection.
             match upgrade(&request, &arrival, context, peer, &subject).await {
                 Ok(accepted) => {
                     handoff.put(accepted);
-                    turn.switch_protocols();
-                    // hyper is left.
+                    state.switch_protocols();
+                    // The connection leaves hyper now, and drops this future.
                     return pending().await;
                 }
                 Err(refusal) => refuse(&subject, &logged_path(&request), refusal.close()),
             }
         }
         Ok(()) => {
-            let asked = Asked { arrival: &arrival, peer, subject: &subject, turn };
+            let request_context =
+                RequestContext { arrival: &arrival, peer, subject: &subject, state };
             let path = logged_path(&request);
             let pages = &context.pages;
-            let answered = pages.answer(request, asked, &context.routes, &context.capacity).await;
+            let answered =
+                pages.answer(request, request_context, &context.routes, &context.capacity).await;
             answered.unwrap_or_else(|refusal| refuse(&subject, &path, refusal))
         }
     };
@@ -71,7 +73,7 @@ fn refuse(subject: &Subject, path: &str, refusal: Refusal) -> Response<Body> {
     refusal.response()
 }
 
-/// What is decided before anything else is looked at.
+/// Checks what comes before all other rules.
 ///
 /// # Errors
 /// The refusal: 503 or 431.

@@ -1,4 +1,4 @@
-//! Connection: HTTP is spoken on it, until it ends or becomes a session.
+//! Connection: serves HTTP, then the session that a handshake opened.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,12 +13,12 @@ use super::answer::answer;
 use super::arrived::Arrived;
 use super::context::Context;
 use super::handoff::{Accepted, Handoff, Joined, Ready};
+use super::http1::{Answering, HttpEnd, HttpTimeouts, serve_requests};
 use super::linger::linger;
 use super::peer::Peer;
 use super::permits::SessionPermits;
-use super::speak::{Answering, HttpTimeouts, Spoken, speak};
+use super::request_state::RequestState;
 use super::subject;
-use super::turn::Turn;
 use crate::clock::timeout;
 use crate::net::stream::ByteStream;
 use crate::registry::Registration;
@@ -27,22 +27,22 @@ use crate::sync::Current;
 
 /// Serves one connection to its end: requests, and after a 101 its session.
 ///
-/// The two are boxed one after the other, and the future itself holds pointers only: an idle session
-/// has no room for what HTTP once needed.
+/// The two are boxed one after the other, and the future itself holds pointers only, so that an idle session does not
+/// keep the memory that HTTP needed.
 pub fn serve(arrived: Arrived, current: Arc<Current<Context>>) -> impl Future<Output = ()> + Send {
     let Arrived { io, peer, left, registration } = arrived;
     let opening = Box::pin(open(io, Arc::new(peer), left, registration, current));
     async move {
         if let Some((session, permits, registration)) = opening.await {
             let reason = session.run().await;
-            // First, so that whoever reads of the end finds room for another session.
+            // Before the log line, so that whoever reads it can open another session.
             drop(permits);
             subject::closed(&registration.card, &reason);
         }
     }
 }
 
-/// Speaks HTTP to its end, which may be the beginning of a session. Its future holds each argument twice.
+/// Serves HTTP to its end; returns the session, if one was opened. Its future holds each argument twice.
 async fn open(
     io: ByteStream,
     peer: Arc<Peer>,
@@ -56,20 +56,20 @@ async fn open(
     let timeouts = HttpTimeouts::of(&current.get().config, left);
     let answer = {
         let handoff = handoff.clone();
-        move |request, turn: &Turn| {
+        move |request, state: &RequestState| {
             let (context, peer, handoff) = (current.get(), peer.clone(), handoff.clone());
-            let turn = turn.clone();
-            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff, &turn).await) })
+            let state = state.clone();
+            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff, &state).await) })
                 as Answering
         }
     };
-    let spoken = speak(io, &subject, timeouts, &card.mailbox, answer).await;
-    let Spoken { mut io, early, is_whole } = spoken;
+    let spoken = serve_requests(io, &subject, timeouts, &card.mailbox, answer).await;
+    let HttpEnd { mut io, early, is_whole } = spoken;
     let Some(Accepted { head, joined }) = handoff.take().filter(|_| is_whole) else {
         linger(io).await;
         return None;
     };
-    // What was decided for a client that can't get its 101 is void.
+    // Without its 101 the client has no session.
     if let Err(error) = send(&mut io, &head, timeouts.response).await {
         tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
         return None;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::config::HttpConfig;
 use super::gate::auth::AuthFiles;
 use super::gate::counters::Counters;
-use super::gate::guard::{Guard, Limits};
+use super::gate::guard::{Guard, GuardCounters};
 use super::permits::Capacity;
 use super::routes::{Routes, counted_together};
 use super::serve::cgi::Cgi;
@@ -58,7 +58,7 @@ impl Context {
             &mut backends,
             &mut files,
         )?;
-        let limits = Limits::of_whole(&counters, &together);
+        let limits = GuardCounters::of_whole(&counters, &together);
         let guard = Guard::open(&config.guard, limits, &mut files)?;
         backends.settle();
         files.settle();

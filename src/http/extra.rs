@@ -14,22 +14,22 @@ pub struct ExtraHeaders {
     pub http: Extra,
 }
 
-/// A header as it was typed.
+/// One header, with its name as the operator spelled it.
 #[derive(Clone, Debug)]
-pub struct Typed {
+pub struct ExtraHeader {
     name: HeaderName,
     spelled: String,
     value: HeaderValue,
 }
 
-/// Headers for the answers of one kind.
+/// The headers for one kind of responses.
 #[derive(Clone, Debug)]
 pub struct Extra {
     headers: HeaderMap,
     names: Vec<String>,
     /// Their lines as they are written.
     lines: Vec<u8>,
-    /// How all names are spelled, these among them.
+    /// The spelling of all names, ours too.
     spelling: Spelling,
 }
 
@@ -44,8 +44,8 @@ impl Default for Extra {
     }
 }
 
-/// The headers that say how a connection or a body is framed, or what a handshake settles: they are
-/// not the operator's, and another value would break the response.
+/// Headers that the operator can't set: they frame the connection or the body, so another value would break the
+/// response.
 const OURS: [HeaderName; 6] = [
     header::CONNECTION,
     header::UPGRADE,
@@ -55,14 +55,14 @@ const OURS: [HeaderName; 6] = [
     header::TRAILER,
 ];
 
-/// The same, of names that no constant has.
+/// More of them, for which there are no constants.
 const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Reads `Name: value`.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(text: &str) -> Result<Typed, String> {
+pub fn parse(text: &str) -> Result<ExtraHeader, String> {
     let (name, value) = text.split_once(':').ok_or("it has no colon")?;
     let parsed = HeaderName::from_bytes(name.as_bytes());
     let parsed = parsed.map_err(|_| format!("{name:?} can't be the name of a header"))?;
@@ -74,12 +74,12 @@ pub fn parse(text: &str) -> Result<Typed, String> {
     }
     let value = HeaderValue::from_str(value.trim_matches([' ', '\t']));
     let value = value.map_err(|_| "its value has a line end or another control character")?;
-    Ok(Typed { name: parsed, spelled: name.to_owned(), value })
+    Ok(ExtraHeader { name: parsed, spelled: name.to_owned(), value })
 }
 
 impl Extra {
-    /// Adds one more.
-    pub fn append(&mut self, typed: &Typed) {
+    /// Adds a header.
+    pub fn append(&mut self, typed: &ExtraHeader) {
         self.headers.append(typed.name.clone(), typed.value.clone());
         self.names.push(typed.spelled.clone());
         let line = [typed.spelled.as_bytes(), b": ", typed.value.as_bytes(), b"\r\n"];
@@ -87,12 +87,12 @@ impl Extra {
         self.spelling = Spelling::of(self.names());
     }
 
-    /// What they are.
+    /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Their lines of a head, as they were typed.
+    /// Their lines as they are written in a head.
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }
@@ -101,8 +101,8 @@ impl Extra {
         self.names.iter().map(String::as_str)
     }
 
-    /// Puts them on a response, and has all of its headers spelled. One that is there gives way to the
-    /// operator's; one that is given several times, such as `Set-Cookie`, is sent as often.
+    /// Adds them to a response, and spells all of its names. They replace headers of the same name; one that is given
+    /// several times, such as `Set-Cookie`, is sent as often.
     pub fn add<B>(&self, response: &mut Response<B>) {
         let headers = response.headers_mut();
         for name in self.headers.keys() {

@@ -1,9 +1,9 @@
-//! Handoff: what a completed handshake leads to, on its way from the request's answer to its connection.
+//! Handoff: carries an accepted handshake from the answer to its request to the connection.
 //!
-//! hyper is left once a handshake is accepted, and gives the connection back, but not what was found meanwhile:
+//! The connection leaves hyper once a handshake is accepted, and hyper returns the stream only:
 //!
 //! ```text
-//!  connection ─▶ speak: hyper ─▶ answer ─▶ upgrade
+//!  connection ─▶ http1: hyper ─▶ answer ─▶ upgrade
 //!      │ ▲                                   │ put
 //!      │ └─────────── take ◀── Handoff ◀─────┘
 //!      └─▶ 101 ─▶ session
@@ -22,11 +22,11 @@ use crate::sync::lock;
 pub struct Accepted {
     /// The 101, as it is to be written.
     pub head: Vec<u8>,
-    /// What comes behind it.
+    /// What follows it.
     pub joined: Joined,
 }
 
-/// What a completed handshake leads to.
+/// What follows the 101.
 #[derive(Debug)]
 pub enum Joined {
     /// A session with this backend.
@@ -35,31 +35,30 @@ pub enum Joined {
     Refused(String, Arc<Route>),
 }
 
-/// All that a session needs but its client.
+/// All parts of a session but its client.
 #[derive(Debug)]
 pub struct Ready {
     /// The open backend.
     pub backend: BackendIo,
-    /// What it holds.
+    /// Its permits.
     pub permits: Arc<SessionPermits>,
-    /// What others may know of it.
+    /// Its entry in the registry.
     pub card: SessionCard,
-    /// What holds for it.
+    /// Its route.
     pub route: Arc<Route>,
 }
 
-/// Where the answer leaves it and the connection finds it. It is locked once or twice in a connection's life,
-/// by one task.
+/// A slot for one accepted handshake. It is locked once or twice in a connection's life, always by its own task.
 #[derive(Clone, Debug, Default)]
 pub struct Handoff(Arc<Mutex<Option<Accepted>>>);
 
 impl Handoff {
-    /// Leaves what a handshake led to.
+    /// Puts an accepted handshake in.
     pub fn put(&self, accepted: Accepted) {
         *lock(&self.0) = Some(accepted);
     }
 
-    /// What a handshake led to, if there was one.
+    /// Takes the accepted handshake out, if there is one.
     pub fn take(&self) -> Option<Accepted> {
         lock(&self.0).take()
     }

@@ -1,14 +1,14 @@
-//! Malformed: what is said of bytes that the HTTP parser refuses. Pure.
+//! Malformed: the text of the answer to bytes that the HTTP parser refuses. Pure.
 
 use std::borrow::Cow;
 
-/// The longest version that is repeated.
+/// Bytes of a version that the text repeats.
 const LONGEST_VERSION: usize = 12;
 
-/// What an HTTP/2 connection begins with (RFC 9113, section 3.4), as far as HTTP/1.1 would read it.
+/// The beginning of an HTTP/2 connection (RFC 9113, section 3.4), up to its first line end.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// What other protocols begin with, and what is said of them.
+/// The first bytes of other protocols, and the text for each.
 const PROTOCOLS: [(&[u8], &str); 15] = [
     (b"\x16\x03", "TLS on a port without TLS: use http:// or ws:// in place of https:// or wss://"),
     (b"\x80\x2e\x01", "SSL 2 on a port without TLS"),
@@ -28,8 +28,8 @@ const PROTOCOLS: [(&[u8], &str); 15] = [
     (b"HELO ", "SMTP: this port speaks HTTP"),
 ];
 
-/// One sentence on what the bytes of a connection or a request were, as far as they were kept: `head` is
-/// empty if the parser had taken the head already. `error` is the parser's own words.
+/// One sentence on what is wrong with a head. `head` is empty if the parser had removed it from its buffer already;
+/// `error` is the parser's message.
 pub fn what_it_was(head: &[u8], error: &str) -> Cow<'static, str> {
     if let Some(words) = protocol(head) {
         return words.into();
@@ -46,7 +46,7 @@ pub fn what_it_was(head: &[u8], error: &str) -> Cow<'static, str> {
     words.into()
 }
 
-/// The same where the client has ended its stream within the head.
+/// One sentence on a head within which the client has ended its stream.
 pub fn incomplete(head: &[u8]) -> &'static str {
     protocol(head).unwrap_or("the client ended its stream before its request was complete")
 }

@@ -1,4 +1,4 @@
-//! Peer: what is known of the other end of a connection before it sends a request.
+//! Peer: the other end of a connection, before it has sent a request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use hyper::{Request, StatusCode};
 use super::gate::auth::{Identity, User};
 use super::gate::forwarded::Arrival;
 use super::refusal::Refusal;
+use super::request_state::RequestState;
 use super::subject::Subject;
-use super::turn::Turn;
 use crate::backend::ClientFacts;
 use crate::net::address::PeerAddr;
 use crate::net::tls::{Acceptor, Facts};
 
-/// The other end of a connection, as its socket and its TLS handshake tell.
+/// The other end of a connection: its addresses and the result of its TLS handshake.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The connection's number in this process.
@@ -23,34 +23,34 @@ pub struct Peer {
     pub addr: PeerAddr,
     /// Our address that it connected to; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
-    /// What its TLS handshake came to, if there was one.
+    /// The result of its TLS handshake, if there was one.
     pub tls: Option<Arc<Facts>>,
 }
 
-/// Where a request came from.
+/// A request's origin, and the state of its answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestContext<'a> {
     /// The connection's other end.
     pub peer: &'a Peer,
-    /// How the request came.
+    /// Who sent the request, as trusted proxies report it.
     pub arrival: &'a Arrival,
-    /// Whom log lines are about.
+    /// The subject of its log lines.
     pub subject: &'a Subject,
-    /// The state of its answer.
-    pub turn: &'a Turn,
+    /// How far its answer is.
+    pub state: &'a RequestState,
 }
 
 impl Peer {
-    /// Whom the log lines of the connection are about, before a request says more.
+    /// The subject of the connection's log lines.
     pub fn subject(&self) -> Subject {
         Subject { id: self.id, client: self.addr, forwarded_for: None, user: None }
     }
 
-    /// Whether its certificate is of those whose certificates are asked for now (`acceptor`), which may be others
-    /// than when it connected.
+    /// Checks its certificate against the authorities that are trusted now (`acceptor`), which a reload may have
+    /// changed since it connected.
     ///
     /// # Errors
-    /// 421, upon which a client may ask again on another connection (RFC 9110, section 15.5.20).
+    /// 421, which allows the client to repeat the request on another connection (RFC 9110, section 15.5.20).
     pub fn vouched_for(&self, acceptor: Option<&Acceptor>) -> Result<(), Refusal> {
         match (&self.tls, acceptor) {
             (Some(facts), Some(now)) if !now.still_vouches(facts) => {
@@ -61,14 +61,13 @@ impl Peer {
         }
     }
 
-    /// Who a request proves to be from: where a password or token has no name, its certificate's.
+    /// The identity that a request has proved: where its password or token has no name, that of the certificate.
     pub fn identify(&self, proved: Option<Identity>) -> Identity {
         let Identity { user, scheme } = proved.unwrap_or_default();
         Identity { user: user.or_else(|| self.certified()), scheme }
     }
 
-    /// What its backend may know of it: which part of the path (`script`) led there, how its request came, what
-    /// subprotocol was chosen, and who it has proved to be.
+    /// What a backend is told of a client. `script` is the part of the path that led to the backend.
     pub fn describe<'a, B>(
         &'a self,
         request: &'a Request<B>,
@@ -95,7 +94,7 @@ impl Peer {
         }
     }
 
-    /// The name that its certificate proves, if it has one.
+    /// The name in its certificate, if it has one.
     fn certified(&self) -> User {
         self.tls.as_ref()?.client.as_ref()?.cn.as_deref().map(Arc::from)
     }

@@ -1,4 +1,4 @@
-//! Permits: what a session, or a program that answers a request, holds while it lives.
+//! Permits: limit the number of sessions, and of programs that answer requests.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::gate::address_counts::AddressPermit;
 use super::refusal::Refusal;
 use crate::registry::{Permit, Permits, Registry};
 
-/// What is given before a backend is connected to, and given back when the session ends: with a program, when that
-/// is gone.
+/// The permits of one session, taken before its backend is connected and given back when it ends, or when its program
+/// has exited.
 #[derive(Debug)]
 pub struct SessionPermits {
     _whole: Permit,
@@ -23,29 +23,29 @@ impl SessionPermits {
     }
 }
 
-/// How many sessions there may be in all.
+/// The limit of sessions of the whole server.
 #[derive(Debug)]
 pub struct Capacity {
-    /// Where they are counted.
+    /// Counts the sessions.
     pub registry: Arc<Registry>,
-    /// How many there may be.
+    /// The largest number.
     pub max_sessions: usize,
 }
 
 impl Capacity {
-    /// A permit for one more.
+    /// Gives a permit for one more session.
     ///
     /// # Errors
-    /// 503, if there are as many as there may be.
+    /// 503, if the limit is reached.
     pub fn admit(&self) -> Result<Permit, Refusal> {
         admit(self.registry.permits(), self.max_sessions)
     }
 }
 
-/// A permit to be one of at most `most` sessions.
+/// Gives a permit for one of at most `most` sessions.
 ///
 /// # Errors
-/// 503, if there are as many.
+/// 503, if the limit is reached.
 pub fn admit(permits: &Arc<Permits>, most: usize) -> Result<Permit, Refusal> {
     permits.admit(most).ok_or_else(|| Refusal::too_many_sessions(most))
 }

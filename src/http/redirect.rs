@@ -14,9 +14,9 @@ use super::answer::preliminary;
 use super::arrived::Arrived;
 use super::body::{Body, full};
 use super::gate::host::{HostPort, asked_for, default_port};
+use super::http1::{HttpTimeouts, serve_requests};
 use super::linger::linger;
 use super::refusal::Refusal;
-use super::speak::{HttpTimeouts, speak};
 use super::subject::logged_path;
 
 /// Serves one connection to its end. `port` is where TLS is spoken.
@@ -35,7 +35,7 @@ pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
         }
     };
     let timeouts = HttpTimeouts::of(&context.config, left);
-    let spoken = speak(io, &subject, timeouts, &registration.card.mailbox, answer).await;
+    let spoken = serve_requests(io, &subject, timeouts, &registration.card.mailbox, answer).await;
     linger(spoken.io).await;
 }
 

@@ -1,4 +1,4 @@
-//! Refusal: an answer that says no, in one line of plain text.
+//! Refusal: an error response with one line of plain text.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::body::{Body, full};
 use crate::backend::OpenError;
 use crate::net::address_prefix::AddressPrefix;
 
-/// Seconds after which a client refused for want of capacity may try again.
+/// Seconds until a client that was refused for lack of capacity may try again.
 const RETRY_AFTER: u64 = 5;
 
 /// Why a request is refused.
@@ -18,10 +18,10 @@ const RETRY_AFTER: u64 = 5;
 pub struct Refusal {
     /// The status to answer with.
     pub status: StatusCode,
-    /// One line: what was wrong.
+    /// One line that says what was wrong.
     pub why: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whether it is for want of a backend or of capacity, so that `--refuse close` applies.
+    /// Whether the backend or capacity is missing, so that `--refuse close` applies.
     pub temporary: bool,
 }
 
@@ -31,24 +31,24 @@ impl Refusal {
         Refusal { status, why: why.into(), headers: Vec::new(), temporary: false }
     }
 
-    /// The same with when to try again, in seconds.
+    /// Adds `Retry-After`, in seconds.
     fn retry_after(mut self, seconds: u64) -> Self {
         self.headers.push((header::RETRY_AFTER, seconds.into()));
         self
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
-    /// The same with what a 426 must say (RFC 9110, section 15.5.22).
+    /// Adds the headers that a 426 must have (RFC 9110, section 15.5.22).
     pub fn upgrade(self) -> Self {
         self.with(header::UPGRADE, "websocket").with(header::CONNECTION, "Upgrade")
     }
 
-    /// The same as the last answer on its connection.
+    /// Adds `Connection: close`.
     pub fn close(mut self) -> Self {
         let close = HeaderValue::from_static("close");
         if !self.headers.contains(&(header::CONNECTION, close)) {
@@ -57,7 +57,7 @@ impl Refusal {
         self
     }
 
-    /// There is no telling which host the request is for.
+    /// 400: the request's host is missing or wrong.
     pub fn bad_host(why: &str) -> Self {
         Refusal::new(StatusCode::BAD_REQUEST, why).close()
     }
@@ -66,31 +66,31 @@ impl Refusal {
         Refusal { temporary: true, ..Refusal::new(status, why) }
     }
 
-    /// There are as many sessions as there may be.
+    /// 503: the limit of sessions is reached.
     pub fn too_many_sessions(limit: usize) -> Self {
         let why = format!("all {limit} sessions are taken, try again later");
         Refusal::busy(why)
     }
 
-    /// There is too much to do.
+    /// 503: too much is under way.
     pub fn busy(why: impl Into<String>) -> Self {
         Refusal::temporary(StatusCode::SERVICE_UNAVAILABLE, why).retry_after(RETRY_AFTER)
     }
 
-    /// This address has as many sessions as it may.
+    /// 429: the limit of sessions of this address is reached.
     pub fn too_many_sessions_of(prefix: AddressPrefix, limit: u32) -> Self {
         let why = format!("all {limit} sessions of {prefix} are taken: close one first");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(RETRY_AFTER)
     }
 
-    /// This address asks too often.
+    /// 429: this address sends too many requests.
     pub fn too_often(prefix: AddressPrefix, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let why = format!("too many connections from {prefix}: try again in {seconds} s");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(seconds)
     }
 
-    /// The backend can't be reached.
+    /// The refusal for a backend that can't be opened.
     pub fn no_backend(error: OpenError) -> Self {
         match error {
             OpenError::BadPath => {
@@ -111,12 +111,12 @@ impl Refusal {
         }
     }
 
-    /// We are stopping.
+    /// 503: wsrelay is stopping.
     pub fn stopping() -> Self {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server shutting down").close()
     }
 
-    /// The response as it is written where no request was understood, the last on its connection.
+    /// The bytes of a response where hyper does not write it, as no request was parsed. It is the connection's last.
     pub fn written(status: StatusCode, why: &str) -> String {
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\

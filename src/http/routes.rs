@@ -10,7 +10,7 @@ use super::gate::address_counts::Group;
 use super::gate::auth::AuthFiles;
 use super::gate::counters::{Counters, RouteCounters};
 use super::gate::forwarded::Arrival;
-use super::gate::guard::{Guard, GuardConfig, Limits};
+use super::gate::guard::{Guard, GuardConfig, GuardCounters};
 use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
 use crate::backend::{Backends, Pool, Target};
@@ -119,7 +119,8 @@ impl Routes {
     ) -> Result<Self, StartError> {
         let open = |config: &RouteConfig| {
             let counted = counters.route(&config.rule);
-            let limits = Limits::of_route(&config.guard, whole, counters, &counted, together);
+            let limits =
+                GuardCounters::of_route(&config.guard, whole, counters, &counted, together);
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 path: config.rule.path.to_string().into(),

@@ -1,5 +1,5 @@
-//! Spelling: the names of a response's headers as RFC 6455, RFC 9110, the operator or a CGI program write
-//! them. Names are the same in any case, but old clients and devices compare bytes.
+//! Spelling: upper and lower case in the names of a response's headers, as in RFC 6455, RFC 9110, `--header` or the
+//! output of a CGI program. Case has no meaning, but old clients and devices compare bytes.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -20,8 +20,8 @@ use hyper::{Request, Response, rt};
 
 use crate::sync::lock;
 
-/// The names of ours that are not spelled with one capital letter at the beginning of each word, as
-/// hyper spells all others. A response may ask for credentials in two ways.
+/// Our names that differ from hyper's title case (a capital letter at the beginning of each word). A response
+/// may ask for credentials in two ways.
 const OURS: [&str; 6] = [
     "ETag",
     "Sec-WebSocket-Accept",
@@ -31,19 +31,19 @@ const OURS: [&str; 6] = [
     "WWW-Authenticate",
 ];
 
-/// Names that mean something to hyper in a request. It spells them well by itself.
+/// Names that hyper would act on in a request. Its title case is right for them.
 const LEFT_OUT: [&str; 3] = ["content-length", "transfer-encoding", "upgrade"];
 
-/// How names are spelled.
+/// The spelling of a set of names.
 #[derive(Clone, Debug)]
 pub struct Spelling(Extensions);
 
-/// The names of a response as they are to be spelled, one for each line. Among its extensions.
+/// An extension of a response: its names as they are to be spelled, one for each line.
 #[derive(Clone, Debug, Default)]
 pub struct Names(pub Vec<String>);
 
 impl Spelling {
-    /// These names, in the order of their lines where one is there several times; besides, those of ours.
+    /// The spelling of these names, one for each line, and of our own.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
         let is_new = |ours: &&str| !names.iter().any(|name| name.eq_ignore_ascii_case(ours));
@@ -53,14 +53,14 @@ impl Spelling {
         ))
     }
 
-    /// Has the headers of a response spelled so.
+    /// Applies it to a response.
     pub fn set<B>(&self, response: &mut Response<B>) {
         response.extensions_mut().extend(self.0.clone());
     }
 }
 
-/// What hyper keeps of the spelling of these names. It passes it on from a request's extensions to a
-/// response's (`preserve_header_case`), but offers no way to make it: so it is shown a request.
+/// The extension in which hyper keeps the spelling of names (`preserve_header_case`). There is no way to make one
+/// but to have hyper parse a request with these names.
 fn learn<'a>(names: impl Iterator<Item = &'a str>) -> Extensions {
     let mut head = b"GET / HTTP/1.1\r\n".to_vec();
     let mut count = 0;
@@ -87,7 +87,7 @@ fn learn<'a>(names: impl Iterator<Item = &'a str>) -> Extensions {
     mem::take(&mut *lock(&learnt))
 }
 
-/// A client that says this, hangs up, and hears nothing.
+/// A client that sends these bytes and its FIN, and reads nothing.
 struct Shown(Vec<u8>);
 
 impl rt::Read for Shown {

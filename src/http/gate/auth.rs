@@ -43,7 +43,7 @@ const LONGEST_QUEUE: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Auth {
     passwords: Option<Arc<Passwords>>,
-    tokens: Option<Arc<Source<Tokens>>>,
+    tokens: Option<Arc<CredentialFile<Tokens>>>,
 }
 
 /// The files of passwords and tokens that a configuration names. The passwords that were right a moment ago
@@ -51,13 +51,13 @@ pub struct Auth {
 #[derive(Debug, Default)]
 pub struct AuthFiles {
     passwords: OpenFiles<PathBuf, Passwords>,
-    tokens: OpenFiles<PathBuf, Source<Tokens>>,
+    tokens: OpenFiles<PathBuf, CredentialFile<Tokens>>,
 }
 
 /// A file of passwords.
 #[derive(Debug)]
 struct Passwords {
-    users: Source<Users>,
+    users: CredentialFile<Users>,
     queue: Queue,
     /// Those that were right a moment ago.
     verified: Verified,
@@ -76,7 +76,7 @@ pub struct Guesses<'a> {
 
 /// A file that is read again when asked to.
 #[derive(Debug)]
-struct Source<T> {
+struct CredentialFile<T> {
     option: &'static str,
     path: PathBuf,
     parse: fn(&str) -> Result<T, String>,
@@ -111,14 +111,14 @@ impl Guesses<'_> {
     }
 }
 
-impl<T> Source<T> {
+impl<T> CredentialFile<T> {
     fn open(
         option: &'static str,
         path: PathBuf,
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Self, StartError> {
-        let first = Source::read(option, &path, parse).map_err(StartError::Environment)?;
-        Ok(Source { option, path, parse, current: Mutex::new(Arc::new(first)) })
+        let first = CredentialFile::read(option, &path, parse).map_err(StartError::Environment)?;
+        Ok(CredentialFile { option, path, parse, current: Mutex::new(Arc::new(first)) })
     }
 
     fn read(option: &str, path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
@@ -133,7 +133,7 @@ impl<T> Source<T> {
     }
 
     fn reload(&self) {
-        match Source::read(self.option, &self.path, self.parse) {
+        match CredentialFile::read(self.option, &self.path, self.parse) {
             Ok(new) => {
                 *lock(&self.current) = Arc::new(new);
                 tracing::info!(file = %self.path.display(), "reloaded");
@@ -167,7 +167,7 @@ impl Drop for Waiting {
 
 impl Passwords {
     fn open(path: PathBuf) -> Result<Self, StartError> {
-        let users = Source::open("--auth-file", path, Users::parse)?;
+        let users = CredentialFile::open("--auth-file", path, Users::parse)?;
         Ok(Passwords { users, queue: Queue::new(), verified: Verified::new() })
     }
 
@@ -235,7 +235,7 @@ impl AuthFiles {
     ) -> Result<Option<Auth>, StartError> {
         let AuthFiles { passwords, tokens } = self;
         let passwords = auth_file.map(|path| passwords.get(path, Passwords::open)).transpose()?;
-        let open = |path| Source::open("--token-file", path, Tokens::parse);
+        let open = |path| CredentialFile::open("--token-file", path, Tokens::parse);
         let tokens = token_file.map(|path| tokens.get(path, open)).transpose()?;
         let any = passwords.is_some() || tokens.is_some();
         Ok(any.then_some(Auth { passwords, tokens }))
@@ -251,7 +251,7 @@ impl AuthFiles {
     /// logged.
     pub fn reload(&self) -> bool {
         let passwords = self.passwords.iter().map(|passwords| passwords.users.reload());
-        let tokens = self.tokens.iter().map(Source::reload);
+        let tokens = self.tokens.iter().map(CredentialFile::reload);
         passwords.chain(tokens).count() > 0
     }
 }

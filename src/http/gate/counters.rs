@@ -29,7 +29,7 @@ pub struct Counters {
     pub rate: Arc<RateLimiter>,
     /// Wrong credentials, where requests themselves are not limited.
     pub guesses: Arc<RateLimiter>,
-    routes: Mutex<Routes>,
+    routes: Mutex<RouteTable>,
 }
 
 /// What is counted of one route.
@@ -46,7 +46,7 @@ pub struct RouteCounters {
 }
 
 #[derive(Debug, Default)]
-struct Routes {
+struct RouteTable {
     by_rule: HashMap<Rule, Arc<RouteCounters>>,
     last: Group,
 }

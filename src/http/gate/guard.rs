@@ -40,12 +40,12 @@ pub struct GuardConfig {
 pub struct Guard {
     config: GuardConfig,
     auth: Option<Auth>,
-    limits: Limits,
+    limits: GuardCounters,
 }
 
 /// What is counted of those who ask, and where.
 #[derive(Debug)]
-pub struct Limits {
+pub struct GuardCounters {
     sessions: Arc<AddressCounts>,
     /// Where its sessions are counted.
     group: Group,
@@ -64,11 +64,11 @@ pub struct Admitted {
     pub permit: Option<AddressPermit>,
 }
 
-impl Limits {
+impl GuardCounters {
     /// Those of all that belongs to no route. `together` are the groups whose sessions are counted
     /// together.
     pub fn of_whole(counters: &Counters, together: &Arc<[Group]>) -> Self {
-        Limits {
+        GuardCounters {
             sessions: counters.sessions.clone(),
             group: Group::WHOLE,
             together: together.clone(),
@@ -86,7 +86,7 @@ impl Limits {
         route: &RouteCounters,
         together: &Arc<[Group]>,
     ) -> Self {
-        let mut limits = Limits::of_whole(counters, together);
+        let mut limits = GuardCounters::of_whole(counters, together);
         limits.group = route.group;
         if config.max_sessions_per_ip != whole.max_sessions_per_ip {
             limits.together = [route.group].into();
@@ -105,7 +105,7 @@ impl Guard {
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
     pub fn open(
         config: &GuardConfig,
-        limits: Limits,
+        limits: GuardCounters,
         files: &mut AuthFiles,
     ) -> Result<Self, StartError> {
         let auth = files.open(config.auth_file.as_ref(), config.token_file.as_ref())?;
@@ -191,7 +191,7 @@ impl Guard {
     ) -> Result<Admitted, Refusal> {
         let permit = match prefix {
             Some(prefix) => {
-                let Limits { sessions, group, together, .. } = &self.limits;
+                let GuardCounters { sessions, group, together, .. } = &self.limits;
                 let most = self.config.max_sessions_per_ip;
                 let permit = sessions.admit(prefix, *group, most.map(|most| (most, &**together)));
                 let most = most.map_or(0, NonZeroU32::get);

@@ -73,10 +73,10 @@ impl Rate {
 /// interval, and is refused if that moment is then further away than a burst. One moment a
 /// prefix is all there is to remember, and it can be forgotten once it has passed.
 #[derive(Debug, Default)]
-pub struct RateLimiter(Mutex<Asked>);
+pub struct RateLimiter(Mutex<RateTable>);
 
 #[derive(Debug)]
-struct Asked {
+struct RateTable {
     /// What the moments were reckoned by; `None`: there are none yet.
     rate: Option<Rate>,
     moments: HashMap<AddressPrefix, Instant>,
@@ -91,9 +91,9 @@ impl RateLimiter {
     /// # Errors
     /// How long it has to wait.
     pub fn check(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
-        let mut asked = lock(&self.0);
-        asked.reckon_by(rate, now);
-        let known = asked.moments.get(&prefix).copied();
+        let mut table = lock(&self.0);
+        table.reckon_by(rate, now);
+        let known = table.moments.get(&prefix).copied();
         rate.next(known, now).map(drop)
     }
 
@@ -102,12 +102,12 @@ impl RateLimiter {
     /// # Errors
     /// How long it has to wait.
     pub fn ask(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
-        let mut asked = lock(&self.0);
-        asked.reckon_by(rate, now);
-        let known = asked.moments.get(&prefix).copied();
+        let mut table = lock(&self.0);
+        table.reckon_by(rate, now);
+        let known = table.moments.get(&prefix).copied();
         let moment = rate.next(known, now)?;
-        if known.is_some() || asked.has_room(now) {
-            asked.moments.insert(prefix, moment);
+        if known.is_some() || table.has_room(now) {
+            table.moments.insert(prefix, moment);
         }
         Ok(())
     }
@@ -119,25 +119,25 @@ impl RateLimiter {
             let Some(rate) = other.rate else { return };
             (rate, other.moments.clone())
         };
-        let mut asked = lock(&self.0);
-        let ours = *asked.rate.get_or_insert(rate);
+        let mut table = lock(&self.0);
+        let ours = *table.rate.get_or_insert(rate);
         for (prefix, moment) in moments {
             let moment = rate.convert(moment, ours, now);
-            let known = asked.moments.get(&prefix).copied();
-            if known.is_some() || asked.has_room(now) {
-                asked.moments.insert(prefix, known.map_or(moment, |known| known.max(moment)));
+            let known = table.moments.get(&prefix).copied();
+            if known.is_some() || table.has_room(now) {
+                table.moments.insert(prefix, known.map_or(moment, |known| known.max(moment)));
             }
         }
     }
 }
 
-impl Default for Asked {
+impl Default for RateTable {
     fn default() -> Self {
-        Asked { rate: None, moments: HashMap::new(), sweep_at: FIRST_SWEEP, swept: None }
+        RateTable { rate: None, moments: HashMap::new(), sweep_at: FIRST_SWEEP, swept: None }
     }
 }
 
-impl Asked {
+impl RateTable {
     /// Has the moments be of this rate, if they were of another: after a reload.
     fn reckon_by(&mut self, rate: Rate, now: Instant) {
         match self.rate.replace(rate) {
@@ -237,9 +237,9 @@ mod tests {
             let now = start + Duration::from_millis(u64::from(n));
             assert_eq!(limiter.ask(rate, numbered(n), now), Ok(()));
         }
-        let asked = lock(&limiter.0);
-        assert!(asked.moments.len() <= 4 * FIRST_SWEEP, "{}", asked.moments.len());
-        assert!(asked.moments.capacity() <= 8 * FIRST_SWEEP, "{}", asked.moments.capacity());
+        let table = lock(&limiter.0);
+        assert!(table.moments.len() <= 4 * FIRST_SWEEP, "{}", table.moments.len());
+        assert!(table.moments.capacity() <= 8 * FIRST_SWEEP, "{}", table.moments.capacity());
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::http::body::{Body, full};
 use crate::http::config::CgiConfig;
 use crate::http::gate::auth::Identity;
 use crate::http::gate::guard::{Admitted, Guard};
-use crate::http::peer::Asked;
+use crate::http::peer::RequestContext;
 use crate::http::permits::{Capacity, SessionPermits};
 use crate::http::refusal::Refusal;
 use crate::http::spelling::Names;
@@ -64,10 +64,10 @@ impl Cgi {
     pub async fn find(
         &self,
         request: &Request<Incoming>,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Lookup, Refusal> {
         let nobody = Identity::default();
-        let client = asked.peer.describe(request, "", asked.arrival, None, &nobody);
+        let client = context.peer.describe(request, "", context.arrival, None, &nobody);
         let found = timeout(self.timeout, self.programs.find(&client)).await;
         let found = found.unwrap_or(Err(OpenError::TimedOut(self.timeout)));
         found.map_err(Refusal::no_backend)
@@ -82,14 +82,14 @@ impl Cgi {
         &self,
         found: Lookup,
         request: Request<Incoming>,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
         guard: &Guard,
         capacity: &Capacity,
     ) -> Result<Response<Body>, Refusal> {
         let (headers, query) = (request.headers(), request.uri().query());
         let Admitted { identity, permit: address } =
-            guard.check_program(headers, query, asked.arrival).await?;
-        let identity = asked.peer.identify(identity);
+            guard.check_program(headers, query, context.arrival).await?;
+        let identity = context.peer.identify(identity);
         let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {
             let why = "a program has to be told how long the body is: send Content-Length";
@@ -101,9 +101,9 @@ impl Cgi {
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why).close());
         }
         let permits = SessionPermits::new(capacity.admit()?, None, address);
-        let running = self.start(&found, &request, asked, &identity, permits).await?;
+        let running = self.start(&found, &request, context, &identity, permits).await?;
         let record = RequestRecord {
-            subject: Subject { user: identity.user, ..asked.subject.clone() },
+            subject: Subject { user: identity.user, ..context.subject.clone() },
             path: logged_path(&request),
             program: found.name,
             began: Instant::now(),
@@ -128,11 +128,11 @@ impl Cgi {
         &self,
         found: &FoundProgram,
         request: &Request<Incoming>,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
         identity: &Identity,
         permits: Arc<SessionPermits>,
     ) -> Result<RunningProgram, Refusal> {
-        let client = asked.peer.describe(request, "", asked.arrival, None, identity);
+        let client = context.peer.describe(request, "", context.arrival, None, identity);
         // CGI programs run in their own directory (RFC 3875, section 7.2).
         let started =
             timeout(self.timeout, self.programs.start(found, &client, true, permits)).await;

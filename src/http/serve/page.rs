@@ -10,7 +10,7 @@ use crate::backend::program::Lookup;
 use crate::http::body::Body;
 use crate::http::gate::forwarded::Arrival;
 use crate::http::gate::guard::Guard;
-use crate::http::peer::Asked;
+use crate::http::peer::RequestContext;
 use crate::http::permits::Capacity;
 use crate::http::refusal::Refusal;
 use crate::http::routes::Routes;
@@ -35,22 +35,22 @@ impl Pages {
     pub async fn answer(
         &self,
         request: Request<Incoming>,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
         routes: &Routes,
         capacity: &Capacity,
     ) -> Result<Response<Body>, Refusal> {
         if let Some(cgi) = &self.cgi {
-            let found = cgi.find(&request, asked).await?;
+            let found = cgi.find(&request, context).await?;
             if found != Lookup::Nothing {
-                asked.turn.ends_with_client();
-                return cgi.answer(found, request, asked, &self.guard, capacity).await;
+                context.state.needs_client();
+                return cgi.answer(found, request, context, &self.guard, capacity).await;
             }
         }
-        let response = self.page(&request, asked.arrival, routes).await?;
+        let response = self.page(&request, context.arrival, routes).await?;
         let status = response.status();
         if status == StatusCode::FORBIDDEN || status.is_server_error() {
             let path = logged_path(&request);
-            asked.subject.refused(&path, status.as_u16(), "the file can't be read");
+            context.subject.refused(&path, status.as_u16(), "the file can't be read");
         }
         Ok(response)
     }

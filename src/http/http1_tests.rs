@@ -17,10 +17,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 const LARGE: usize = 1 << 20;
 
 /// Answers by path: at once, a while later, with a large body, or never.
-fn by_path(request: Request<Incoming>, turn: &Turn) -> Answering {
+fn by_path(request: Request<Incoming>, state: &RequestState) -> Answering {
     let path = request.uri().path().to_owned();
     if path == "/never" {
-        turn.ends_with_client();
+        state.needs_client();
     }
     Box::pin(async move {
         match &*path {
@@ -60,7 +60,7 @@ fn receives(sent: &[u8]) -> String {
         let client = PeerAddr::Unix;
         let subject = Subject { id: 1, client, forwarded_for: None, user: None };
         let timeouts = HttpTimeouts { first: LIMIT, request: LIMIT, response: LIMIT };
-        speak(io, &subject, timeouts, &Mailbox::default(), by_path).await;
+        serve_requests(io, &subject, timeouts, &Mailbox::default(), by_path).await;
     });
     received.join().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Speak: HTTP on one connection, by hyper, until it is upgraded or ends.
+//! HTTP/1: serves the requests of one connection, by hyper, until it is upgraded or ends.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -20,30 +20,30 @@ use hyper::{Request, Response, StatusCode};
 use super::body::Body;
 use super::config::HttpConfig;
 use super::linger::LINGER;
-use super::patient::Patient;
 use super::refusal::Refusal;
+use super::request_state::{RequestState, TrackedBody};
 use super::subject::Subject;
+use super::timed_stream::TimedStream;
 use super::timer::Timer;
-use super::turn::{Tracked, Turn};
 use super::{handshake, malformed};
 use crate::clock::{Deadline, timeout};
 use crate::net::stream::ByteStream;
 use crate::registry::{Mailbox, Order};
 
-/// How long a connection may go on speaking HTTP once it is told to stop.
+/// How long a connection may go on with HTTP after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// What is said of a head that is so long that nobody reads on.
+/// Why a head that hyper itself finds too large is refused.
 const TOO_LARGE: &str = "the request's head is longer than 16 KiB, or has more than 100 headers";
 
-/// How long a client may take.
+/// The time limits of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpTimeouts {
-    /// For its first request: less than for others where TLS has come before it.
+    /// For its first request: less than for others where a TLS handshake took some of it.
     pub first: Duration,
     /// For each request.
     pub request: Duration,
-    /// Without taking anything of its response.
+    /// Without reading anything of its response.
     pub response: Duration,
 }
 
@@ -55,47 +55,47 @@ impl HttpTimeouts {
     }
 }
 
-/// A request that is being answered. hyper wants to move it about.
+/// The future of a response, boxed because hyper moves it.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// A connection after HTTP.
-pub struct Spoken {
+/// What is left of a connection when HTTP has ended on it.
+pub struct HttpEnd {
     pub io: ByteStream,
-    /// What was read behind the last request.
+    /// The bytes that were read behind the last request.
     pub early: Bytes,
-    /// Whether the client has got all of its answers, but for a 101.
+    /// Whether all responses were sent, but for a 101.
     pub is_whole: bool,
 }
 
-/// Answers requests until the connection is upgraded, ends, or is told to stop by `mailbox`.
-pub async fn speak(
+/// Answers requests until the connection is upgraded, ends, or is stopped by an order in `mailbox`.
+pub async fn serve_requests(
     io: ByteStream,
     subject: &Subject,
     timeouts: HttpTimeouts,
     mailbox: &Mailbox,
-    answer: impl Fn(Request<Incoming>, &Turn) -> Answering + Unpin,
-) -> Spoken {
+    answer: impl Fn(Request<Incoming>, &RequestState) -> Answering + Unpin,
+) -> HttpEnd {
     let watch = io.reset_watch();
-    let turn = Turn::default();
-    let io = Patient::new(io, timeouts.response, turn.clone());
+    let state = RequestState::default();
+    let io = TimedStream::new(io, timeouts.response, state.clone());
     let HttpTimeouts { first, request: limit, .. } = timeouts;
     let is_asked = AtomicBool::new(false);
-    let shared = turn.clone();
+    let shared = state.clone();
     let answer = |request: Request<Incoming>| {
         is_asked.store(true, Ordering::Relaxed);
-        turn.begin(!request.body().is_end_stream());
-        let turn = turn.clone();
-        let answering = answer(request, &turn);
-        answering.map_ok(|response| response.map(|body| Tracked::new(body, turn)))
+        state.begin(!request.body().is_end_stream());
+        let state = state.clone();
+        let answering = answer(request, &state);
+        answering.map_ok(|response| response.map(|body| TrackedBody::new(body, state)))
     };
     let mut connection = http1::Builder::new()
         .timer(Timer)
         .header_read_timeout(limit)
-        // Somewhat above our own limits: a head just over them is still understood, and its path logged.
+        // Above our own limits, so that a head just over them is still parsed and its path logged.
         .max_header_size(2 * handshake::MAX_HEAD)
         .max_headers(2 * handshake::MAX_HEADERS)
         .max_buf_size(64 * 1024)
-        // All names that have no other spelling, see `spelling`.
+        // For all names that `spelling` does not spell otherwise.
         .title_case_headers(true)
         .serve_connection(io, service_fn(answer));
 
@@ -134,7 +134,7 @@ pub async fn speak(
         }
         if spoken.is_pending() && shared.is_abandoned() {
             if shared.has_body() {
-                // hyper knows whether the body is complete, and whoever reads it may still say so.
+                // hyper reads the end now: only it knows whether the body is complete.
                 spoken = connection.poll_without_shutdown(cx);
             } else {
                 cut = true;
@@ -146,25 +146,25 @@ pub async fn speak(
         spoken
     })
     .await;
-    // First of all what was being answered is given up, and with it a place among the sessions.
+    // This drops an answer that is under way, and gives back its permits.
     let parts = connection.into_parts();
     let is_answered = is_asked.load(Ordering::Relaxed);
     let (mut io, early) = (parts.io.into_inner(), parts.read_buf);
     if let Err(error) = &spoken
-        && let Some((status, why)) = tell(subject, error, &early, is_answered, timeouts)
-        && shared.is_nobodys()
+        && let Some((status, why)) = log_error(subject, error, &early, is_answered, timeouts)
+        && shared.is_idle()
     {
         let response = Refusal::written(status, &why);
         let _ = timeout(LINGER, io.write_all(response.as_bytes())).await;
     }
     let is_whole = !cut && spoken.is_ok();
-    Spoken { io, early, is_whole }
+    HttpEnd { io, early, is_whole }
 }
 
-/// Logs how HTTP failed; gives what is to be answered, if a request was refused. `head` is what has come of
-/// a request that is not complete or was not understood. A connection that `is_answered` may wait in silence for
-/// its client's next request, and then nothing went wrong.
-fn tell(
+/// Logs how HTTP failed; returns status and text of the answer, if a request is refused. `head` is what was read of a
+/// request that is not complete or could not be parsed. `is_answered`: a request was answered before, so that silence
+/// is an idle connection and no failure.
+fn log_error(
     subject: &Subject,
     error: &hyper::Error,
     head: &[u8],
@@ -201,12 +201,12 @@ fn no_request(limit: Duration) -> String {
     format!("no complete request within {limit:?}")
 }
 
-/// Whether the error is that of [`Patient`].
+/// Whether the error is the timeout of [`TimedStream`].
 fn is_stall(error: &hyper::Error) -> bool {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     source.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]
-#[path = "speak_tests.rs"]
+#[path = "http1_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Patient: a stream that waits for a reader only so long, while HTTP is spoken.
+//! Timed stream: the connection as hyper sees it, with a time limit for writes.
 
 use std::future::Future;
 use std::io;
@@ -9,28 +9,28 @@ use std::time::Duration;
 use futures::io::{AsyncRead, AsyncWrite};
 use hyper::rt;
 
-use super::turn::Turn;
+use super::request_state::RequestState;
 use crate::clock::Deadline;
 use crate::net::scratch;
 use crate::net::stream::{ByteStream, Outlet};
 
-/// Fails with `TimedOut` when the peer has taken nothing for `limit`: somebody who asks for a
-/// large file and never reads it holds no connection for ever.
+/// A stream that fails with `TimedOut` when the peer has read nothing for `limit`, so that a client that asks for a
+/// large file and never reads it does not keep its connection for ever.
 #[derive(Debug)]
-pub struct Patient {
+pub struct TimedStream {
     io: ByteStream,
     limit: Duration,
     stalled: Option<Deadline>,
-    turn: Turn,
+    state: RequestState,
 }
 
-impl Patient {
-    /// Watches over the writes to `io`.
-    pub fn new(io: ByteStream, limit: Duration, turn: Turn) -> Self {
-        Patient { io, limit, stalled: None, turn }
+impl TimedStream {
+    /// Limits the writes to `io`.
+    pub fn new(io: ByteStream, limit: Duration, state: RequestState) -> Self {
+        TimedStream { io, limit, stalled: None, state }
     }
 
-    /// The stream alone.
+    /// The stream without its limit.
     pub fn into_inner(self) -> ByteStream {
         self.io
     }
@@ -48,9 +48,9 @@ impl Patient {
     }
 }
 
-/// By way of the thread's buffer, as hyper's is not initialised: to zero its 8 KiB for a request of
-/// 200 bytes costs more than to copy those.
-impl rt::Read for Patient {
+/// Reads into the thread's buffer first, as hyper's is not initialised: zeroing 8 KiB costs more than copying a
+/// request of 200 bytes.
+impl rt::Read for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,7 +59,7 @@ impl rt::Read for Patient {
         scratch::with(|chunk| {
             let room = buf.remaining().min(chunk.len());
             let n = ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk[..room]))?;
-            if n == 0 && self.turn.hides_client_end() {
+            if n == 0 && self.state.hides_client_end() {
                 // hyper reads again once the answer is sent.
                 return Poll::Pending;
             }
@@ -69,13 +69,13 @@ impl rt::Read for Patient {
     }
 }
 
-impl rt::Write for Patient {
+impl rt::Write for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.turn.is_nobodys() {
+        if self.state.is_idle() {
             return Poll::Ready(Ok(buf.len()));
         }
         let done = Pin::new(&mut self.io).poll_write(cx, buf);
@@ -87,7 +87,7 @@ impl rt::Write for Patient {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.turn.is_nobodys() {
+        if self.state.is_idle() {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let done = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
@@ -98,12 +98,12 @@ impl rt::Write for Patient {
         true
     }
 
-    /// A response that was written may be held back still, where it is encrypted.
+    /// Encrypted streams may still hold what was written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.io).poll_flush(cx);
         if done.is_ready() {
             self.stalled = None;
-            self.turn.flushed();
+            self.state.flushed();
         }
         self.watch(cx, done)
     }
