@@ -9,7 +9,7 @@ use http::Uri;
 use super::about::About;
 use super::args::Args;
 use super::table::default_of;
-use super::values::usage;
+use super::values::{or_default, usage, wrong};
 use crate::error::StartError;
 use crate::net::tls::AcmeConfig;
 
@@ -35,9 +35,7 @@ pub fn acme(args: &Args) -> Result<Option<AcmeConfig>, StartError> {
         domains,
         contact: args.acme_email.as_deref().map(contact).transpose()?.into_iter().collect(),
         cache: PathBuf::from(cache),
-        directory: directory(
-            args.acme_directory.as_deref().unwrap_or_else(|| default_of("acme-directory")),
-        )?,
+        directory: directory(or_default("acme-directory", &args.acme_directory))?,
         ca: args.acme_ca.as_ref().map(PathBuf::from),
     }))
 }
@@ -49,11 +47,7 @@ fn domains(lists: &[String]) -> Result<Vec<String>, StartError> {
             // An authority refuses an order that says a name twice.
             Ok(domain) if domains.contains(&domain) => {}
             Ok(domain) => domains.push(domain),
-            Err(why) => {
-                let text =
-                    format!("--acme-domain {typed}: {why}; type --acme-domain relay.example.org");
-                return usage(["acme-domain"], text);
-            }
+            Err(why) => return wrong("acme-domain", typed, why, "relay.example.org"),
         }
     }
     Ok(domains)
@@ -91,25 +85,14 @@ fn contact(email: &str) -> Result<String, StartError> {
         Some((who, host)) if !who.is_empty() && !host.is_empty() && email.chars().all(is_plain) => {
             Ok(format!("mailto:{email}"))
         }
-        _ => usage(
-            ["acme-email"],
-            format!(
-                "--acme-email {email}: not an address for mail; type --acme-email admin@example.org"
-            ),
-        ),
+        _ => wrong("acme-email", email, "not an address for mail", "admin@example.org"),
     }
 }
 
 fn directory(url: &str) -> Result<String, StartError> {
     match url.parse::<Uri>() {
         Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Ok(url.to_owned()),
-        _ => usage(
-            ["acme-directory"],
-            format!(
-                "--acme-directory {url}: not an https URL; type --acme-directory {}",
-                default_of("acme-directory")
-            ),
-        ),
+        _ => wrong("acme-directory", url, "not an https URL", default_of("acme-directory")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::about::About;
 use super::args::Args;
-use super::values::{count, usage};
+use super::values::{count, wrong};
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
 use crate::http::gate::forwarded::TrustedProxies;
@@ -39,33 +39,21 @@ pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
 /// [`StartError::Usage`].
 pub fn trusted_proxies(args: &Args) -> Result<TrustedProxies, StartError> {
     let Some(list) = &args.trust_proxy else { return Ok(TrustedProxies::default()) };
-    TrustedProxies::parse(list).or_else(|why| {
-        usage(
-            ["trust-proxy"],
-            format!("--trust-proxy {list}: {why}; type --trust-proxy 127.0.0.1,::1 or 10.0.0.0/8"),
-        )
-    })
+    TrustedProxies::parse(list)
+        .or_else(|why| wrong("trust-proxy", list, why, "127.0.0.1,::1 or 10.0.0.0/8"))
 }
 
 fn origins(lists: &[String]) -> Result<Vec<Entry>, StartError> {
     let entries = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     let parsed = entries.map(|entry| {
-        Entry::parse(entry).or_else(|why| {
-            usage(["origin"], format!("--origin {entry}: {why}; type --origin https://example.org"))
-        })
+        Entry::parse(entry).or_else(|why| wrong("origin", entry, why, "https://example.org"))
     });
     parsed.collect()
 }
 
 fn connect_rate(args: &Args) -> Result<Option<Rate>, StartError> {
     let Some(text) = &args.connect_rate else { return Ok(None) };
-    let rate = Rate::parse(text).or_else(|why| {
-        usage(
-            ["connect-rate"],
-            format!("--connect-rate {text}: {why}; type --connect-rate 5/s or 100/m"),
-        )
-    })?;
-    Ok(Some(rate))
+    Rate::parse(text).map(Some).or_else(|why| wrong("connect-rate", text, why, "5/s or 100/m"))
 }
 
 /// The headers that the operator adds to responses.
@@ -81,8 +69,8 @@ pub fn extra_headers(args: &Args) -> Result<ExtraHeaders, StartError> {
     ] {
         for line in lines {
             let header = extra::parse(line).or_else(|why| {
-                let shown = line.escape_debug();
-                usage([key], format!("--{key} \"{shown}\": {why}; type --{key} \"X-Name: value\""))
+                let shown = format!("\"{}\"", line.escape_debug());
+                wrong(key, &shown, why, "\"X-Name: value\"")
             })?;
             if ws {
                 headers.ws.append(&header);

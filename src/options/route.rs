@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::args::Args;
 use super::guard::guard;
 use super::session::session;
-use super::table::default_of;
-use super::values::{bounded, choice, count, usage};
+use super::values::{bounded, choice, count, names, or_default, usage, wrong};
 use crate::backend::Target;
 use crate::backend::program::{Program, ProgramDir};
 use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
 use crate::http::gate::rule::{Prefix, Rule};
+use crate::http::handshake::is_token;
 use crate::http::{HandshakeConfig, Refuse, RouteConfig};
 use crate::net::host_port::BadAddress;
 
@@ -43,17 +43,15 @@ impl RouteOptions {
     /// # Errors
     /// [`StartError::Usage`], if it has no path or no address.
     pub fn typed(text: &str, args: &Args) -> Result<Self, StartError> {
-        let wrong = |why: &str, path: &str, to: &str| {
-            usage(["route"], format!("--route {text}: {why}; type --route {path}={to}"))
-        };
         let Some((path, to)) = text.split_once('=') else {
-            return wrong("it needs a path and an address", "/chat", "localhost:7777");
+            let why = "it needs a path and an address";
+            return wrong("route", text, why, "/chat=localhost:7777");
         };
         if let Err(why) = Prefix::parse(path) {
-            return wrong(&why, "/chat", to);
+            return wrong("route", text, why, format_args!("/chat={to}"));
         }
         if let Err(BadAddress { why, instead }) = Target::parse(to) {
-            return wrong(&why, path, &instead);
+            return wrong("route", text, why, format_args!("{path}={instead}"));
         }
         let args = Args {
             to: Some(to.to_owned()),
@@ -134,16 +132,15 @@ fn backend(args: &Args) -> Result<Target, StartError> {
     }
     match (&args.to, dir, command) {
         (Some(to), ..) => {
-            let backend = Target::parse(to).or_else(|BadAddress { why, instead }| {
-                usage(["to"], format!("--to {to}: {why}; type --to {instead}"))
-            })?;
+            let backend = Target::parse(to)
+                .or_else(|BadAddress { why, instead }| wrong("to", to, why, instead))?;
             Ok(backend.with_ca(args.backend_ca.as_deref()))
         }
         (_, Some(dir), _) => Ok(Target::Programs(program_dir(args, dir)?)),
         (_, _, Some((command, rest))) => Ok(Target::Program(Program {
             command: command.clone(),
             args: rest.to_vec(),
-            pass_env: pass_env(args.pass_env.as_deref())?,
+            pass_env: pass_env(args)?,
             kill_grace: bounded("kill-grace", &args.kill_grace)?,
         })),
         (None, None, None) => usage(
@@ -160,36 +157,21 @@ fn backend(args: &Args) -> Result<Target, StartError> {
 pub fn program_dir(args: &Args, dir: &str) -> Result<ProgramDir, StartError> {
     Ok(ProgramDir {
         dir: PathBuf::from(dir),
-        pass_env: pass_env(args.pass_env.as_deref())?,
+        pass_env: pass_env(args)?,
         kill_grace: bounded("kill-grace", &args.kill_grace)?,
     })
 }
 
-fn pass_env(list: Option<&str>) -> Result<Vec<String>, StartError> {
-    let list = list.unwrap_or_else(|| default_of("pass-env"));
-    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        None => Ok(names),
-        Some(bad) => usage(
-            ["pass-env"],
-            format!("--pass-env {list}: {bad:?} is no variable's name; type --pass-env PATH,HOME"),
-        ),
-    }
+fn pass_env(args: &Args) -> Result<Vec<String>, StartError> {
+    let valid = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+    let list = or_default("pass-env", &args.pass_env);
+    names("pass-env", list, valid, "is no variable's name", "PATH,HOME")
 }
 
 fn subprotocols(args: &Args) -> Result<Option<Vec<String>>, StartError> {
     let Some(list) = &args.subprotocol else { return Ok(None) };
-    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match names.iter().find(|name| !crate::http::handshake::is_token(name)) {
-        None => Ok(Some(names)),
-        Some(bad) => usage(
-            ["subprotocol"],
-            format!(
-                "--subprotocol {list}: {bad:?} can't be a subprotocol's name (letters, digits and \
-                 !#$%&'*+-.^_`|~); type --subprotocol chat or --subprotocol a,b"
-            ),
-        ),
-    }
+    let why = "can't be a subprotocol's name (letters, digits and !#$%&'*+-.^_`|~)";
+    names("subprotocol", list, is_token, why, "chat or --subprotocol a,b").map(Some)
 }
 
 /// `--max-sessions`, if it was given.

@@ -10,7 +10,7 @@ use super::route::{self, RouteOptions};
 use super::session::session;
 use super::table::{Exposure, TABLE};
 use super::tls::{redirect_port, tls};
-use super::values::{bounded, choice, count, usage};
+use super::values::{bounded, choice, count, usage, wrong};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
@@ -60,11 +60,11 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<ServerConfig, 
         redirect_port: redirect_port(args, &listen)?,
         listen,
         connections: ConnectionLimits {
-            max: max_connections(args, &routes)?,
+            max: saturated(max_connections(args, &routes)?),
             max_per_ip: count("max-connections-per-ip", &args.max_connections_per_ip, "50")?,
         },
         http: HttpConfig {
-            max_sessions: max_sessions(args, &routes)?,
+            max_sessions: saturated(max_sessions(args, &routes)?),
             routes,
             pages: PagesConfig {
                 cgi: cgi(args)?,
@@ -183,29 +183,25 @@ pub fn listen_addrs(port: Option<&str>, listen: &[String]) -> Result<Vec<ListenA
         ),
         Some(port) => match port.parse() {
             Ok(port) => Ok(vec![ListenAddr::Everywhere(port)]),
-            Err(_) => {
-                usage(["port"], format!("--port {port}: not a port number; type --port 8082"))
-            }
+            Err(_) => wrong("port", port, "not a port number", "8082"),
         },
         None => listen
             .iter()
             .map(|text| {
-                ListenAddr::parse(text).or_else(|BadAddress { why, instead }| {
-                    usage(["listen"], format!("--listen {text}: {why}; type --listen {instead}"))
-                })
+                ListenAddr::parse(text)
+                    .or_else(|BadAddress { why, instead }| wrong("listen", text, why, instead))
             })
             .collect(),
     }
 }
 
 /// `--max-sessions`, or what the limit of open files allows.
-fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError> {
+fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<u64, StartError> {
     if let Some(most) = route::max_sessions(args)? {
-        return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
+        return Ok(most.get().into());
     }
     let open_files = limits::open_files().unwrap_or(u64::MAX);
-    let most = sessions_within(open_files, descriptors_each(args, routes));
-    Ok(usize::try_from(most).unwrap_or(usize::MAX))
+    Ok(sessions_within(open_files, descriptors_each(args, routes)))
 }
 
 /// Descriptors that a session takes at most, its client's included.
@@ -221,15 +217,18 @@ fn sessions_within(open_files: u64, each: u64) -> u64 {
 }
 
 /// `--max-connections`, or what the limit of open files allows.
-fn max_connections(args: &Args, routes: &[RouteConfig]) -> Result<usize, StartError> {
+fn max_connections(args: &Args, routes: &[RouteConfig]) -> Result<u64, StartError> {
     if let Some(most) = count("max-connections", &args.max_connections, "1000")? {
-        return Ok(usize::try_from(most.get()).unwrap_or(usize::MAX));
+        return Ok(most.get().into());
     }
-    let sessions = u64::try_from(max_sessions(args, routes)?).unwrap_or(u64::MAX);
+    let sessions = max_sessions(args, routes)?;
     let open_files = limits::open_files().unwrap_or(u64::MAX);
     let each = descriptors_each(args, routes);
-    let most = connections_within(open_files, sessions, each, args.static_dir.is_some());
-    Ok(usize::try_from(most).unwrap_or(usize::MAX))
+    Ok(connections_within(open_files, sessions, each, args.static_dir.is_some()))
+}
+
+fn saturated(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 /// How many connections there is room for, if so many may become sessions: silent ones must leave

@@ -2,8 +2,7 @@
 
 use super::about::About;
 use super::args::Args;
-use super::table::default_of;
-use super::values::{bounded, choice, duration, size, usage};
+use super::values::{bounded, choice, duration, or_default, size, usage};
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::session::keepalive::Limits;
@@ -33,7 +32,7 @@ fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
     if args.binary {
         return Ok(Framing::Raw { max_message: max_line });
     }
-    let label = args.charset.as_deref().unwrap_or_else(|| default_of("charset"));
+    let label = or_default("charset", &args.charset);
     let charset = Charset::for_label(label)
         .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))?;
     Ok(Framing::Lines(LineRules {
@@ -57,12 +56,11 @@ fn slow_client(args: &Args) -> Result<SlowClient, StartError> {
 }
 
 fn limits(args: &Args) -> Result<Limits, StartError> {
-    let limits = Limits {
+    Ok(Limits {
         ping_interval: duration("ping-interval", &args.ping_interval)?,
         ping_timeout: duration("ping-timeout", &args.ping_timeout)?,
         write_timeout: duration("write-timeout", &args.write_timeout)?,
         idle_timeout: duration("idle-timeout", &args.idle_timeout)?,
         flush_after: duration("flush-after", &args.flush_after)?,
-    };
-    Ok(limits)
+    })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::about::About;
 use super::acme::acme;
 use super::args::Args;
-use super::values::usage;
+use super::values::{usage, wrong};
 use crate::error::StartError;
 use crate::net::address::ListenAddr;
 use crate::net::tls::{CertSource, TlsConfig};
@@ -53,15 +53,11 @@ pub fn redirect_port(args: &Args, listen: &[ListenAddr]) -> Result<Option<u16>, 
         );
     }
     match text.parse() {
-        Ok(port) if port > 0 && listen.contains(&ListenAddr::Everywhere(port)) => usage(
-            ["redirect-port"],
-            format!("--redirect-port {port}: TLS is spoken there already; type --redirect-port 80"),
-        ),
+        Ok(port) if port > 0 && listen.contains(&ListenAddr::Everywhere(port)) => {
+            wrong("redirect-port", text, "TLS is spoken there already", "80")
+        }
         Ok(port) => Ok(Some(port)),
-        Err(_) => usage(
-            ["redirect-port"],
-            format!("--redirect-port {text}: not a port number; type --redirect-port 80"),
-        ),
+        Err(_) => wrong("redirect-port", text, "not a port number", "80"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Values of options: choices, sizes, durations, and what to say when they are wrong.
 
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -14,13 +15,46 @@ pub fn usage<T, const N: usize>(
     Err(StartError::Usage { options: options.into(), text: text.into() })
 }
 
+/// What is wrong with a value, and what to type in its place.
+pub fn wrong<T>(
+    key: &'static str,
+    given: &str,
+    why: impl Display,
+    instead: impl Display,
+) -> Result<T, StartError> {
+    usage([key], format!("--{key} {given}: {why}; type --{key} {instead}"))
+}
+
+/// The value of an option, or its default.
+///
+/// # Panics
+/// If the option has no default.
+pub fn or_default<'a>(key: &str, given: &'a Option<String>) -> &'a str {
+    given.as_deref().unwrap_or_else(|| default_of(key))
+}
+
+/// The names of a list with commas, each of which is `valid`; `why` is said of one that is not.
+pub fn names(
+    key: &'static str,
+    list: &str,
+    valid: impl Fn(&str) -> bool,
+    why: &str,
+    instead: &str,
+) -> Result<Vec<String>, StartError> {
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !valid(name)) {
+        None => Ok(names),
+        Some(bad) => wrong(key, list, format_args!("{bad:?} {why}"), instead),
+    }
+}
+
 /// The value of an option that is one of a few words.
 pub fn choice<T: Clone>(
     key: &'static str,
     given: &Option<String>,
     known: &[(&str, T)],
 ) -> Result<T, StartError> {
-    let given = given.as_deref().unwrap_or_else(|| default_of(key));
+    let given = or_default(key, given);
     if let Some((_, value)) = known.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
         return Ok(value.clone());
     }
@@ -50,15 +84,14 @@ fn any_duration(
     given: &Option<String>,
     note: &str,
 ) -> Result<Duration, StartError> {
-    let text = given.as_deref().unwrap_or_else(|| default_of(key));
-    parse_duration(text).or_else(|why| {
-        usage([key], format!("--{key} {text}: {why}; type --{key} 500ms, 30s or 5m{note}"))
-    })
+    let text = or_default(key, given);
+    parse_duration(text)
+        .or_else(|why| wrong(key, text, why, format_args!("500ms, 30s or 5m{note}")))
 }
 
 /// A size in bytes.
 pub fn size(key: &'static str, given: &Option<String>) -> Result<usize, StartError> {
-    let text = given.as_deref().unwrap_or_else(|| default_of(key));
+    let text = or_default(key, given);
     match parse_size(text) {
         Some(value) if value > 0 => Ok(value),
         _ => {
@@ -74,12 +107,7 @@ pub fn count(
     advice: &str,
 ) -> Result<Option<NonZeroU32>, StartError> {
     let Some(text) = given else { return Ok(None) };
-    match text.parse() {
-        Ok(n) => Ok(Some(n)),
-        Err(_) => {
-            usage([key], format!("--{key} {text}: not a number above 0; type --{key} {advice}"))
-        }
-    }
+    text.parse().map(Some).or_else(|_| wrong(key, text, "not a number above 0", advice))
 }
 
 /// Reads `64KiB`, `1MiB`, `2GiB` or plain bytes.
