@@ -126,6 +126,13 @@ impl Traffic {
 mod tests {
     use super::*;
 
+    /// Every connection has one, idle ones included.
+    #[test]
+    fn a_card_is_small() {
+        assert!(size_of::<Card>() <= 152, "{} bytes", size_of::<Card>());
+        assert!(size_of::<SessionCard>() <= 120, "{} bytes", size_of::<SessionCard>());
+    }
+
     #[test]
     fn each_direction_is_counted_by_itself() {
         let traffic = Traffic::default();
