@@ -15,12 +15,12 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use futures::channel::oneshot;
-use futures::future::{FutureExt, Shared, WeakShared};
+use futures::future::{FutureExt, Shared, WeakShared, select};
 
 use crate::sync::lock;
 
@@ -289,29 +289,13 @@ impl From<LookupError> for io::Error {
     }
 }
 
-/// Wakes a thread that waits for a future.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
+/// Runs a look-up on this thread, within `limit`.
 fn block_on<T>(work: impl Future<Output = io::Result<T>>, limit: Duration) -> io::Result<T> {
-    let (mut work, end) = (pin!(work), Instant::now() + limit);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(done) = work.as_mut().poll(&mut cx) {
-            return done;
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        thread::park_timeout(left);
-    }
+    let timed_out = async {
+        Timer::after(limit).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    async_io::block_on(select(pin!(work), pin!(timed_out))).factor_first().0
 }
 
 #[cfg(test)]

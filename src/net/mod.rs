@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod address_prefix;
+pub mod connect;
 pub mod duplex;
 pub mod host_port;
 pub mod listener;

@@ -3,11 +3,10 @@
 
 use std::future::{Future, pending};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -24,28 +23,24 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 
 use super::error::AcmeError;
 use crate::clock::timeout;
-use crate::net::lookup;
-use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::net::tls::stream::{Counted, Tls};
 use crate::net::tls::words;
+use crate::net::{connect, scratch};
 use crate::sync::lock;
 use crate::text::reason;
 
 /// The time that a request may take, from the look-up of the name to the last byte of the response.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
-/// The time that an address may take to accept, before the next one is tried.
-const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+/// The time of these until a connection is open. The addresses of the name share it.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// The most bytes of a response's body: a chain of certificates takes a few KiB.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// Our `User-Agent` (RFC 8555, section 6.1).
 const SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
-
-/// The bytes that are read at a time: a TLS record.
-const CHUNK: usize = 16 * 1024;
 
 /// The HTTP client for one order.
 #[derive(Clone)]
@@ -101,7 +96,8 @@ impl Http {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             AcmeError::not_acme(format!("{host:?} is no name that a certificate can have"))
         })?;
-        let io = connect_tcp(host, uri.port_u16().unwrap_or(443)).await;
+        let deadline = Instant::now() + LONGEST_CONNECT;
+        let io = connect::to_name(host, uri.port_u16().unwrap_or(443), deadline).await;
         let io = io.map_err(|e| AcmeError::unreachable(reason(&e)))?;
         match self.tls.connect(name, Counted::new(io)).await {
             Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
@@ -127,23 +123,6 @@ impl HttpClient for Http {
     }
 }
 
-/// Connects to the first of a name's addresses that accepts.
-async fn connect_tcp(host: &str, port: u16) -> io::Result<Plain> {
-    let addrs = lookup::resolve(host).await?;
-    let mut failed = io::Error::other("the name has no address");
-    for addr in &*addrs {
-        let addr = SocketAddr::new(addr.ip(), port);
-        match timeout(LONGEST_CONNECT, Plain::connect_tcp(addr)).await {
-            Ok(Ok(io)) => return Ok(io),
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    // The name may have other addresses by now.
-    lookup::forget(host, &addrs);
-    Err(failed)
-}
-
 /// Sends a request whose URI is absolute, and reads the whole response.
 async fn exchange(
     io: ByteStream,
@@ -154,7 +133,7 @@ async fn exchange(
         AcmeError::unreachable(format!("the authority's answer: {why}"))
     };
     let request = origin_form(request)?;
-    let handshake = http1::handshake(HyperStream::new(io)).await;
+    let handshake = http1::handshake(HyperStream(io)).await;
     let (mut sender, connection) = handshake.map_err(|e| not_http(&e))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|e| not_http(&e))?;
@@ -202,28 +181,20 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// A stream with hyper's traits.
-struct HyperStream {
-    io: ByteStream,
-    chunk: Box<[u8]>,
-}
-
-impl HyperStream {
-    fn new(io: ByteStream) -> Self {
-        HyperStream { io, chunk: vec![0; CHUNK].into() }
-    }
-}
+struct HyperStream(ByteStream);
 
 impl rt::Read for HyperStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut buf: rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let HyperStream { io, chunk } = self.get_mut();
-        let room = buf.remaining().min(chunk.len());
-        let n = ready!(Pin::new(io).poll_read(cx, &mut chunk[..room]))?;
-        buf.put_slice(&chunk[..n]);
-        Poll::Ready(Ok(()))
+        scratch::with(|chunk| {
+            let room = buf.remaining().min(chunk.len());
+            let n = ready!(Pin::new(&mut self.0).poll_read(cx, &mut chunk[..room]))?;
+            buf.put_slice(&chunk[..n]);
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
@@ -233,15 +204,15 @@ impl rt::Write for HyperStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_close(cx)
+        Pin::new(&mut self.0).poll_close(cx)
     }
 }
 
