@@ -1,4 +1,4 @@
-//! HttpConfig: what is served to whom, checked and opened nowhere yet.
+//! HttpConfig: the configuration of HTTP, checked but with nothing opened yet.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,38 +9,37 @@ use super::gate::guard::GuardConfig;
 use super::routes::RouteConfig;
 use crate::backend::program::ProgramDir;
 
-/// What holds for the requests of all connections.
+/// The configuration that applies to all requests.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where sessions are relayed to, the most particular first; not empty, and no two for the same.
+    /// The routes, the most specific first; not empty, and no two with the same rule.
     pub routes: Vec<RouteConfig>,
-    /// What is served to plain HTTP requests.
+    /// The answers to plain HTTP requests.
     pub pages: PagesConfig,
-    /// Who may read pages. Routes have guards of their own.
+    /// The rules for pages. Each route has its own.
     pub guard: GuardConfig,
-    /// Whose `X-Forwarded-…` is believed.
+    /// The proxies whose `X-Forwarded-…` is trusted.
     pub trusted: TrustedProxies,
-    /// What responses say besides.
+    /// The operator's own headers.
     pub extra_headers: ExtraHeaders,
-    /// How long a client may take to make a request; for the first one from `accept` on.
+    /// The time limit for sending a request; for the first one from `accept` on.
     pub handshake_timeout: Duration,
-    /// How long a plain HTTP client may take nothing of its response.
+    /// The time within which a plain HTTP client has to read some of its response.
     pub response_timeout: Duration,
-    /// Sessions at a time.
+    /// The largest number of sessions at a time.
     pub max_sessions: usize,
 }
 
-/// What is served to requests that are no WebSocket handshakes.
+/// The answers to requests that are no WebSocket handshakes.
 #[derive(Clone, Debug, Default)]
 pub struct PagesConfig {
-    /// The programs that answer, before anything else.
+    /// The programs, which come before files.
     pub cgi: Option<CgiConfig>,
     /// The directory whose files are served.
     pub dir: Option<PathBuf>,
     /// The paths that must not lie in that directory.
     pub private: Vec<Private>,
-    /// Files built into the program, for what the directory does not have. The first that fits is
-    /// served.
+    /// Built-in pages for paths that the directory does not have. The first match is served.
     pub builtin: Vec<&'static [super::Page]>,
 }
 
@@ -58,8 +57,8 @@ pub struct Private {
 /// The programs that answer requests.
 #[derive(Clone, Debug)]
 pub struct CgiConfig {
-    /// Where they are.
+    /// The directory of the programs.
     pub programs: ProgramDir,
-    /// How long one may keep silent.
+    /// How long a program may send nothing.
     pub timeout: Duration,
 }

@@ -1,4 +1,4 @@
-//! Context: what a configuration came to, open and ready for connections.
+//! Context: a configuration with its files and routes opened, ready for requests.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::error::StartError;
 use crate::net::tls::Acceptor;
 use crate::registry::Registry;
 
-/// What holds for requests that come now, on whatever connection: one that was opened before a reload must be
-/// no way round what the reload forbids, and a client can keep it open for as long as it likes.
+/// The state that requests are answered by. Each request takes the current one, on old connections too: a client can
+/// keep a connection open across a reload, and what the reload forbids must not be allowed there.
 #[derive(Debug)]
 pub struct Context {
     pub(super) config: HttpConfig,
@@ -32,11 +32,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens what the configuration names. What `old` has open already, and counts, is kept.
+    /// Opens the files and routes of a configuration. What `old` has opened or counted is kept.
     ///
     /// # Errors
-    /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` can't be used, or
-    /// lies where everybody can read it; or if there is no such program.
+    /// If `--static-dir`, `--cgi-dir`, `--auth-file` or `--token-file` can't be used or lies in a public directory,
+    /// or a program does not exist.
     pub fn new(
         config: HttpConfig,
         registry: Arc<Registry>,
@@ -67,23 +67,23 @@ impl Context {
         Ok(Context { config, routes, pages, acceptor: None, capacity, counters, backends, files })
     }
 
-    /// The same where TLS is spoken: by `acceptor` certificates of clients are judged again at each request.
+    /// Adds the acceptor of TLS, which checks client certificates again at each request.
     pub fn with_acceptor(self, acceptor: Option<Arc<Acceptor>>) -> Self {
         Context { acceptor, ..self }
     }
 
-    /// Has its rates hold from now on, for those too who have asked before.
+    /// Applies its rate limits, also to clients that were counted under the configuration before.
     pub fn take_over(&self) {
         self.routes.take_over(&self.counters);
     }
 
-    /// What it was made of.
+    /// Its configuration.
     pub fn config(&self) -> &HttpConfig {
         &self.config
     }
 
-    /// Reads all files again that the configuration names, and opens the directory of pages; false if
-    /// there are none. What can't be used changes nothing, and is logged.
+    /// Reads all files of the configuration again, and opens the directory of pages again; false if there are none.
+    /// A file that can't be used is logged and changes nothing.
     pub fn reload_files(&self) -> bool {
         let has_auth = self.files.reload();
         let has_authorities = self.backends.reload();

@@ -1,4 +1,4 @@
-//! The opening handshake, decided: what a request asks for, and whether it asks correctly. Pure.
+//! Handshake: the rules for the request of an opening handshake. Pure.
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,10 +10,10 @@ const KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
 const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
 const VERSION: HeaderName = header::SEC_WEBSOCKET_VERSION;
 
-/// Headers of a request, at most: 431 beyond them.
+/// The largest number of headers in a request; more get 431.
 pub const MAX_HEADERS: usize = 100;
 
-/// Bytes of request line and headers together, at most: 431 beyond them.
+/// The largest size of request line and headers together, in bytes; more get 431.
 pub const MAX_HEAD: usize = 16 * 1024;
 
 /// A correct handshake request.
@@ -25,7 +25,7 @@ pub struct Upgrade {
     pub offers: Vec<String>,
 }
 
-/// Whether a request asks for a WebSocket at all.
+/// Whether a request is meant as a WebSocket handshake.
 pub fn is_upgrade(headers: &HeaderMap) -> bool {
     tokens(headers, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
 }
@@ -70,15 +70,15 @@ pub fn check<B>(request: &Request<B>) -> Result<Upgrade, Refusal> {
     })
 }
 
-/// Whether a text is 16 bytes in base64, padded. The last of its 22 digits has four bits more than the
-/// 16 bytes need: some clients leave stray bits there, which no server of note minds.
+/// Whether a text is 16 bytes in base64, padded. The last of its 22 digits has four bits more than the 16 bytes need;
+/// some clients leave stray bits there, and all major servers accept them.
 fn is_key(text: &[u8]) -> bool {
     let is_digit = |b: &u8| b.is_ascii_alphanumeric() || b"+/".contains(b);
     text.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
-/// Chooses a subprotocol: the first of `ours` that was offered; without ours, the first offer, as
-/// a browser that offered some and is given none fails the connection.
+/// Chooses a subprotocol: the first of `ours` that was offered; without ours the first offer, as a browser whose offers
+/// are all ignored fails the connection.
 pub fn choose_subprotocol<'a>(offers: &'a [String], ours: Option<&'a [String]>) -> Option<&'a str> {
     let chosen = match ours {
         Some(ours) => ours.iter().find(|name| offers.contains(name)),
@@ -87,7 +87,7 @@ pub fn choose_subprotocol<'a>(offers: &'a [String], ours: Option<&'a [String]>) 
     chosen.map(String::as_str)
 }
 
-/// Whether a request's head is within the limits.
+/// Checks a request's head against the limits.
 ///
 /// # Errors
 /// The 431 to answer with.

@@ -1,5 +1,5 @@
-//! HTTP: what is said before the 101. A connection's requests are answered with a program's output, a file,
-//! a page, a refusal, or a session.
+//! HTTP: everything before the 101. A connection's requests are answered with a program's output, a file, a page, a
+//! refusal, or a session.
 //!
 //! ```text
 //!  Arrived ─▶ connection ─▶ answer ─┬─▶ upgrade ─▶ gate, routes ─▶ backend ─▶ 101 ─▶ session

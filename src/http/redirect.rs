@@ -1,4 +1,4 @@
-//! Redirect: who asks without TLS is sent to where it is spoken.
+//! Redirect: sends plain HTTP requests to the port that speaks TLS.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::linger::linger;
 use super::refusal::Refusal;
 use super::subject::logged_path;
 
-/// Serves one connection to its end. `port` is where TLS is spoken.
+/// Serves one connection to its end. `port` is the port that speaks TLS.
 pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
     let Arrived { io, peer, left, registration } = arrived;
     let subject = peer.subject();
@@ -61,8 +61,7 @@ fn answer(
     Ok(response)
 }
 
-/// What every client knows, however old; but where a method would be changed to GET by it (RFC 9110,
-/// section 15.4.2), the one that keeps it.
+/// 301, which every client knows; 308 for methods that a 301 would change to GET (RFC 9110, section 15.4.2).
 fn status(method: &Method) -> StatusCode {
     match *method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
@@ -70,8 +69,7 @@ fn status(method: &Method) -> StatusCode {
     }
 }
 
-/// The same resource by way of TLS: the host that was asked for at our own port, path and query as they
-/// were.
+/// The URL of the same resource with TLS: the requested host, our own port, path and query unchanged.
 fn target(host: HostPort, uri: &Uri, port: u16) -> String {
     let port = (Some(port) != default_port("https")).then_some(port);
     let to = HostPort { port, ..host };

@@ -1,4 +1,4 @@
-//! Routes, opened: each with its backend, its guard and its counters.
+//! Routes: each with its backend, its guard and its counters.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,78 +17,78 @@ use crate::backend::{Backends, Pool, Target};
 use crate::error::StartError;
 use crate::session::SessionConfig;
 
-/// A backend, for whom it is, and what holds for its sessions.
+/// The configuration of a route: its rule, its backend and its options.
 #[derive(Clone, Debug)]
 pub struct RouteConfig {
-    /// Which requests it is for.
+    /// The requests that it applies to.
     pub rule: Rule,
-    /// Where their sessions are relayed to.
+    /// The backend.
     pub backend: Target,
-    /// Who is let in.
+    /// Who may connect.
     pub guard: GuardConfig,
-    /// What is settled before the 101.
+    /// The options of the opening handshake.
     pub handshake: HandshakeConfig,
-    /// What holds after it.
+    /// The options of the session.
     pub session: Arc<SessionConfig>,
-    /// Its sessions at a time, if they are limited apart from all others.
+    /// Its own limit of sessions, if it has one.
     pub max_sessions: Option<NonZeroU32>,
 }
 
-/// The rules of the opening handshake.
+/// The options of the opening handshake.
 #[derive(Clone, Debug)]
 pub struct HandshakeConfig {
-    /// Ours, in order of preference; `None`: the client's first offer is echoed.
+    /// Our subprotocols, in order of preference; `None`: the client's first offer is echoed.
     pub subprotocols: Option<Vec<String>>,
-    /// How clients are refused for want of a backend or capacity.
+    /// How clients are refused for lack of a backend or capacity.
     pub refuse: Refuse,
-    /// How long the backend may take to answer.
+    /// The time limit for connecting to the backend.
     pub connect_timeout: Duration,
 }
 
-/// How clients are refused for want of a backend or capacity.
+/// How clients are refused for lack of a backend or capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refuse {
-    /// By an HTTP status.
+    /// With an HTTP status.
     Http,
-    /// By a completed handshake and a Close 1013.
+    /// With a completed handshake and a Close 1013.
     Close,
 }
 
-/// Where the sessions of a rule go, and what holds for them.
+/// An opened route.
 #[derive(Debug)]
 pub struct Route {
     rule: Rule,
-    /// The path that it is for.
+    /// The path of its rule.
     pub path: Arc<str>,
-    /// What they are relayed to.
+    /// Its backend.
     pub pool: Pool,
-    /// Who is let in.
+    /// Who may connect.
     pub guard: Guard,
-    /// What is settled before the 101.
+    /// The options of the opening handshake.
     pub handshake: HandshakeConfig,
-    /// What holds after it.
+    /// The options of the session.
     pub session: Arc<SessionConfig>,
-    /// What is counted of it.
+    /// Its counters.
     pub counters: Arc<RouteCounters>,
-    /// How many sessions it may have.
+    /// The largest number of its sessions.
     pub max_sessions: usize,
 }
 
-/// All routes, the most particular first.
+/// All routes, the most specific first.
 #[derive(Debug)]
 pub struct Routes(Vec<Arc<Route>>);
 
-/// A route that was found.
+/// The route of a request.
 #[derive(Debug)]
 pub struct Found<'a> {
-    /// Which.
+    /// The route.
     pub route: &'a Arc<Route>,
-    /// How many bytes of the request's raw path led there.
+    /// The length of the part of the raw path that the rule matched, in bytes.
     pub covered: usize,
 }
 
-/// The groups of sessions that count together for the `--max-sessions-per-ip` of the whole: all but
-/// those of routes that have another.
+/// The groups of sessions that the server's `--max-sessions-per-ip` counts together: all but those of routes with
+/// another limit.
 pub fn counted_together(
     configs: &[RouteConfig],
     whole: &GuardConfig,
@@ -105,10 +105,10 @@ pub fn counted_together(
 }
 
 impl Routes {
-    /// Opens what the routes name. `whole` is the guard of all that has none of its own.
+    /// Opens the routes. `whole` is the server's own guard.
     ///
     /// # Errors
-    /// What can't be used.
+    /// If a file or program can't be used.
     pub fn open(
         configs: &[RouteConfig],
         whole: &GuardConfig,
@@ -135,8 +135,8 @@ impl Routes {
         configs.iter().map(open).collect::<Result<_, _>>().map(Routes)
     }
 
-    /// From now on these rates hold. Not before all is open: if this configuration can't be used, nothing
-    /// of the old one may change.
+    /// Applies the rate limits of these routes. Only after everything is open: a configuration that can't be used must
+    /// not change the old one.
     pub fn take_over(&self, counters: &Counters) {
         let now = Instant::now();
         for route in &self.0 {
@@ -145,8 +145,7 @@ impl Routes {
         }
     }
 
-    /// The most particular route for a handshake that came so, to this raw path, with these
-    /// subprotocols offered.
+    /// Finds the most specific route for a handshake, by its host, raw path and offered subprotocols.
     ///
     /// # Errors
     /// 404, if there is none.
@@ -171,7 +170,7 @@ impl Routes {
         Err(Refusal::new(StatusCode::NOT_FOUND, why))
     }
 
-    /// Whether a WebSocket could be opened there.
+    /// Whether there is a route for this raw path.
     pub fn has(&self, arrival: &Arrival, path: &str) -> bool {
         let fit = |route: &Arc<Route>| route.rule.fit(arrival.host.as_ref(), path, &[]);
         self.0.iter().any(|route| fit(route) != Fit::No)

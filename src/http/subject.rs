@@ -13,20 +13,20 @@ use crate::net::address::PeerAddr;
 use crate::registry::Card;
 use crate::session::CloseReason;
 
-/// Bytes of a path that the log shows: no client should fill a disk with one request.
+/// Bytes of a path that the log shows, so that no client fills a disk with one request.
 const LONGEST_LOGGED: usize = 200;
 
-/// Who and what a connection's log lines are about. Strings that a client chose are recorded as
-/// values, which both formats escape; query strings never get here.
+/// The fields of a connection's log lines. Strings that a client chose are recorded as values, which both formats
+/// escape; query strings are never logged.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The connection's number in this process.
     pub id: u64,
-    /// Who connected.
+    /// The address that connected.
     pub client: PeerAddr,
-    /// Whom a trusted proxy speaks for.
+    /// The client that a trusted proxy names.
     pub forwarded_for: Option<IpAddr>,
-    /// The name that was proved by a password or token.
+    /// The user name that a password or token has proved.
     pub user: Option<Arc<str>>,
 }
 
@@ -71,13 +71,13 @@ impl Subject {
         if error.is_some() { line!(warn) } else { line!(info) }
     }
 
-    /// A request was refused; by a 5xx, for want of what the operator should see to.
+    /// Logs a refused request; a 5xx as a warning, as the operator should do something about it.
     pub fn refused(&self, path: &str, status: u16, why: &str) {
         self.refused_for(path, status, why, status >= 500);
     }
 
-    /// The same, where the status does not say whose fault it is.
-    pub fn refused_for(&self, path: &str, status: u16, why: &str, is_trouble: bool) {
+    /// Logs a refused request whose status does not say whether it is worth a warning.
+    pub fn refused_for(&self, path: &str, status: u16, why: &str, is_warning: bool) {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -87,16 +87,16 @@ impl Subject {
                 )
             };
         }
-        if is_trouble { line!(warn) } else { line!(info) }
+        if is_warning { line!(warn) } else { line!(info) }
     }
 
-    /// A connection ended before it became anything.
+    /// Logs a connection that is closed without an answer.
     pub fn dropped(&self, why: &str) {
         tracing::info!(id = self.id, client = %self.client, why, "connection dropped");
     }
 }
 
-/// A connection has become a session.
+/// Logs the beginning of a session.
 pub fn opened(card: &Card) {
     let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
     tracing::info!(
@@ -106,7 +106,7 @@ pub fn opened(card: &Card) {
     );
 }
 
-/// A session has ended.
+/// Logs the end of a session.
 pub fn closed(card: &Card, reason: &CloseReason) {
     let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
     let (outcome, counts) = (reason.outcome(), card.traffic.counts());
@@ -129,9 +129,8 @@ pub fn closed(card: &Card, reason: &CloseReason) {
     if outcome.is_warning { line!(warn) } else { line!(info) }
 }
 
-/// The path as it is logged. Raw bytes that RFC 3986 does not allow in it are encoded: some of them
-/// (C1 controls, marks that turn the direction of text) are commands to a terminal, and the JSON
-/// format leaves them as they are.
+/// The path for the log. Raw bytes that RFC 3986 does not allow in it are encoded: some of them (C1 controls, marks
+/// that turn the direction of text) are commands to a terminal, and the JSON format leaves them as they are.
 pub fn logged_path<B>(request: &Request<B>) -> String {
     let mut path = Cow::from(utf8_percent_encode(request.uri().path(), CONTROLS)).into_owned();
     if path.len() > LONGEST_LOGGED {
@@ -141,7 +140,7 @@ pub fn logged_path<B>(request: &Request<B>) -> String {
     path
 }
 
-/// Seconds, to the millisecond.
+/// Seconds, rounded to milliseconds.
 fn rounded(lasted: Duration) -> f64 {
     (lasted.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! Timer: the clock as hyper sees it.
+//! Timer: our clock in the form that hyper needs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use hyper::rt;
 
 use crate::clock::Deadline;
 
-/// Gives hyper its deadlines.
+/// Makes hyper's deadlines.
 #[derive(Debug)]
 pub struct Timer;
 

@@ -1,4 +1,4 @@
-//! Upgrade: a WebSocket handshake is answered, once there is a backend for it.
+//! Upgrade: checks a WebSocket handshake, connects its backend, and makes the 101.
 
 use std::future::{Future, poll_fn};
 use std::io::Write;
@@ -24,8 +24,8 @@ use super::routes::{Found, Refuse, Route};
 use super::subject::{Subject, logged_path};
 use crate::registry::SessionCard;
 
-/// Answers a WebSocket handshake: parse, guard, limits, backend, 101. Nothing is dialled for a client
-/// that would be refused.
+/// Answers a WebSocket handshake: parse, guard, limits, backend, 101. No backend is connected for a client that is
+/// refused.
 ///
 /// # Errors
 /// The refusal, by any row of the table of the opening handshake.
@@ -44,7 +44,7 @@ pub async fn upgrade(
     let wanted = Wanted { request, arrival, route, covered, subprotocol, peer };
     let mut joining = pin!(join(wanted, &context.capacity));
     let joined = poll_fn(|cx| {
-        // A stop wakes this task: there may be a long wait for the backend, and nothing after it.
+        // A stop wakes this task, which may be waiting for the backend.
         match context.capacity.registry.is_stopping() {
             true => Poll::Ready(Err(Refusal::stopping())),
             false => joining.as_mut().poll(cx),
@@ -64,18 +64,18 @@ pub async fn upgrade(
     Ok(Accepted { head: switching_protocols(&upgrade, subprotocol, extra), joined })
 }
 
-/// A correct handshake, and what was found out about it.
+/// A correct handshake and its route.
 struct Wanted<'a> {
     request: &'a Request<Incoming>,
     arrival: &'a Arrival,
     route: &'a Arc<Route>,
-    /// How many bytes of the path led to the route.
+    /// The length of the part of the path that the route's rule matched, in bytes.
     covered: usize,
     subprotocol: Option<&'a str>,
     peer: &'a Peer,
 }
 
-/// Checks who asks, and connects to the backend.
+/// Checks whether the client may connect, and connects to the backend.
 async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Refusal> {
     let Wanted { request, arrival, route, covered, subprotocol, peer } = wanted;
     let (headers, query) = (request.headers(), request.uri().query());
@@ -100,8 +100,8 @@ async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Ref
     Ok(Box::new(Ready { backend, permits, card, route: route.clone() }))
 }
 
-/// The 101 (RFC 6455, section 4.2.2), its names spelled as there: some clients compare bytes. No extension is ever
-/// answered.
+/// The head of the 101 (RFC 6455, section 4.2.2), with names spelled as there, as some clients compare bytes. No
+/// extension is ever answered.
 fn switching_protocols(upgrade: &Upgrade, subprotocol: Option<&str>, extra: &Extra) -> Vec<u8> {
     let mut head = Vec::with_capacity(256 + extra.lines().len());
     head.extend(

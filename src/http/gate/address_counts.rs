@@ -1,4 +1,4 @@
-//! Address counts: how many of something, sessions or connections, each address prefix has.
+//! Address counts: the number of sessions, or of connections, of each address prefix.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex};
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
 
-/// A table that has grown beyond this gives memory back when it is nearly empty.
+/// The capacity above which the table shrinks when it is nearly empty.
 const SHRINK_ABOVE: usize = 1024;
 
-/// What is counted apart, such as the sessions of one route.
+/// A group that is counted by itself, such as the sessions of one route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group(u32);
 
-/// How many of each address prefix there are, by group. The limit is the caller's: they are counted
-/// whether there is one or not, in 29 bytes for each prefix and group that has any.
+/// Counts by address prefix and group. The limit is the caller's: they count whether there is one or not, in 29 bytes
+/// for each prefix and group that has any.
 #[derive(Debug, Default)]
 pub struct AddressCounts {
     open: Mutex<HashMap<(AddressPrefix, Group), u32>>,
 }
 
-/// The right to be one of those of an address prefix, given back when dropped.
+/// One of those that are counted, until it is dropped.
 #[derive(Debug)]
 pub struct AddressPermit {
     counts: Arc<AddressCounts>,
@@ -30,18 +30,17 @@ pub struct AddressPermit {
 }
 
 impl Group {
-    /// The first one, for what belongs to no route.
+    /// The first group, for what belongs to no route.
     pub const WHOLE: Group = Group(0);
 
-    /// The one after this.
+    /// The group after this.
     pub fn next(self) -> Self {
         Group(self.0 + 1)
     }
 }
 
 impl AddressCounts {
-    /// Counts one more of a prefix in a group, unless there are as many in the groups of `limit` as it
-    /// allows.
+    /// Counts one more of a prefix in a group, unless the groups of `limit` together have as many as it allows.
     pub fn admit(
         self: &Arc<Self>,
         prefix: AddressPrefix,
@@ -64,14 +63,13 @@ impl AddressCounts {
 impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut open = lock(&self.counts.open);
-        // Looked up once.
         if let Entry::Occupied(mut count) = open.entry(self.of) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
-        // The memory of a peak is not kept for ever.
+        // The memory of a peak is given back.
         if open.capacity() > SHRINK_ABOVE && open.len() < open.capacity() / 8 {
             let enough = open.len() * 2;
             open.shrink_to(enough);

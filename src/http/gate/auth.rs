@@ -1,4 +1,4 @@
-//! Credentials: who a request says it is from, by a password or a token, and whether that is true.
+//! Auth: checks the credentials of a request, a password or a token.
 
 mod htpasswd;
 mod identity;
@@ -31,23 +31,22 @@ use crate::threads::PASSWORDS;
 
 pub use self::identity::{Identity, User};
 
-/// Bytes of a password. crypt(3) takes no longer ones either, and hashing it takes time in
-/// proportion to them, or to their square.
+/// The longest password, in bytes, as in crypt(3). The time of hashing grows with the length, or with its square.
 const LONGEST_PASSWORD: usize = 512;
 
-/// Passwords that may wait to be checked: at a quarter of a second each, as bcrypt takes, the last
-/// one waits for as long as people do.
+/// The largest number of passwords that wait to be checked. With bcrypt's quarter of a second each, the last one waits
+/// as long as people do.
 const LONGEST_QUEUE: usize = 32;
 
-/// What is checked.
+/// The files that credentials are checked against.
 #[derive(Clone, Debug)]
 pub struct Auth {
     passwords: Option<Arc<Passwords>>,
     tokens: Option<Arc<CredentialFile<Tokens>>>,
 }
 
-/// The files of passwords and tokens that a configuration names. The passwords that were right a moment ago
-/// outlive it, too.
+/// The opened files of passwords and tokens of a configuration. A reload keeps those that it names again, and the
+/// memory of right passwords.
 #[derive(Debug, Default)]
 pub struct AuthFiles {
     passwords: OpenFiles<PathBuf, Passwords>,
@@ -59,22 +58,22 @@ pub struct AuthFiles {
 struct Passwords {
     users: CredentialFile<Users>,
     queue: Queue,
-    /// Those that were right a moment ago.
+    /// The passwords that were right lately.
     verified: Verified,
 }
 
-/// The wrong credentials of a prefix, where those are what is limited.
+/// The limit of wrong credentials of a prefix.
 #[derive(Clone, Copy, Debug)]
 pub struct Guesses<'a> {
-    /// Where they are counted.
+    /// Counts them.
     pub limiter: &'a RateLimiter,
-    /// How often it may be wrong.
+    /// The rate that is allowed.
     pub rate: Rate,
-    /// Whose they are.
+    /// The prefix that sent them.
     pub prefix: AddressPrefix,
 }
 
-/// A file that is read again when asked to.
+/// A file of credentials that is read again at a reload.
 #[derive(Debug)]
 struct CredentialFile<T> {
     option: &'static str,
@@ -83,24 +82,23 @@ struct CredentialFile<T> {
     current: Mutex<Arc<T>>,
 }
 
-/// The passwords being checked. It takes long on purpose, so it is kept off the executor's threads,
-/// and from taking all cores.
+/// The queue of passwords. Hashing is slow on purpose, so it has threads of its own, fewer than there are cores.
 #[derive(Debug)]
 struct Queue {
     length: Arc<AtomicUsize>,
     slots: Arc<Semaphore>,
-    /// Held by whoever checks one that counts if it is wrong.
+    /// Locked while a password is checked that counts if it is wrong.
     turn: AsyncMutex<()>,
 }
 
-/// A place in the queue, given up when dropped: by then somebody may have hung up.
+/// An entry in the queue until it is dropped, also when the client has left.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Guesses<'_> {
-    /// Whether there may be one more.
+    /// Checks whether the prefix may send wrong credentials once more.
     ///
     /// # Errors
-    /// 429, for whoever was wrong too often.
+    /// 429, if it has sent too many.
     pub fn check(&self) -> Result<(), Refusal> {
         let waits = self.limiter.check(self.rate, self.prefix, Instant::now());
         waits.map_err(|wait| Refusal::too_often(self.prefix, wait))
@@ -171,8 +169,8 @@ impl Passwords {
         Ok(Passwords { users, queue: Queue::new(), verified: Verified::new() })
     }
 
-    /// Whether this is the user's password. A name that nobody has takes as long as one that
-    /// somebody has, so that names can't be found out by the clock.
+    /// Whether this is the user's password. An unknown name takes as long as a known one, so that names can't be found
+    /// out by the time.
     async fn verify(
         &self,
         name: &str,
@@ -190,19 +188,19 @@ impl Passwords {
             return Ok(true);
         }
         let waiting = self.queue.enter()?;
-        // One after the other: of those checked at the same time none would have been wrong yet.
+        // One after the other: guesses that are checked at the same time would all be allowed.
         let _turn = match guesses {
             Some(_) => Some(self.queue.turn.lock().await),
             None => None,
         };
         let slot = self.queue.slots.acquire_arc().await;
-        // The requests of one page come together: one of them may have been checked meanwhile.
+        // Requests of one page come together: the same password may have been checked meanwhile.
         if is_known() {
             return Ok(true);
         }
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
         let right = PASSWORDS.run(move || {
-            // Held here: it goes on if whoever asked hangs up.
+            // Kept by the closure, which goes on when the client leaves.
             let _held = (waiting, slot);
             hash.verify(&password)
         });
@@ -216,7 +214,7 @@ impl Passwords {
 }
 
 impl AuthFiles {
-    /// None yet; what is open in `old` is not read again, as long as its name is the same.
+    /// An empty set; files that `old` has open are not read again.
     pub fn after(old: Option<&AuthFiles>) -> Self {
         AuthFiles {
             passwords: OpenFiles::after(old.map(|old| &old.passwords)),
@@ -241,14 +239,13 @@ impl AuthFiles {
         Ok(any.then_some(Auth { passwords, tokens }))
     }
 
-    /// Lets go of those that only the configuration before this one has.
+    /// Closes the files that only the configuration before this one has.
     pub fn settle(&mut self) {
         self.passwords.settle();
         self.tokens.settle();
     }
 
-    /// Reads the files again; false if there are none. One that can't be used changes nothing, and is
-    /// logged.
+    /// Reads the files again; false if there are none. One that can't be used is logged and changes nothing.
     pub fn reload(&self) -> bool {
         let passwords = self.passwords.iter().map(|passwords| passwords.users.reload());
         let tokens = self.tokens.iter().map(CredentialFile::reload);
@@ -257,13 +254,13 @@ impl AuthFiles {
 }
 
 impl Auth {
-    /// Whether a request says who it is from, true or not.
+    /// Whether a request has credentials, right or wrong.
     pub fn is_tried(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
         let token = || !tokens::presented(headers, query).is_empty();
         self.tokens.is_some() && token() || self.passwords.is_some() && basic(headers).is_some()
     }
 
-    /// Who a request with these headers and this query is from; wrong credentials count as one of `guesses`.
+    /// The identity that a request proves by its headers or its query; wrong credentials count as one of `guesses`.
     ///
     /// # Errors
     /// 401, 429 after too many guesses, or 503 while too many passwords are being checked.

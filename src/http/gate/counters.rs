@@ -1,8 +1,8 @@
-//! Counters: how many sessions are open and who asks how often, apart from the limits to that.
+//! Counters: the open sessions and the rates of handshakes, apart from the limits.
 //!
 //! The counters belong to the server and count whether there is a limit or not; the limits are in the
-//! configuration, and are compared when a client asks. So a reload that changes a limit, introduces it
-//! or removes it knows everyone who is there.
+//! configuration, and are compared at each request. So a reload that changes a limit, introduces it or removes it
+//! knows everyone who is connected.
 //!
 //! The counters of a route are found by its rule (host, path, subprotocols). A route whose rule changes
 //! is another route, and its own counters start at zero. Sessions of the old one, and of a route that
@@ -20,7 +20,7 @@ use super::rule::Rule;
 use crate::registry::Permits;
 use crate::sync::lock;
 
-/// What a server counts as long as it runs.
+/// The counters of a server, which outlive its configurations.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Sessions by address and route. CGI requests are those of [`Group::WHOLE`].
@@ -32,7 +32,7 @@ pub struct Counters {
     routes: Mutex<RouteTable>,
 }
 
-/// What is counted of one route.
+/// The counters of one route.
 #[derive(Debug)]
 pub struct RouteCounters {
     /// Its sessions in [`Counters::sessions`].
@@ -67,15 +67,14 @@ impl Counters {
         new
     }
 
-    /// All groups of sessions, those of routes that are no more included; but for `own`, which are
-    /// counted by themselves.
+    /// All groups of sessions but `own`, which are counted by themselves. Groups of removed routes are among them.
     pub fn groups(&self, own: &[Group]) -> Arc<[Group]> {
         let routes = lock(&self.routes);
         let known = routes.by_rule.values().map(|route| route.group);
         [Group::WHOLE].into_iter().chain(known.filter(|group| !own.contains(group))).collect()
     }
 
-    /// Forgets the routes that no configuration has any more, once their last session has ended.
+    /// Forgets routes that no configuration has any more and whose sessions have ended.
     pub fn forget(&self) {
         let is_in_use = |route: &mut Arc<RouteCounters>| {
             Arc::strong_count(route) > 1 || route.sessions.given() > 0
@@ -83,8 +82,8 @@ impl Counters {
         lock(&self.routes).by_rule.retain(|_, route| is_in_use(route));
     }
 
-    /// From now on the handshakes of `route` are counted by themselves, or with those of the others. Who
-    /// has asked often under the old configuration has asked often under the new one.
+    /// Counts the handshakes of `route` by themselves, or with those of other routes, from now on. The handshakes of the
+    /// last minutes are carried over.
     pub fn separate_rate(&self, route: &RouteCounters, is_own: bool, now: Instant) {
         match (lock(&route.had_own_rate).replace(is_own), is_own) {
             (Some(false), true) => route.rate.adopt(&self.rate, now),

@@ -1,4 +1,4 @@
-//! What a proxy in front says of a request: who really sent it, to which host, over TLS or not. Pure.
+//! Forwarded: the client, host and scheme of a request as a trusted proxy reports them. Pure.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The proxies whose word is taken.
+/// The proxies whose headers are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     nets: Vec<IpNet>,
@@ -22,18 +22,18 @@ pub struct TrustedProxies {
 /// How a request came to us, or to the first proxy in front of us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Who sent it; none for a process on this machine, through our Unix socket.
+    /// The client's address; `None` for a process that came through our Unix socket.
     pub client: Option<IpAddr>,
-    /// The host it was sent to, if it says so.
+    /// The host that it names, if it names one.
     pub host: Option<HostPort>,
     /// Whether it came over TLS.
     pub secure: bool,
 }
 
-/// What the headers say; each as far as they do.
+/// The values of one kind of header, as far as it has them.
 #[derive(Debug, Default)]
-struct Said {
-    /// Those that the request went through, the first client first.
+struct ForwardedHeaders {
+    /// The addresses that the request passed through, the client first.
     path: Option<Vec<Option<IpAddr>>>,
     host: Option<HostPort>,
     secure: Option<bool>,
@@ -45,7 +45,7 @@ impl Arrival {
         if self.secure { "https" } else { "http" }
     }
 
-    /// Whom this peer speaks for, if it is not itself.
+    /// The client that this peer forwards for, if it is not the client itself.
     pub fn forwarded_for(&self, peer: PeerAddr) -> Option<IpAddr> {
         let itself = |ip: &IpAddr| matches!(peer, PeerAddr::Ip(addr) if addr.ip() == *ip);
         self.client.filter(|ip| !itself(ip))
@@ -80,7 +80,7 @@ impl TrustedProxies {
         self.nets.iter().any(|net| net.contains(&ip))
     }
 
-    /// Whether what this peer says of others is believed.
+    /// Whether the headers of this peer are trusted.
     pub fn trusts(&self, peer: PeerAddr) -> bool {
         match peer {
             PeerAddr::Ip(addr) => self.contains(addr.ip()),
@@ -88,7 +88,7 @@ impl TrustedProxies {
         }
     }
 
-    /// How a request of this peer came, which says itself that it is for `host`; `secure`: by our own
+    /// How a request of this peer came. `host` is the host that the request names; `secure`: whether it came by our own
     /// TLS.
     pub fn arrival(
         &self,
@@ -113,25 +113,25 @@ impl TrustedProxies {
         }
     }
 
-    /// The last of a path who is no trusted proxy: those before it may be made up.
+    /// The last address of a path that is no trusted proxy, as those before it may be made up.
     fn client(&self, path: &[Option<IpAddr>]) -> Option<IpAddr> {
         let untrusted = path.iter().rev().find(|ip| !ip.is_some_and(|ip| self.contains(ip)));
-        // All are: the client is on one of these machines itself.
+        // All are trusted: the client runs on one of these machines.
         *untrusted.or(path.first())?
     }
 }
 
-impl Said {
-    /// What both say, or only one. A proxy knows one kind of header and passes the other on as the
-    /// client sent it: where they differ, one of them is made up, and there is no telling which.
-    fn agreed(self, other: Said) -> Said {
+impl ForwardedHeaders {
+    /// The values on which both kinds agree, or that only one has. A proxy sets one kind of header and passes on the
+    /// other as the client sent it: where they differ, one of them may be made up.
+    fn agreed(self, other: ForwardedHeaders) -> ForwardedHeaders {
         fn either<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
             match (one, other) {
                 (Some(one), Some(other)) => (one == other).then_some(one),
                 (one, other) => one.or(other),
             }
         }
-        Said {
+        ForwardedHeaders {
             path: either(self.path, other.path),
             host: either(self.host, other.host),
             secure: either(self.secure, other.secure),
@@ -139,23 +139,23 @@ impl Said {
     }
 }
 
-/// The headers that came first. Of several values of host and scheme the first counts, that of the
-/// outermost proxy; a client that makes them up could make up its Origin as well.
-fn legacy(headers: &HeaderMap) -> Said {
-    // Quotes mean nothing here: one that is opened must not hide what the proxy adds behind it.
+/// Reads `X-Forwarded-…`. Of several values of host and scheme the first counts, that of the outermost proxy; a client
+/// that makes them up could make up its Origin as well.
+fn legacy(headers: &HeaderMap) -> ForwardedHeaders {
+    // Quotes have no meaning here: an open one must not hide what the proxy appends.
     let list = |name| lines(headers, name).flat_map(|line| split(&line, ',', false));
     let first = |name| list(name).next();
     let path: Vec<_> = list(FOR).map(|node| node_address(&node)).collect();
-    Said {
+    ForwardedHeaders {
         path: (!path.is_empty()).then_some(path),
         host: first(HOST).and_then(|host| HostPort::parse(&host)),
         secure: first(PROTO).map(|proto| is_secure(&proto)),
     }
 }
 
-/// `Forwarded` (RFC 7239): a list of hops, each of pairs `for=…;host=…;proto=…`.
-fn standard(headers: &HeaderMap) -> Said {
-    let mut said = Said::default();
+/// Reads `Forwarded` (RFC 7239): a list of hops, each of pairs `for=…;host=…;proto=…`.
+fn standard(headers: &HeaderMap) -> ForwardedHeaders {
+    let mut said = ForwardedHeaders::default();
     let hops = lines(headers, header::FORWARDED).flat_map(|line| split(&line, ',', true));
     for hop in hops {
         let mut node = None;
@@ -176,14 +176,13 @@ fn standard(headers: &HeaderMap) -> Said {
     said
 }
 
-/// The lines of a header. What is not text is read as something that nobody understands, not as
-/// nothing: it may stand for a hop.
+/// The lines of a header. One that is not text is kept as an unknown value, as it may stand for a hop.
 fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
     let lines = headers.get_all(name).into_iter();
     lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
 }
 
-/// Splits a list, where there can be quotes outside of those; what is empty is left out.
+/// Splits a list outside of quotes, and leaves out empty elements.
 fn split(text: &str, separator: char, quotes: bool) -> Vec<String> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(|c: char| {

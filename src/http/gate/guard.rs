@@ -1,4 +1,4 @@
-//! Guard: who is let in, decided before anything is dialled: origin, rate, credentials, sessions of the address.
+//! Guard: decides who may connect: by origin, rate, credentials, and sessions of the address.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -18,24 +18,24 @@ use crate::error::StartError;
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 
-/// Who is let in. The default is everybody.
+/// Who may connect. The default is everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardConfig {
-    /// Which web pages may connect.
+    /// The web pages that may connect.
     pub origins: OriginRules,
-    /// Users and passwords.
+    /// The file of users and passwords.
     pub auth_file: Option<PathBuf>,
-    /// Tokens.
+    /// The file of tokens.
     pub token_file: Option<PathBuf>,
     /// Whether pages need credentials too.
     pub auth_static: bool,
-    /// Sessions of one address at a time.
+    /// The largest number of sessions of one address.
     pub max_sessions_per_ip: Option<NonZeroU32>,
-    /// Handshakes of one address.
+    /// The largest rate of handshakes of one address.
     pub connect_rate: Option<Rate>,
 }
 
-/// The rules, with the files that they name and the counters that they are held against.
+/// The rules with their opened files and their counters.
 #[derive(Debug)]
 pub struct Guard {
     config: GuardConfig,
@@ -43,30 +43,29 @@ pub struct Guard {
     limits: GuardCounters,
 }
 
-/// What is counted of those who ask, and where.
+/// The counters that a guard compares with its limits.
 #[derive(Debug)]
 pub struct GuardCounters {
     sessions: Arc<AddressCounts>,
-    /// Where its sessions are counted.
+    /// The group that its sessions are counted in.
     group: Group,
-    /// With which others they count together, where an address may have so many only.
+    /// The groups whose sessions are added up for the limit of an address.
     together: Arc<[Group]>,
     rate: Arc<RateLimiter>,
     guesses: Arc<RateLimiter>,
 }
 
-/// Who was let in.
+/// A client that may connect.
 #[derive(Debug)]
 pub struct Admitted {
-    /// What it has proved, if that was asked for.
+    /// The identity that it has proved, where credentials are needed.
     pub identity: Option<Identity>,
-    /// Among the sessions of its address, if it has one.
+    /// Its permit among the sessions of its address; `None` without an address.
     pub permit: Option<AddressPermit>,
 }
 
 impl GuardCounters {
-    /// Those of all that belongs to no route. `together` are the groups whose sessions are counted
-    /// together.
+    /// The counters for what belongs to no route. `together` are the groups whose sessions are added up.
     pub fn of_whole(counters: &Counters, together: &Arc<[Group]>) -> Self {
         GuardCounters {
             sessions: counters.sessions.clone(),
@@ -77,8 +76,8 @@ impl GuardCounters {
         }
     }
 
-    /// Those of a route: what it says as the whole does is counted over all such routes, whatever else
-    /// by itself.
+    /// The counters of a route. A limit that equals the server's is counted over all such routes, another one by
+    /// itself.
     pub fn of_route(
         config: &GuardConfig,
         whole: &GuardConfig,
@@ -99,7 +98,7 @@ impl GuardCounters {
 }
 
 impl Guard {
-    /// Reads the files that the rules name, but for those that are open already.
+    /// Opens the files of the rules, unless they are open already.
     ///
     /// # Errors
     /// [`StartError::Environment`]: what can't be read, or which line is wrong.
@@ -117,7 +116,7 @@ impl Guard {
         Arc::ptr_eq(&self.limits.rate, &route.rate)
     }
 
-    /// Whether a handshake may go on. What costs nothing is decided first.
+    /// Decides on a handshake. The cheapest checks come first.
     ///
     /// # Errors
     /// The refusal: 403, 429, 401 or 503.
@@ -141,10 +140,9 @@ impl Guard {
         self.admit(identity, prefix)
     }
 
-    /// Whether a request may start a program that answers it. Unlike a page that does something, so
-    /// that it takes credentials wherever there are any, and a page that a browser says it is from has
-    /// to be one of those that may connect. A page may need many such answers: there is no rate limit but that
-    /// of wrong credentials.
+    /// Decides whether a request may start a CGI program. A program has effects, so that credentials are needed
+    /// wherever there are any, and an Origin has to be an allowed one. A page may need many such answers, so that only
+    /// wrong credentials are rate-limited.
     ///
     /// # Errors
     /// The refusal: 403, 401, 429 or 503.
@@ -166,7 +164,7 @@ impl Guard {
         self.admit(identity, prefix)
     }
 
-    /// Credentials of a request that is not rate-limited itself: whoever was wrong too often has to wait.
+    /// Checks the credentials of a request that is not rate-limited itself; the rate of wrong ones is limited.
     async fn guess(
         &self,
         auth: &Auth,
@@ -178,12 +176,12 @@ impl Guard {
             self.config.connect_rate.zip(prefix).filter(|_| auth.is_tried(headers, query));
         let limiter = &self.limits.guesses;
         let guesses = limited.map(|(rate, prefix)| Guesses { limiter, rate, prefix });
-        // Before anything is looked at: whoever waits in vain should not wait long.
+        // Before the queue of passwords: a client that is refused should not wait.
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
         auth.check(headers, query, guesses).await
     }
 
-    /// A permit among the sessions of the prefix.
+    /// Gives a permit among the sessions of the prefix.
     fn admit(
         &self,
         identity: Option<Identity>,
@@ -202,7 +200,7 @@ impl Guard {
         Ok(Admitted { identity, permit })
     }
 
-    /// Whether a page may be read.
+    /// Decides whether a page may be read.
     ///
     /// # Errors
     /// The refusal: 401, 429 or 503.

@@ -1,4 +1,4 @@
-//! Host and port as they stand in `Host`, `Origin` and `Forwarded`, made comparable.
+//! Host: host and port of `Host`, `Origin` and `Forwarded`, in a form that can be compared.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -10,8 +10,8 @@ use hyper::{Request, Version};
 /// A host, and the port if one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// In lower case, without the dot that may end a name; an IPv6 address in brackets, as short as
-    /// it gets. Punycode stays as it is: browsers send nothing else.
+    /// The host in lower case, without a final dot; an IPv6 address in brackets, in its shortest form. Punycode is not
+    /// decoded, as browsers send nothing else.
     pub host: String,
     /// The port, if one is given.
     pub port: Option<u16>,
@@ -22,7 +22,7 @@ impl HostPort {
     pub fn parse(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok()?;
         let (host, port) = (authority.host(), authority.port());
-        // The crate takes user names too, a port with a sign, and one that is none for no port.
+        // The crate accepts user names too, a port with a sign, and reads a wrong port as none.
         let rest = authority.as_str().strip_prefix(host)?;
         let whole = match &port {
             Some(port) => {
@@ -36,7 +36,7 @@ impl HostPort {
         Some(HostPort { host: normal_host(host)?, port: port.map(|port| port.as_u16()) })
     }
 
-    /// The port, or the one that is meant where none is given.
+    /// The port, or the default of the scheme.
     pub fn port_or_default(&self, scheme: &str) -> Option<u16> {
         self.port.or_else(|| default_port(scheme))
     }
@@ -49,10 +49,10 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// The host that a request is for (RFC 9112, section 3.2), if it says so.
+/// The host that a request names (RFC 9112, section 3.2), if it names one.
 ///
 /// # Errors
-/// Why it must be answered with 400: proxies on the way may have read another host in it.
+/// Why it must get a 400: a proxy on the way may have read another host in it.
 pub fn asked_for<B>(request: &Request<B>) -> Result<Option<HostPort>, &'static str> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let said = match (hosts.next(), hosts.next()) {
@@ -62,7 +62,7 @@ pub fn asked_for<B>(request: &Request<B>) -> Result<Option<HostPort>, &'static s
         (_, Some(_)) => return Err("a request has one Host header, this one has more"),
         (said, None) => said.map(HeaderValue::as_bytes).filter(|said| !said.is_empty()),
     };
-    // Each must be one; that of an absolute URI counts more.
+    // Both must be valid; that of an absolute URI takes precedence.
     let meant = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let said = said.map(read).transpose()?;
     Ok(meant.map(read).transpose()?.or(said))
@@ -70,12 +70,12 @@ pub fn asked_for<B>(request: &Request<B>) -> Result<Option<HostPort>, &'static s
 
 fn read(host: &[u8]) -> Result<HostPort, &'static str> {
     let text = str::from_utf8(host.trim_ascii()).ok();
-    // A port may be empty (RFC 3986, section 3.2.3), and is the usual one then.
+    // An empty port (RFC 3986, section 3.2.3) is the default one.
     let read = text.and_then(|text| HostPort::parse(text.strip_suffix(':').unwrap_or(text)));
     read.ok_or("the Host header is no host")
 }
 
-/// The port of a scheme that has one.
+/// The default port of a scheme, if it has one.
 pub fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),

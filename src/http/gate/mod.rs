@@ -1,8 +1,8 @@
-//! Gate: who may connect. Everything here is decided before anything is dialled or shown.
+//! Gate: who may connect. All of it is decided before a backend is connected or a page is read.
 //!
 //! ```text
-//!  request ─▶ host, forwarded: who asks for what ─▶ rule: which route ─▶ guard ─┬─ origin
-//!                                                                              ├─ rate, address_counts: what counters hold
+//!  request ─▶ host, forwarded: client, host ─▶ rule: the route ─▶ guard ─┬─ origin
+//!                                                                              ├─ rate, address_counts (kept in counters)
 //!                                                                              └─ auth
 //! ```
 

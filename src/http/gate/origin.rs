@@ -1,6 +1,6 @@
 //! Origins: which web pages may open a WebSocket here (RFC 6455, section 10.2; RFC 6454). Pure.
 //!
-//! Only browsers are bound by this: any other program can send whatever Origin it likes.
+//! This protects users of browsers only: other programs can send any Origin.
 
 use std::fmt;
 
@@ -12,21 +12,21 @@ use super::host::{HostPort, default_port};
 /// Bytes of an Origin that a refusal repeats.
 const LONGEST_SHOWN: usize = 100;
 
-/// Which origins may connect.
+/// The origins that may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginRules {
-    /// These may.
+    /// The allowed origins.
     pub allowed: Vec<Entry>,
-    /// Pages of the very host that is connected to may.
+    /// Whether pages of the requested host itself may connect.
     pub same_origin: bool,
-    /// Those that send no Origin, as programs other than browsers do, may not.
+    /// Whether requests without an Origin, as programs other than browsers send, are refused.
     pub required: bool,
 }
 
-/// One of the allowed.
+/// One entry of the allowed origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// `*`: anybody.
+    /// `*`: every origin.
     Any,
     /// `null`: pages without an origin of their own, such as files and sandboxed frames.
     Null,
@@ -39,7 +39,7 @@ pub enum Entry {
         scheme: Option<String>,
         /// In the form of [`HostPort`].
         host: Hosts,
-        /// The ports that will do.
+        /// The ports that match.
         port: Ports,
     },
 }
@@ -56,7 +56,7 @@ pub enum Hosts {
 /// The ports of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
-    /// The usual one of the page's scheme.
+    /// The default port of the page's scheme.
     Default,
     /// This one.
     Exactly(u16),
@@ -64,7 +64,7 @@ pub enum Ports {
     Any,
 }
 
-/// The origin of a page, as a browser tells it.
+/// The origin of a page, as a browser sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     Null,
@@ -201,10 +201,10 @@ impl Origin {
         Some(Origin::Page { scheme, at: HostPort::parse(at)? })
     }
 
-    /// Whether it is that of what is connected to: a page served from there.
+    /// Whether it is the requested host itself, so that the page was served from there.
     fn is_of(&self, arrival: &Arrival) -> bool {
         let (Origin::Page { scheme, at }, Some(host)) = (self, &arrival.host) else { return false };
-        // What came without TLS anybody on the way may have written, whatever port it names.
+        // A page that came without TLS may have been altered on its way, whatever its port.
         let is_forged = arrival.secure && scheme == "http";
         let here = host.port_or_default(arrival.scheme());
         !is_forged && host.host == at.host && here.is_some() && here == at.port_or_default(scheme)
@@ -222,10 +222,10 @@ impl fmt::Display for Origin {
 }
 
 impl OriginRules {
-    /// Whether a request with these headers may connect.
+    /// Decides whether a request with these headers may connect.
     ///
     /// # Errors
-    /// One sentence that says who may not, and what to add so that they may.
+    /// One sentence with the refused origin, and the option that would allow it.
     pub fn check(&self, headers: &HeaderMap, arrival: &Arrival) -> Result<(), String> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {

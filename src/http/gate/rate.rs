@@ -1,4 +1,4 @@
-//! Rate: how often an address may ask, and how often it has asked lately.
+//! Rate: limits the rate of requests of each address.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 use crate::net::address_prefix::AddressPrefix;
 use crate::sync::lock;
 
-/// Requests that an address may make at once, however low the rate: a few tabs that reconnect.
+/// The smallest burst, in requests, however low the rate: a few tabs that reconnect.
 const LEAST_BURST: u32 = 5;
 
-/// Addresses whose last requests are remembered, at most: about 2 MiB.
+/// The largest number of addresses in the table: about 2 MiB.
 const MOST_REMEMBERED: usize = 64 * 1024;
 
-/// Addresses from which on those are looked for that can be forgotten.
+/// The number of addresses at which expired ones are first swept out.
 const FIRST_SWEEP: usize = 1024;
 
-/// How long after a sweep of a full table the next one may be: it looks at every entry.
+/// The time between two sweeps of a full table, as each looks at every entry.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
-/// So many requests in so much time.
+/// A number of requests in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Time that one request uses up.
+    /// The time between two requests at this rate.
     interval: Duration,
-    /// Requests that may come at once.
+    /// The number of requests that may come at once.
     burst: u32,
 }
 
@@ -45,7 +45,7 @@ impl Rate {
         Ok(Rate { interval: Duration::from_secs(seconds) / count, burst: count.max(LEAST_BURST) })
     }
 
-    /// The moment of who asks now and has the moment `known`.
+    /// The next moment of a prefix that sends a request now and has the moment `known`.
     ///
     /// # Errors
     /// How long it has to wait.
@@ -57,8 +57,7 @@ impl Rate {
         }
     }
 
-    /// The moment that stands for as many requests under another rate, of which no more than a burst
-    /// can have been used up.
+    /// The moment that stands for as many requests under another rate, at most a burst.
     fn convert(self, moment: Instant, other: Rate, now: Instant) -> Instant {
         let ahead = moment.saturating_duration_since(now);
         let requests = ahead.div_duration_f64(self.interval).min(other.burst.into());
@@ -66,8 +65,8 @@ impl Rate {
     }
 }
 
-/// Limits how often each address prefix asks. The rate is the caller's, and may be another each time:
-/// who has used up requests under one rate has used up as many under the next.
+/// Limits the rate of requests of each address prefix. The rate is the caller's and may change: requests that were
+/// counted under one rate count under the next.
 ///
 /// It is the generic cell rate algorithm: each request moves its prefix's moment forward by the
 /// interval, and is refused if that moment is then further away than a burst. One moment a
@@ -77,33 +76,33 @@ pub struct RateLimiter(Mutex<RateTable>);
 
 #[derive(Debug)]
 struct RateTable {
-    /// What the moments were reckoned by; `None`: there are none yet.
+    /// The rate that the moments belong to; `None`: there are none yet.
     rate: Option<Rate>,
     moments: HashMap<AddressPrefix, Instant>,
-    /// The size at which those who can be forgotten are looked for.
+    /// The size at which expired moments are swept out.
     sweep_at: usize,
     swept: Option<Instant>,
 }
 
 impl RateLimiter {
-    /// Whether a prefix could ask now. It does not count as having asked.
+    /// Checks whether a prefix may send a request now, without counting one.
     ///
     /// # Errors
     /// How long it has to wait.
     pub fn check(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
         let mut table = lock(&self.0);
-        table.reckon_by(rate, now);
+        table.convert_to(rate, now);
         let known = table.moments.get(&prefix).copied();
         rate.next(known, now).map(drop)
     }
 
-    /// Whether a prefix may ask now.
+    /// Counts a request of a prefix, if it may send one now.
     ///
     /// # Errors
     /// How long it has to wait.
     pub fn ask(&self, rate: Rate, prefix: AddressPrefix, now: Instant) -> Result<(), Duration> {
         let mut table = lock(&self.0);
-        table.reckon_by(rate, now);
+        table.convert_to(rate, now);
         let known = table.moments.get(&prefix).copied();
         let moment = rate.next(known, now)?;
         if known.is_some() || table.has_room(now) {
@@ -112,7 +111,7 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Counts what `other` has counted, too: of a prefix that both know the larger count.
+    /// Takes over the counts of `other`; of a prefix that both know, the larger one.
     pub fn adopt(&self, other: &RateLimiter, now: Instant) {
         let (rate, moments) = {
             let other = lock(&other.0);
@@ -138,8 +137,8 @@ impl Default for RateTable {
 }
 
 impl RateTable {
-    /// Has the moments be of this rate, if they were of another: after a reload.
-    fn reckon_by(&mut self, rate: Rate, now: Instant) {
+    /// Converts the moments to this rate, if they were of another, after a reload.
+    fn convert_to(&mut self, rate: Rate, now: Instant) {
         match self.rate.replace(rate) {
             Some(old) if old != rate => {
                 for moment in self.moments.values_mut() {
@@ -150,8 +149,8 @@ impl RateTable {
         }
     }
 
-    /// Whether another prefix can be remembered. If not it may ask all the same: this is about
-    /// fairness, and 65,536 at their limit at once are an attack that other limits are for.
+    /// Whether another prefix can be added. If not, its requests are let through: this limit is for fairness, and other
+    /// limits are for attacks from more than 65,536 addresses.
     fn has_room(&mut self, now: Instant) -> bool {
         if self.moments.len() < self.sweep_at {
             return true;

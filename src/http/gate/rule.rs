@@ -1,4 +1,4 @@
-//! Rule: which requests a route is for, by host, path and subprotocol. Pure.
+//! Rule: matches requests to a route by host, path and subprotocol. Pure.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -8,18 +8,18 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use super::host::HostPort;
 use super::origin::Hosts;
 
-/// What a path is shown without: all that would not be read as it stands.
+/// The bytes that are encoded where a path is shown.
 const NOT_SHOWN: &AsciiSet =
     &CONTROLS.add(b' ').add(b'%').add(b'*').add(b'/').add(b'?').add(b'#').add(b'"');
 
-/// Which requests a route is for. What is not said fits all.
+/// The requests that a route applies to. `None` matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rule {
-    /// Those to this host, or to any below this domain, whatever the port.
+    /// Requests to this host, or to any host below this domain, on any port.
     pub host: Option<Hosts>,
-    /// Those at or below this path.
+    /// Requests at or below this path.
     pub path: Prefix,
-    /// Those that offer one of these.
+    /// Requests that offer one of these.
     pub subprotocols: Option<Vec<String>>,
 }
 
@@ -27,19 +27,19 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prefix(Vec<Vec<u8>>);
 
-/// How a rule and a request go together.
+/// The result of matching a rule with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// They don't.
+    /// No match.
     No,
-    /// They would, if the client offered another subprotocol.
+    /// No match, but only because of the subprotocols.
     ButForSubprotocol,
-    /// They do; so many bytes of the request's raw path are the rule's.
+    /// A match; the number of bytes of the request's raw path that the rule's path covers.
     Yes(usize),
 }
 
 impl Prefix {
-    /// Reads `/chat` or `/`. Encoded or not is all the same.
+    /// Reads `/chat` or `/`, percent-encoded or not.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -54,7 +54,7 @@ impl Prefix {
             return Ok(Prefix::default());
         }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        // Elsewhere it stands for all below, and who thinks so here would never see a client.
+        // A * stands for all paths below elsewhere; here it would match nothing.
         if rest.split('/').any(|one| one == "*") {
             return Err("all below a path is meant anyway: leave out /* (or write %2A)".into());
         }
@@ -66,10 +66,10 @@ impl Prefix {
         }
     }
 
-    /// How many bytes of a raw path belong to it, if that is at or below it.
+    /// The number of bytes of a raw path that it covers, if that is at or below it.
     ///
-    /// Empty segments are skipped, as they are where files and programs are looked for: what is at
-    /// `/admin` must not be had at `//admin`, round the route that guards it.
+    /// Empty segments are skipped, as they are where files and programs are looked for: `//admin` must not lead past
+    /// the route that guards `/admin`.
     fn covers(&self, raw: &str) -> Option<usize> {
         let mut covered = 0;
         for segment in &self.0 {
@@ -94,7 +94,7 @@ impl fmt::Display for Prefix {
 }
 
 impl Rule {
-    /// How it fits a request to this host and raw path that offers these subprotocols.
+    /// Matches a request by its host, raw path and offered subprotocols.
     pub fn fit(&self, host: Option<&HostPort>, path: &str, offers: &[String]) -> Fit {
         let Some(covered) = self.path.covers(path) else { return Fit::No };
         let at = |hosts: &Hosts| host.is_some_and(|at| hosts.contains(&at.host));
@@ -107,8 +107,8 @@ impl Rule {
         }
     }
 
-    /// Of several that fit the one with the least of these counts: the host comes first, as with
-    /// every other server, then the longest path, then the subprotocol.
+    /// The sort key of a rule: of several that match, the one with the least key is chosen. The host comes first, as with
+    /// other servers, then the longest path, then the subprotocol.
     pub fn precedence(&self) -> impl Ord + use<> {
         let host = match &self.host {
             None => (0, 0),

@@ -1,4 +1,4 @@
-//! Users and their hashed passwords, in the format of Apache's htpasswd. Pure.
+//! Htpasswd: users and their hashed passwords, in the format of Apache's htpasswd. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,16 +14,16 @@ use subtle::ConstantTimeEq;
 
 use crate::file::entries;
 
-/// What bcrypt may cost: htpasswd can't make dearer ones, of which each takes ten seconds.
+/// The allowed costs of bcrypt. htpasswd can't make larger ones, which take ten seconds each.
 const BCRYPT_COSTS: RangeInclusive<u32> = 4..=17;
 
-/// What SHA-crypt may cost, for the same reason; the least is that of its authors.
+/// The allowed rounds of SHA-crypt, for the same reason; the least is that of its specification.
 const SHA_ROUNDS: RangeInclusive<u32> = 1000..=10_000_000;
 
-/// Everyone who has a password.
+/// The users of a file.
 pub struct Users {
     by_name: HashMap<String, usize>,
-    /// Of all users; there are some.
+    /// The hash of each user; not empty.
     hashes: Vec<Hash>,
     secret: RandomState,
 }
@@ -69,8 +69,8 @@ impl Users {
         Ok(Users { by_name, hashes, secret: RandomState::new() })
     }
 
-    /// The hash of a user's password, and true; for a name that nobody has, somebody's, and false:
-    /// for the same name always the same, so that it takes as long as if it were a user's.
+    /// The hash of a user's password, and true. For an unknown name, the hash of another user and false: always the same
+    /// one for the same name, so that checking it takes as long as for a user.
     pub fn hash(&self, name: &str) -> (Hash, bool) {
         let known = self.by_name.get(name).copied();
         let decoy = self.secret.hash_one(name) % self.hashes.len() as u64;
@@ -109,7 +109,7 @@ impl Hash {
         }
     }
 
-    /// Its bytes, by which one is told from another.
+    /// Bytes that identify it.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Hash::Bcrypt(text) | Hash::ShaCrypt(text) => text.as_bytes(),
@@ -117,7 +117,7 @@ impl Hash {
         }
     }
 
-    /// Whether it is of this password. Takes long on purpose.
+    /// Whether it is the hash of this password. Slow on purpose.
     pub fn verify(&self, password: &[u8]) -> bool {
         match self {
             Hash::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),

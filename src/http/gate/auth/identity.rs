@@ -1,23 +1,22 @@
-//! Identity: who a request has proved to be from, and the header that it does so with.
+//! Identity: the user that a request has proved to be, and the header that proves it.
 
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap};
 
-/// A name that was proved; `None` where a token without a name was.
+/// A proved user name; `None` for a token without a name.
 pub type User = Option<Arc<str>>;
 
-/// Who a request has proved to be from. The default is nobody in particular.
+/// The identity that a request has proved. The default is none.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// The name.
     pub user: User,
-    /// The scheme that it was proved by (RFC 9110, section 11.1): `Basic` or `Bearer`; the latter for a token,
-    /// wherever it stood.
+    /// The authentication scheme (RFC 9110, section 11.1): `Basic`, or `Bearer` for every token.
     pub scheme: Option<&'static str>,
 }
 
-/// What follows this scheme in the Authorization header, if there is one such header.
+/// The credentials behind this scheme in the Authorization header, if there is exactly one such header.
 pub fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -25,7 +24,7 @@ pub fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 
-/// A key that is a secret of this process.
+/// A secret key of this process.
 pub fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
     getrandom::fill(&mut key).expect("the kernel has random numbers");

@@ -1,4 +1,4 @@
-//! Tokens: secrets that let whoever has one in. Pure.
+//! Tokens: secrets that allow a client to connect. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use super::identity::{User, authorization, random_key};
 use crate::file::entries;
 
-/// Tokens that are looked at of all cookies of a request, and of its query: browsers send a cookie of each path. A
-/// head has room for a thousand, and whoever guesses should not be paced by the request.
+/// The largest number of tokens that are checked in a request's cookies and query. Browsers send a cookie for each
+/// path, but a head has room for a thousand, each of them a guess.
 const MOST: usize = 4;
 
-/// The tokens that are known, by their hashes under a key of this process: how long a look-up takes
-/// tells nothing of a token, as nobody outside can choose or compare the hashes.
+/// The known tokens, by their hashes under a key of this process: the time of a look-up reveals nothing of a token, as
+/// nobody outside knows the hashes.
 pub struct Tokens {
     key: [u8; 32],
     owners: HashMap<[u8; 32], User>,
@@ -54,7 +54,7 @@ impl Tokens {
         }
     }
 
-    /// Whose token this is, if it is one.
+    /// The user of a token, if the token is known.
     pub fn owner(&self, token: &[u8]) -> Option<User> {
         self.owners.get(&self.hash(token)).cloned()
     }

@@ -1,5 +1,5 @@
-//! Credentials that were right a moment ago, so that a page that reloads with all its sockets does
-//! not cost a password check each.
+//! Verified: credentials that were right lately, so that a page that reloads with all its sockets does not cost a
+//! password check for each.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,18 +15,18 @@ use crate::sync::lock;
 /// How long right credentials are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How many are remembered.
+/// The largest number that is remembered.
 const MOST: usize = 1024;
 
-/// Name, password and the hash that it was held against as one hash, under a key of this process: nothing that is kept here helps
-/// anyone who reads it.
+/// One hash of name, password and stored hash, under a key of this process, so that it is useless to anyone who reads
+/// it.
 pub type Tag = [u8; 32];
 
-/// A small, short memory of right credentials. It outlives the versions of the list of users: whoever has
-/// another hash now has another tag, and is checked.
+/// A small, short memory of right credentials. It outlives reloads of the list of users: a changed hash makes another
+/// tag, so that the password is checked again.
 pub struct Verified {
     key: [u8; 32],
-    /// By tag: until when.
+    /// The time of expiry of each tag.
     until: Mutex<HashMap<Tag, Instant>>,
 }
 
@@ -35,7 +35,7 @@ impl Verified {
         Verified { key: random_key(), until: Mutex::default() }
     }
 
-    /// The tag of a name and a password that is held against this hash.
+    /// The tag of a name, a password and the user's stored hash.
     pub fn tag(&self, name: &str, password: &[u8], hash: &Hash) -> Tag {
         let mut tag = Sha256::new_with_prefix(self.key);
         for part in [name.as_bytes(), hash.as_bytes()] {
@@ -45,7 +45,7 @@ impl Verified {
         tag.chain_update(password).finalize().into()
     }
 
-    /// Whether these credentials were right a moment ago.
+    /// Whether these credentials were right lately.
     pub fn contains(&self, tag: &Tag, now: Instant) -> bool {
         lock(&self.until).get(tag).is_some_and(|until| now < *until)
     }
@@ -56,7 +56,7 @@ impl Verified {
         if until.len() >= MOST {
             until.retain(|_, until| now < *until);
         }
-        // With so many at once those who come later are checked each time.
+        // When it is full, others are checked each time.
         if until.len() < MOST {
             until.insert(tag, now + REMEMBERED);
         }
