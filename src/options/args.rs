@@ -53,20 +53,23 @@ by_key! {
 // argh shows these texts as they stand, brackets of IPv6 addresses and all.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 pub struct Args {
-    /// port to listen on, on all interfaces, IPv4 and IPv6. 0 picks a free port.
+    /// port to listen on, on all interfaces, IPv4 and IPv6. Other machines can connect, too; for this machine
+    /// only, use --listen 127.0.0.1:8082. 0 picks a free port.
     #[argh(option, arg_name = "n")]
     pub port: Option<String>,
 
-    /// address to listen on, such as 127.0.0.1:8082. Others are [::]:8082, which is IPv6, and unix:/path.
+    /// address to listen on, such as 127.0.0.1:8082. Also [::1]:8082 (IPv6) and
+    /// unix:/path.
     #[argh(option, arg_name = "addr")]
     pub listen: Vec<String>,
 
-    /// the backend: HOST:PORT, unix:/path, tls://HOST:PORT. An IPv6 address stands in brackets: [::1]:7777.
+    /// the backend: HOST:PORT, unix:/path, tls://HOST:PORT. An IPv6 address needs brackets: [::1]:7777.
     #[argh(option, arg_name = "addr")]
     pub to: Option<String>,
 
-    /// another backend for a path: /chat=localhost:7777. It is for all paths below, too; the longest that
-    /// fits wins. --to takes the others; without --to they are answered 404.
+    /// another backend for a path: /chat=localhost:7777. It also takes all paths below that
+    /// path. If several routes match, the longest path is used. --to takes all other paths; without --to
+    /// they get 404.
     #[argh(option, arg_name = "path=addr")]
     pub route: Vec<String>,
 
@@ -83,8 +86,8 @@ pub struct Args {
     #[argh(positional, arg_name = "program", hidden_help)]
     pub program: Vec<String>,
 
-    /// directory of programs: the path names one of them. It is started for each session. What follows its
-    /// name is its PATH_INFO.
+    /// directory of programs: the path names one of them. That program is started for each session. The rest
+    /// of the path is its PATH_INFO.
     #[argh(option, arg_name = "dir")]
     pub program_dir: Option<String>,
 
@@ -102,20 +105,20 @@ pub struct Args {
     pub eol: Option<String>,
 
     /// newlines inside a message: split (into several lines), space (replace each by a space) or reject
-    /// (close 1008).
+    /// (close with 1008).
     #[argh(option, arg_name = "how")]
     pub newlines: Option<String>,
 
-    /// charset of the backend, such as koi8-r. Others are utf-8, windows-1252, iso-8859-2, shift_jis and
-    /// all that browsers know. Messages are always UTF-8.
+    /// charset of the backend, such as koi8-r. All charsets that browsers know are possible:
+    /// windows-1252, iso-8859-2, shift_jis. Messages are always UTF-8.
     #[argh(option, arg_name = "label")]
     pub charset: Option<String>,
 
-    /// longest line, in both directions. Longer ones close the session with 1009.
+    /// longest line and longest message. A longer one closes the session with 1009.
     #[argh(option, arg_name = "size")]
     pub max_line: Option<String>,
 
-    /// send an unfinished line (a prompt) after this time. 0 waits for its end.
+    /// send an unfinished line (a prompt) after this time. With 0 it waits for its end.
     #[argh(option, arg_name = "time")]
     pub flush_after: Option<String>,
 
@@ -124,7 +127,7 @@ pub struct Args {
     #[argh(switch)]
     pub binary: bool,
 
-    /// subprotocols to choose from.
+    /// subprotocols that the backend speaks. The first one that the client offers too is chosen.
     #[argh(option, arg_name = "names")]
     pub subprotocol: Option<String>,
 
@@ -132,8 +135,8 @@ pub struct Args {
     #[argh(option, arg_name = "dir")]
     pub static_dir: Option<String>,
 
-    /// answer plain HTTP requests by the CGI/1.1 programs in this directory. They come before
-    /// --static-dir.
+    /// answer plain HTTP requests by the CGI/1.1 programs in this directory. If a path has a
+    /// program and a file, the program answers.
     #[argh(option, arg_name = "dir")]
     pub cgi_dir: Option<String>,
 
@@ -153,7 +156,7 @@ pub struct Args {
     #[argh(option, arg_name = "header")]
     pub header_http: Vec<String>,
 
-    /// for development: serve a page to talk to the backend. It is at every path that has no file.
+    /// for development: serve a page to talk to the backend. Every path that has no file shows it.
     #[argh(switch)]
     pub dev_console: bool,
 
@@ -162,20 +165,20 @@ pub struct Args {
     #[argh(option, arg_name = "list")]
     pub origin: Vec<String>,
 
-    /// only pages of the requested host and port, and those of --origin, may connect.
+    /// allow pages of the requested host and port only, besides those of --origin.
     #[argh(switch)]
     pub same_origin: bool,
 
-    /// refuse clients that send no Origin, as programs other than browsers do.
+    /// refuse requests without Origin. Browsers always send it; most other programs do not, but can send any.
     #[argh(switch)]
     pub origin_required: bool,
 
-    /// require a name and password of this file. htpasswd -B makes it. Clients send them by HTTP Basic.
-    /// SIGHUP reads the file again.
+    /// require a name and password of this file. It has one name:hash a line, as htpasswd -B writes it. Clients
+    /// send them by HTTP Basic. SIGHUP reads the file again.
     #[argh(option, arg_name = "file")]
     pub auth_file: Option<String>,
 
-    /// require a token of this file. It has one a line, name:token or token. Clients send it as
+    /// require a token of this file. It has one token a line, as name:token or token. Clients send it as
     /// Authorization: Bearer, cookie token or ?token=. SIGHUP reads the file again.
     #[argh(option, arg_name = "file")]
     pub token_file: Option<String>,
@@ -189,36 +192,37 @@ pub struct Args {
     #[argh(option, arg_name = "list")]
     pub trust_proxy: Option<String>,
 
-    /// connections at a time, sessions included. They count from the first moment on; more are closed at
-    /// once.
+    /// connections at a time, sessions included. Counted from accept; further connections are closed without
+    /// an answer.
     #[argh(option, arg_name = "n")]
     pub max_connections: Option<String>,
 
-    /// connections at a time of one client address, sessions included. An IPv6 address counts as its
-    /// network of 64 bits; those of --trust-proxy do not count.
+    /// connections at a time of one client address, sessions included. Further connections are closed without
+    /// an answer. An IPv6 address counts as its /64 network. The proxies of --trust-proxy have no such limit.
     #[argh(option, arg_name = "n")]
     pub max_connections_per_ip: Option<String>,
 
-    /// sessions at a time. More are refused.
+    /// sessions at a time. Further clients get 503.
     #[argh(option, arg_name = "n")]
     pub max_sessions: Option<String>,
 
-    /// sessions at a time of one client address. An IPv6 address counts as its network of 64 bits.
+    /// sessions at a time of one client address. Further clients get 429. An IPv6 address counts as its /64
+    /// network.
     #[argh(option, arg_name = "n")]
     pub max_sessions_per_ip: Option<String>,
 
-    /// handshakes of one client address: 5/s or 100/m. As many as the number says may
-    /// come at once, and at least five.
+    /// handshakes of one client address: 5/s or 100/m. Further clients get 429. As many as the number, and at
+    /// least five, may come at once.
     #[argh(option, arg_name = "rate")]
     pub connect_rate: Option<String>,
 
-    /// how to refuse clients for want of a backend or capacity: http (an HTTP status) or close (upgrade,
-    /// then close 1013, so that a page's script can read the reason).
+    /// how to refuse clients when the backend or capacity is missing: http (429, 502, 503 or 504) or close
+    /// (accept the handshake, then close with 1013). With close a page's script can read the reason.
     #[argh(option, arg_name = "how")]
     pub refuse: Option<String>,
 
     /// what to do with slow readers: wait or drop. With wait the backend has to wait too; with drop a
-    /// client is dropped when its queue is full.
+    /// client is closed when its queue is full.
     #[argh(option, arg_name = "how")]
     pub slow_client: Option<String>,
 
@@ -238,7 +242,7 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub ping_timeout: Option<String>,
 
-    /// close a session after this long without data. 0 never does.
+    /// close a session after this long without data. With 0 it stays open.
     #[argh(option, arg_name = "time")]
     pub idle_timeout: Option<String>,
 
@@ -254,8 +258,8 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub shutdown_timeout: Option<String>,
 
-    /// speak TLS, with the certificate of this PEM file. Those that vouch for it stand in the file too. It
-    /// is read again when it changes, and at SIGHUP.
+    /// speak TLS, with the certificate of this PEM file. The file also holds the intermediate
+    /// certificates. It is read again when it changes, and at SIGHUP.
     #[argh(option, arg_name = "file")]
     pub tls_cert: Option<String>,
 
@@ -271,17 +275,18 @@ pub struct Args {
     #[argh(option, arg_name = "n")]
     pub redirect_port: Option<String>,
 
-    /// get a certificate for this name, and renew it. An IP address will do, too. It is from Let's Encrypt, to
-    /// whose terms you agree by that. Its port 443 must lead here. Several names share one certificate.
+    /// get a certificate for this name, and renew it. A public IP address is possible, too. Let's Encrypt issues
+    /// it, and you agree to its terms of service. Port 443 of the name must lead to wsrelay. Several names share
+    /// one certificate.
     #[argh(option, arg_name = "name")]
     pub acme_domain: Vec<String>,
 
-    /// directory that keeps that certificate. It outlives a restart there. The directory is made if need
-    /// be.
+    /// directory that keeps that certificate. wsrelay uses it again after a restart. The directory is created
+    /// if it does not exist.
     #[argh(option, arg_name = "dir")]
     pub acme_cache: Option<String>,
 
-    /// mail address at which the authority may write to you.
+    /// mail address that the authority may write to.
     #[argh(option, arg_name = "addr")]
     pub acme_email: Option<String>,
 
@@ -301,7 +306,8 @@ pub struct Args {
     #[argh(option, arg_name = "how")]
     pub log_format: Option<String>,
 
-    /// log every message, in both directions. For debugging: the log then shows what people say.
+    /// log every message, in both directions. For debugging: the log then has what users
+    /// write.
     #[argh(switch)]
     pub trace: bool,
 

@@ -26,7 +26,7 @@ const MORE: &str = "wsrelay --help all shows every option.\n";
 
 const SIGNALS: &str = "\
 SIGTERM and SIGINT end all sessions, then wsrelay; the second ends it at once.
-SIGHUP reads the file of --config again, and those that options name.
+SIGHUP reads the file of --config and all files that options name again.
 
 Exit status: 0 after SIGTERM or SIGINT; 1 if wsrelay can't start, or a file is
 wrong; 2 if the command line is wrong.
