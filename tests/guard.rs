@@ -148,7 +148,11 @@ fn a_share_of_the_sessions() {
     let response = knock(&mut relay, "/third", "");
     assert_eq!(response.status, 429);
     assert!(response.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
-    assert!(response.text().contains("all 2 sessions of 127.0.0.1"), "{}", response.text());
+    assert!(
+        response.text().contains("127.0.0.1 has reached its limit of open sessions (2)"),
+        "{}",
+        response.text()
+    );
     assert!(!backend.is_called());
 
     // Other addresses have a limit of their own, but not those of the same IPv6 network.
@@ -239,7 +243,10 @@ fn refuse_close_tells_the_page_that_it_is_too_much() {
     let mut relay = relay_to(backend.addr, &options);
     let _only = relay.connect("/only");
     let (mut client, _) = relay.connect_with("/second", &[]);
-    client.expect_close(1013, "all 1 sessions of 127.0.0.1 are taken: close one first");
+    client.expect_close(
+        1013,
+        "127.0.0.1 has reached its limit of open sessions (1): close one first",
+    );
     relay.wait_log(&["refused", "/second", "1013"]);
     // What the client may never do gets a status.
     assert_eq!(knock(&mut relay, "/origin", "Origin: http://other\r\n").status, 403);

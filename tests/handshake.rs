@@ -305,7 +305,7 @@ fn refuse_close_says_why_by_a_close_frame() {
     let mut relay = relay_to(backend.addr, &["--refuse", "close", "--max-sessions", "1"]);
     let _only = relay.connect("/only");
     let _peer = backend.accept();
-    closed_at_once(&mut relay, "/second", "sessions are taken");
+    closed_at_once(&mut relay, "/second", "limit of open sessions");
     // The client's own errors still get an HTTP status.
     refused(&mut relay, &handshake("/version", "").replace(": 13", ": 8"), 426);
     refused(&mut relay, &handshake("/nokey", "").replace("Key", "Kee"), 400);

@@ -227,7 +227,7 @@ fn limits_are_shared_unless_a_route_has_its_own() {
     assert_eq!(status(&relay, "/own", ""), 429);
     let one = relay.connect("/one");
     let refused = relay.http(&handshake("/one", ""));
-    let want = "all 1 sessions are taken, try again later\n";
+    let want = "the limit of open sessions (1) is reached: try again later\n";
     assert_eq!((refused.status, &*refused.text()), (503, want));
     for mut client in held.into_iter().chain([own, one]) {
         assert_eq!(client.recv(), "x");

@@ -68,7 +68,7 @@ impl Refusal {
 
     /// 503: the limit of sessions is reached.
     pub fn too_many_sessions(limit: usize) -> Self {
-        let why = format!("all {limit} sessions are taken, try again later");
+        let why = format!("the limit of open sessions ({limit}) is reached: try again later");
         Refusal::busy(why)
     }
 
@@ -79,7 +79,8 @@ impl Refusal {
 
     /// 429: the limit of sessions of this address is reached.
     pub fn too_many_sessions_of(prefix: AddressPrefix, limit: u32) -> Self {
-        let why = format!("all {limit} sessions of {prefix} are taken: close one first");
+        let why =
+            format!("{prefix} has reached its limit of open sessions ({limit}): close one first");
         Refusal::temporary(StatusCode::TOO_MANY_REQUESTS, why).retry_after(RETRY_AFTER)
     }
 
