@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -36,6 +37,12 @@ pub struct Deadline {
 /// The error of work that took longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
+
+impl From<TimedOut> for io::Error {
+    fn from(TimedOut: TimedOut) -> Self {
+        io::ErrorKind::TimedOut.into()
+    }
+}
 
 #[derive(Debug)]
 struct Clock {

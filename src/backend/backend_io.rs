@@ -1,6 +1,6 @@
 //! BackendIo: an open connection to a backend, and how it is closed.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::time::Duration;
 
 use super::program::{ProgramEnd, RunningProgram};
@@ -71,7 +71,7 @@ impl BackendIo {
             BackendStream::Program(program) => {
                 let RunningProgram { mut io, process } = program.running;
                 let _ = io.shutdown_write().await;
-                process.end(discard(&mut io)).await;
+                process.end(scratch::discard(&mut io)).await;
             }
         }
     }
@@ -84,10 +84,6 @@ impl BackendIo {
             process.end(async {}).await;
         }
     }
-}
-
-async fn discard(io: &mut ByteStream) {
-    poll_fn(|cx| scratch::poll_discard(cx, io)).await;
 }
 
 #[cfg(test)]

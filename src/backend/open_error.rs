@@ -31,18 +31,9 @@ pub enum OpenError {
 impl OpenError {
     /// The error of connecting to a server of this name within `limit`.
     pub(super) fn of_server(error: &io::Error, name: impl Display, limit: Duration) -> Self {
-        OpenError::within(limit, error, || format!("backend {name}: {}", reason(error)))
-    }
-
-    /// As [`OpenError::new`], but [`OpenError::TimedOut`] if the error is that `limit` has passed.
-    pub(super) fn within(
-        limit: Duration,
-        error: &io::Error,
-        explain: impl FnOnce() -> String,
-    ) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => OpenError::TimedOut(limit),
-            _ => OpenError::new(error, explain),
+            _ => OpenError::new(error, || format!("backend {name}: {}", reason(error))),
         }
     }
 

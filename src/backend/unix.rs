@@ -30,8 +30,7 @@ impl UnixConnector {
     /// # Errors
     /// As of `connect(2)`; `TimedOut` after the limit.
     pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
-        let opened = timeout(limit, open_unix(&self.0)).await;
-        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(ByteStream::plain)
+        timeout(limit, open_unix(&self.0)).await?.map(ByteStream::plain)
     }
 }
 

@@ -107,5 +107,5 @@ async fn send(io: &mut ByteStream, head: &[u8], limit: Duration) -> io::Result<(
     if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx))).await {
         return sent;
     }
-    timeout(limit, sent).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    timeout(limit, sent).await?
 }

@@ -44,19 +44,16 @@ impl Default for Extra {
     }
 }
 
-/// Headers that the operator can't set: they frame the connection or the body, so another value would break the
-/// response.
-const OURS: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::UPGRADE,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
+/// The headers of one connection only (RFC 9110, section 7.6.1), which are the server's to set.
+pub const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
-
-/// More of them, for which there are no constants.
-const OURS_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Reads `Name: value`.
 ///
@@ -66,8 +63,8 @@ pub fn parse(text: &str) -> Result<ExtraHeader, String> {
     let (name, value) = text.split_once(':').ok_or("it has no colon")?;
     let parsed = HeaderName::from_bytes(name.as_bytes());
     let parsed = parsed.map_err(|_| format!("{name:?} can't be the name of a header"))?;
-    if OURS.contains(&parsed)
-        || OURS_BY_NAME.contains(&parsed.as_str())
+    if HOP_BY_HOP.contains(&parsed.as_str())
+        || parsed == header::CONTENT_LENGTH
         || parsed.as_str().starts_with("sec-websocket-")
     {
         return Err(format!("{name} is settled by wsrelay itself, so leave it out"));

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::handshake::is_token;
+
 /// Bytes of a version that the text repeats.
 const LONGEST_VERSION: usize = 12;
 
@@ -62,8 +64,7 @@ fn request_line(head: &[u8]) -> Option<Cow<'static, str>> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.split(|b| *b == b' ');
     let method = words.next().unwrap_or_default();
-    let is_method = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    if method.is_empty() || !method.iter().all(is_method) || method.len() == line.len() {
+    if !str::from_utf8(method).is_ok_and(is_token) || method.len() == line.len() {
         return Some("this is no HTTP request".into());
     }
     let (target, version) = (words.next().unwrap_or_default(), words.next_back());

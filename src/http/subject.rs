@@ -13,6 +13,13 @@ use crate::net::address::PeerAddr;
 use crate::registry::Card;
 use crate::session::CloseReason;
 
+/// Logs the end of something: as a warning where the operator should see to it.
+macro_rules! log_end {
+    ($is_warning:expr, $($fields:tt)*) => {
+        if $is_warning { tracing::warn!($($fields)*) } else { tracing::info!($($fields)*) }
+    };
+}
+
 /// Bytes of a path that the log shows, so that no client fills a disk with one request.
 const LONGEST_LOGGED: usize = 200;
 
@@ -58,17 +65,13 @@ impl Subject {
     pub fn request_ended(&self, request: &RequestEnd<'_>) {
         let RequestEnd { path, program, status, lasted, bytes_up, bytes_down, end, error, cut } =
             *request;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    id = self.id, client = %self.client,
-                    forwarded_for = self.forwarded_for.map(tracing::field::display),
-                    user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
-                    bytes_up, bytes_down, end = &*end.to_string(), why = error.or(cut), "request ended"
-                )
-            };
-        }
-        if error.is_some() { line!(warn) } else { line!(info) }
+        log_end!(
+            error.is_some(),
+            id = self.id, client = %self.client,
+            forwarded_for = self.forwarded_for.map(tracing::field::display),
+            user = self.user.as_deref(), path, program, status, seconds = rounded(lasted),
+            bytes_up, bytes_down, end = &*end.to_string(), why = error.or(cut), "request ended"
+        );
     }
 
     /// Logs a refused request; a 5xx as a warning, as the operator should do something about it.
@@ -78,16 +81,12 @@ impl Subject {
 
     /// Logs a refused request whose status does not say whether it is worth a warning.
     pub fn refused_for(&self, path: &str, status: u16, why: &str, is_warning: bool) {
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    id = self.id, client = %self.client,
-                    forwarded_for = self.forwarded_for.map(tracing::field::display),
-                    path, status, why, "refused"
-                )
-            };
-        }
-        if is_warning { line!(warn) } else { line!(info) }
+        log_end!(
+            is_warning,
+            id = self.id, client = %self.client,
+            forwarded_for = self.forwarded_for.map(tracing::field::display),
+            path, status, why, "refused"
+        );
     }
 
     /// Logs a connection that is closed without an answer.
@@ -110,23 +109,19 @@ pub fn opened(card: &Card) {
 pub fn closed(card: &Card, reason: &CloseReason) {
     let (Some(session), client) = (card.session(), PeerAddr::from(card.client)) else { return };
     let (outcome, counts) = (reason.outcome(), card.traffic.counts());
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                id = card.id, client = %client,
-                forwarded_for = session.forwarded_for.map(tracing::field::display),
-                user = session.user.as_deref(), path = &*session.path, backend = %session.backend,
-                seconds = rounded(session.since.elapsed()),
-                lines_up = counts.lines_up, bytes_up = counts.bytes_up,
-                lines_down = counts.lines_down, bytes_down = counts.bytes_down,
-                replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
-                replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
-                by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
-                "session closed"
-            )
-        };
-    }
-    if outcome.is_warning { line!(warn) } else { line!(info) }
+    log_end!(
+        outcome.is_warning,
+        id = card.id, client = %client,
+        forwarded_for = session.forwarded_for.map(tracing::field::display),
+        user = session.user.as_deref(), path = &*session.path, backend = %session.backend,
+        seconds = rounded(session.since.elapsed()),
+        lines_up = counts.lines_up, bytes_up = counts.bytes_up,
+        lines_down = counts.lines_down, bytes_down = counts.bytes_down,
+        replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
+        replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
+        by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
+        "session closed"
+    );
 }
 
 /// The path for the log. Raw bytes that RFC 3986 does not allow in it are encoded: some of them (C1 controls, marks

@@ -18,7 +18,7 @@ pub async fn within<T>(
     work: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
     let left = deadline.saturating_duration_since(Instant::now());
-    timeout(left, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(left, work).await?
 }
 
 /// Connects to the first of a name's addresses that answers. If none does, the name is looked up again next time.
@@ -47,10 +47,9 @@ pub async fn to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Plain
         // next.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addrs.len() - i) as u32;
-        match timeout(share, Plain::connect_tcp(*addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(e)) => last = e,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        match timeout(share, Plain::connect_tcp(*addr)).await.map_err(io::Error::from).flatten() {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
         }
     }
     Err(last)

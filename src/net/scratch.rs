@@ -1,6 +1,7 @@
 //! Scratch: buffers that belong to the thread, so that idle sessions hold none.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -47,6 +48,11 @@ pub fn give_spare(mut buffer: Vec<u8>) {
         let better = buffer.capacity() <= LARGEST_SPARE && buffer.capacity() > kept.capacity();
         spare.set(if better { buffer } else { kept });
     });
+}
+
+/// Reads and throws away until the end of the stream, whichever end that is.
+pub async fn discard(io: &mut (impl AsyncRead + Unpin)) {
+    poll_fn(|cx| poll_discard(cx, io)).await;
 }
 
 /// Reads and discards; ready at the end of the stream, or when reading fails.

@@ -10,7 +10,7 @@ use super::config::Program;
 use super::launcher::{Launcher, RunningProgram, explain};
 use super::supervisor::ProgramPermits;
 use crate::backend::{BackendIo, ClientFacts, OpenError};
-use crate::clock::timeout;
+use crate::clock::{TimedOut, timeout};
 use crate::path;
 use crate::text::reason;
 
@@ -48,13 +48,10 @@ impl ProgramConnector {
             return Err(OpenError::BadPath);
         }
         let started = timeout(limit, self.start(client, permits)).await;
-        let started = started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match started {
-            Ok(running) => Ok(BackendIo::process(running, None)),
-            Err(error) => {
-                Err(OpenError::within(limit, &error, || explain(self.program.name(), &error)))
-            }
-        }
+        let running = started.map_err(|TimedOut| OpenError::TimedOut(limit))?;
+        let running = running
+            .map_err(|error| OpenError::new(&error, || explain(self.program.name(), &error)))?;
+        Ok(BackendIo::process(running, None))
     }
 
     async fn start(

@@ -74,11 +74,6 @@ impl Site {
         true
     }
 
-    /// Whether there are neither files nor pages.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_none() && self.builtin.is_empty()
-    }
-
     /// Answers a GET or HEAD; `None` if there is no page.
     pub async fn respond(
         &self,

@@ -5,19 +5,13 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use memchr::memchr;
 
+use crate::http::extra::HOP_BY_HOP;
+
 /// The most bytes that a head may have.
 pub const MAX_HEAD: usize = 16 * 1024;
 
 /// The most lines that a head may have.
 const MAX_HEADERS: usize = 100;
-
-/// The headers that hold for one connection only (RFC 9110, section 7.6.1), and those that frame the
-/// body. The server sets them itself.
-const CONNECTION_HEADERS: [HeaderName; 5] =
-    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER];
-
-/// Those for which the library has no constant.
-const OTHER_CONNECTION_HEADERS: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// What a program writes before the body.
 #[derive(Debug)]
@@ -148,10 +142,7 @@ fn drop_connection_headers(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&CONNECTION_HEADERS) {
-        headers.remove(name);
-    }
-    for name in OTHER_CONNECTION_HEADERS {
+    for name in named.iter().map(HeaderName::as_str).chain(HOP_BY_HOP) {
         headers.remove(name);
     }
 }

@@ -1,6 +1,5 @@
 //! The guard of a program that answers a request: dropping it ends the program and logs the request.
 
-use std::future::poll_fn;
 use std::time::Instant;
 
 use hyper::StatusCode;
@@ -87,7 +86,7 @@ impl Drop for ProgramGuard {
             let discard = async {
                 if let Some(mut io) = unsent {
                     let _ = io.shutdown_write().await;
-                    poll_fn(|cx| scratch::poll_discard(cx, &mut io)).await;
+                    scratch::discard(&mut io).await;
                 }
             };
             let lasted = record.began.elapsed();
