@@ -119,17 +119,24 @@ impl ResetWatch {
     }
 }
 
+/// Does the same with each kind of carrier.
+macro_rules! with_carrier {
+    ($stream:ident, $io:ident => $work:expr) => {
+        match &mut $stream.0 {
+            Carrier::Plain($io) => $work,
+            Carrier::Tls($io) => $work,
+            Carrier::Duplex($io) => $work,
+        }
+    };
+}
+
 impl AsyncRead for ByteStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.0 {
-            Carrier::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
-            Carrier::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-            Carrier::Duplex(duplex) => Pin::new(duplex).poll_read(cx, buf),
-        }
+        with_carrier!(self, io => Pin::new(io).poll_read(cx, buf))
     }
 }
 
@@ -149,11 +156,7 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.0 {
-            Carrier::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
-            Carrier::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-            Carrier::Duplex(duplex) => Pin::new(duplex).poll_write(cx, buf),
-        }
+        with_carrier!(self, io => Pin::new(io).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -161,28 +164,16 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.0 {
-            Carrier::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, bufs),
-            Carrier::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-            Carrier::Duplex(duplex) => Pin::new(duplex).poll_write_vectored(cx, bufs),
-        }
+        with_carrier!(self, io => Pin::new(io).poll_write_vectored(cx, bufs))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
-            Carrier::Plain(plain) => Pin::new(plain).poll_flush(cx),
-            Carrier::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            Carrier::Duplex(duplex) => Pin::new(duplex).poll_flush(cx),
-        }
+        with_carrier!(self, io => Pin::new(io).poll_flush(cx))
     }
 
     /// [`ByteStream::shutdown_write`].
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
-            Carrier::Plain(plain) => Pin::new(plain).poll_close(cx),
-            Carrier::Tls(tls) => Pin::new(tls).poll_close(cx),
-            Carrier::Duplex(duplex) => Pin::new(duplex).poll_close(cx),
-        }
+        with_carrier!(self, io => Pin::new(io).poll_close(cx))
     }
 }
 
