@@ -64,14 +64,9 @@ impl TrustedProxies {
                 trusted.unix = true;
                 continue;
             }
-            let net = match entry.parse::<IpAddr>() {
-                Ok(ip) => Ok(IpNet::from(ip)),
-                Err(_) => entry.parse::<IpNet>(),
-            };
-            match net {
-                Ok(net) => trusted.nets.push(net),
-                Err(_) => return Err(format!("{entry:?} is no address, network or unix")),
-            }
+            let net = entry.parse().map(IpAddr::into).or_else(|_| entry.parse::<IpNet>());
+            let net = net.map_err(|_| format!("{entry:?} is no address, network or unix"))?;
+            trusted.nets.push(net);
         }
         Ok(trusted)
     }
@@ -97,10 +92,7 @@ impl TrustedProxies {
         peer: PeerAddr,
         secure: bool,
     ) -> Arrival {
-        let client = match peer {
-            PeerAddr::Ip(addr) => Some(addr.ip()),
-            PeerAddr::Unix => None,
-        };
+        let client = peer.socket_addr().map(|addr| addr.ip());
         let own = Arrival { client, host, secure };
         if !self.trusts(peer) {
             return own;

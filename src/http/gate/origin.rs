@@ -96,14 +96,8 @@ impl Entry {
         if let Some(local) = scheme.as_deref().and_then(|scheme| local(scheme, rest)) {
             return Ok(Entry::Local(local));
         }
-        let (rest, any_port) = match rest.strip_suffix(":*") {
-            Some(rest) => (rest, true),
-            None => (rest, false),
-        };
-        let (rest, below) = match rest.strip_prefix("*.") {
-            Some(rest) => (rest, true),
-            None => (rest, false),
-        };
+        let (rest, any_port) = rest.strip_suffix(":*").map_or((rest, false), |rest| (rest, true));
+        let (rest, below) = rest.strip_prefix("*.").map_or((rest, false), |rest| (rest, true));
         let at = HostPort::parse(rest).ok_or_else(|| match rest {
             _ if rest.contains('*') => "* stands for any origin, before a dot for all subdomains, \
                                         and after the colon for any port"
@@ -142,10 +136,7 @@ impl Hosts {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (name, below) = match text.strip_prefix("*.") {
-            Some(rest) => (rest, true),
-            None => (text, false),
-        };
+        let (name, below) = text.strip_prefix("*.").map_or((text, false), |rest| (rest, true));
         match HostPort::parse(name) {
             Some(HostPort { host, port: None }) if below => Ok(Hosts::Below(host)),
             Some(HostPort { host, port: None }) => Ok(Hosts::Exactly(host)),
