@@ -16,6 +16,8 @@ use crate::file;
 pub struct File {
     /// What its messages call it: its path, as it was given.
     pub name: String,
+    /// All of it.
+    text: String,
     /// What stands above the routes.
     pub top: Table,
     /// Its `[[route]]` tables.
@@ -89,9 +91,9 @@ impl File {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, StartError> {
-        let mut file = File { name: name.to_owned(), ..File::default() };
+        let mut file = File { name: name.to_owned(), text: text.to_owned(), ..File::default() };
         let table = DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let line = error.span().map_or(1, |span| file.line_of(span.start));
             file.wrong(line, &format!("not TOML: {}", error.message()))
         })?;
         let mut top = Table::default();
@@ -100,29 +102,24 @@ impl File {
                 ("route", Some(routes)) => {
                     file.routes = routes
                         .into_iter()
-                        .map(|(route, at)| file.read_route(text, route, line_of(text, at)))
+                        .map(|(route, at)| file.read_route(route, file.line_of(at)))
                         .collect::<Result<_, _>>()?;
                 }
                 ("route", None) if matches!(value.get_ref(), DeValue::Table(_)) => {
-                    let line = line_of(text, key.span().start);
+                    let line = file.line_of(key.span().start);
                     return Err(file.wrong(line, "route: there can be several, so write [[route]]"));
                 }
-                _ => file.read_key(text, key, value, &mut top)?,
+                _ => file.read_key(key, value, &mut top)?,
             }
         }
         file.top = top;
         Ok(file)
     }
 
-    fn read_route(
-        &self,
-        text: &str,
-        table: &DeTable<'_>,
-        line: usize,
-    ) -> Result<Table, StartError> {
+    fn read_route(&self, table: &DeTable<'_>, line: usize) -> Result<Table, StartError> {
         let mut route = Table { line, ..Table::default() };
         for (key, value) in table {
-            let at = line_of(text, key.span().start);
+            let at = self.line_of(key.span().start);
             let name = key.get_ref();
             let place = match &**name {
                 "path" => Some(&mut route.path),
@@ -130,7 +127,7 @@ impl File {
                 _ => None,
             };
             if let Some(place) = place {
-                let text = Takes::Text.words(value).map_err(self.refuses(text, name))?;
+                let text = Takes::Text.words(value).map_err(self.refuses(name))?;
                 *place = Some(text.concat());
                 route.keys.push((name.to_string(), at));
                 continue;
@@ -139,35 +136,29 @@ impl File {
                 let why = format!("{name}: it is not for one route alone, write it above them all");
                 return Err(self.wrong(at, &why));
             }
-            self.read_key(text, key, value, &mut route)?;
+            self.read_key(key, value, &mut route)?;
         }
         Ok(route)
     }
 
     fn read_key(
         &self,
-        text: &str,
         key: &Key<'_>,
         value: &Value<'_>,
         table: &mut Table,
     ) -> Result<(), StartError> {
-        let line = line_of(text, key.span().start);
+        let line = self.line_of(key.span().start);
         table.keys.push((key.get_ref().to_string(), line));
         if key.get_ref() == "program" {
-            table.program = Takes::Words.words(value).map_err(self.refuses(text, "program"))?;
+            table.program = Takes::Words.words(value).map_err(self.refuses("program"))?;
             return Ok(());
         }
-        table.settings.extend(self.read_setting(text, key, value)?);
+        table.settings.extend(self.read_setting(key, value)?);
         Ok(())
     }
 
-    fn read_setting(
-        &self,
-        text: &str,
-        key: &Key<'_>,
-        value: &Value<'_>,
-    ) -> Result<Vec<Setting>, StartError> {
-        let line = line_of(text, key.span().start);
+    fn read_setting(&self, key: &Key<'_>, value: &Value<'_>) -> Result<Vec<Setting>, StartError> {
+        let line = self.line_of(key.span().start);
         let key = key.get_ref().to_string();
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
         let row = match find(&key) {
@@ -195,7 +186,7 @@ impl File {
             _ if row.is_number() => Takes::Number,
             _ => Takes::Text,
         };
-        let values = takes.words(value).map_err(self.refuses(text, &key))?;
+        let values = takes.words(value).map_err(self.refuses(&key))?;
         // These would be read as options, wherever they stand.
         let is_option = |value: &String| value.starts_with("--") || value == "-h" || value == "-V";
         if values.iter().any(is_option) {
@@ -212,8 +203,14 @@ impl File {
     }
 
     /// Says that a key does not take a value.
-    fn refuses(&self, text: &str, key: &str) -> impl Fn(Refused) -> StartError {
-        move |Refused { at, why }| self.wrong(line_of(text, at), &format!("{key}: {why}"))
+    fn refuses(&self, key: &str) -> impl Fn(Refused) -> StartError {
+        move |Refused { at, why }| self.wrong(self.line_of(at), &format!("{key}: {why}"))
+    }
+
+    /// The line of a byte, from 1.
+    fn line_of(&self, at: usize) -> usize {
+        let text = self.text.as_bytes();
+        1 + text[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
     }
 
     /// What is wrong in a line.
@@ -301,10 +298,6 @@ impl Takes {
 /// A number of any base as options take it; `None`: it has more than 128 bits.
 fn decimal(number: &DeInteger<'_>) -> Option<String> {
     i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub enum Unset {
     /// This value.
     Value(&'static str),
     /// A value that depends on others: how the help words it, and which it is.
-    Computed(&'static str, Value),
+    Computed(&'static str, Compute),
 }
 
 /// One option.
@@ -196,7 +196,7 @@ const fn own(key: &'static str, group: &'static str) -> Row {
     row(key, group, Scope::OwnOfRoute)
 }
 
-type Value = fn(&Args, &ServerConfig) -> String;
+type Compute = fn(&Args, &ServerConfig) -> String;
 
 #[rustfmt::skip]
 impl Row {
@@ -204,7 +204,7 @@ impl Row {
     const fn list(self) -> Self { Row { list: true, ..self } }
     const fn default(self, value: &'static str) -> Self { Row { default: Unset::Value(value), ..self } }
     const fn without(self, words: &'static str) -> Self { Row { default: Unset::Nothing(words), ..self } }
-    const fn computed(self, words: &'static str, value: Value) -> Self { Row { default: Unset::Computed(words, value), ..self } }
+    const fn computed(self, words: &'static str, value: Compute) -> Self { Row { default: Unset::Computed(words, value), ..self } }
     const fn about(self, about: About) -> Self { Row { about, ..self } }
     const fn says(self, says: Says) -> Self { Row { says: Some(says), ..self } }
     const fn private(self, private: Exposure) -> Self { Row { private: Some(private), ..self } }
