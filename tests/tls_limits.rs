@@ -171,10 +171,10 @@ fn who_does_not_come_to_the_point_is_cut_off() {
 #[test]
 fn later_requests_have_all_of_their_time() {
     let ca = Ca::new();
-    let options = ["--handshake-timeout", "4s", "--static-dir", "tests"];
+    let options = ["--handshake-timeout", "6s", "--static-dir", "tests"];
     let relay = ca.relay_to(echo(), &options);
     let (tcp, mute) = (relay.tcp(), relay.tcp());
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(4));
     let mut mute = tls(mute, ca.client(None)).unwrap();
     let mut tls = tls(tcp, ca.client(None)).unwrap();
     let ask = |tls: &mut support::tls::Tls| {
@@ -188,7 +188,7 @@ fn later_requests_have_all_of_their_time() {
         assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", head.escape_ascii());
     };
     ask(&mut tls);
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(3));
     ask(&mut tls);
     // The first one had only what was left of it.
     mute.sock.set_read_timeout(Some(Duration::from_secs(1))).unwrap();

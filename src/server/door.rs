@@ -67,14 +67,22 @@ impl Door {
     }
 }
 
+/// Connections accepted in a row before other tasks get their turn: a flood of them must not hold up sessions.
+const ACCEPTED_IN_A_ROW: usize = 64;
+
 /// Does nothing but accept and spawn, so that no client ever waits for another.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     mut listener: Listener,
     entrance: Entrance,
     serve: impl Fn(Arrived) -> F + Clone + Send + 'static,
 ) {
+    let mut in_a_row = 0;
     loop {
         let (io, addr) = listener.accept().await;
+        in_a_row = (in_a_row + 1) % ACCEPTED_IN_A_ROW;
+        if in_a_row == 0 {
+            task::yield_now().await;
+        }
         let Some((card, permit, entered)) = entrance.enter(io, addr) else { continue };
         match entered {
             Entered::Arrived(arrived) => task::spawn(contain(card, permit, serve(arrived))),
