@@ -1,4 +1,4 @@
-//! SessionConfig: what holds for the sessions of a route.
+//! SessionConfig: the settings of a route's sessions.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use super::keepalive::Limits;
 use super::sink::{Sink, Sinks};
 use crate::framing::Framing;
 
-/// What holds for each session.
+/// The settings of a route's sessions.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    /// How lines and messages become each other.
+    /// The framing of lines and messages.
     pub framing: Framing,
     /// Longest line, in bytes, in both directions.
     pub max_line: usize,
-    /// What becomes of a client that does not keep up.
+    /// The treatment of a client that does not keep up.
     pub slow_client: SlowClient,
     /// Pings and timeouts.
     pub limits: Limits,
-    /// How long either side may take to leave.
+    /// How long either side may take to close.
     pub close_timeout: Duration,
     /// Whether payloads are logged.
     pub trace: bool,
 }
 
-/// What becomes of a client that does not take what the backend says.
+/// The treatment of a client that does not take what the backend sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlowClient {
     /// The backend is not read from until the client has taken what waits.
@@ -36,7 +36,7 @@ pub enum SlowClient {
 }
 
 impl SessionConfig {
-    /// Where the messages of a session are shown besides.
+    /// The places where a session's messages are shown besides.
     pub fn sinks(&self) -> Sinks {
         Sinks::from(if self.trace { vec![Sink::Log] } else { Vec::new() })
     }

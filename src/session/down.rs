@@ -1,5 +1,5 @@
-//! Down: the pump from the backend to the client. It decodes all that one read brings, queues a
-//! frame for each line, and sends them with one call.
+//! Down: the direction from the backend to the client. It decodes all that one read brings, queues a frame for each
+//! line, and sends them with one call.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,25 +18,25 @@ use crate::net::stream::ByteStream;
 use crate::registry::Direction;
 use crate::text::reason;
 
-/// The pump's state: an unfinished line, if any.
+/// The state of this direction: an unfinished line, if any.
 #[derive(Debug)]
 pub struct Down {
     decoder: Decoder,
     slow_client: SlowClient,
-    /// Whether tails are flushed: only then is it worth a look at the clock.
+    /// Whether tails are flushed: the clock is read only then.
     flushes: bool,
-    /// Since when an unterminated tail has waited.
+    /// The time since which an unterminated tail has waited.
     pub tail_since: Option<Instant>,
 }
 
 impl Down {
-    /// A pump that makes messages of lines with `decoder`.
+    /// Makes messages of lines with `decoder`.
     pub fn new(decoder: Decoder, slow_client: SlowClient, flushes: bool) -> Self {
         Down { decoder, slow_client, flushes, tail_since: None }
     }
 
-    /// Moves all that can be moved; ready when the backend has ended the session, or the client
-    /// does not keep up. All that came before the end is queued then.
+    /// Relays all that can be relayed; ready when the backend has ended the session, or the client does not keep up.
+    /// All that came before the end is queued then.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -77,7 +77,7 @@ impl Down {
                 }
             }
         }
-        // More is there, but other sessions want their turn.
+        // There is more, but other sessions get their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -107,7 +107,7 @@ impl Down {
         stats: &mut Stats,
     ) -> Result<(), FramingError> {
         let mut lines = 0;
-        // A header takes the place of an end of line: two bytes for one or two.
+        // A header of two bytes replaces an end of line of one or two.
         let mut queue = client.queue(chunk.len() + chunk.len() / 32 + 16);
         let mut messages = self.decoder.push(chunk);
         let outcome = loop {
@@ -127,21 +127,21 @@ impl Down {
         outcome
     }
 
-    /// What is to be done after messages were made, seldom anything.
+    /// Notes what was replaced, and whether a tail waits.
     fn look_back(&mut self, lines: u64, stats: &mut Stats) {
         if self.decoder.replaced() > 0 {
             stats.replaced(Direction::Down, self.decoder.replaced());
         }
         if self.flushes {
             self.tail_since = match self.tail_since {
-                // The same tail goes on waiting.
+                // It is the same tail.
                 Some(since) if lines == 0 => Some(since),
                 _ => self.decoder.has_tail().then(Instant::now),
             };
         }
     }
 
-    /// Sends the unterminated tail as a message of its own: it has waited long enough.
+    /// Sends the unterminated tail as a message of its own: `--flush-after` has passed.
     pub fn flush_tail(&mut self, client: &mut Endpoint, stats: &mut Stats) {
         self.tail_since = None;
         let tail = self.decoder.flush();

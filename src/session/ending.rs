@@ -1,4 +1,4 @@
-//! Ending: both sides are told, each in its own way, and given time to take it.
+//! Ending: each side gets what waits for it and its own kind of end, and time to take them.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::clock::timeout;
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
-/// What is left of a session once nothing is decoded any more.
+/// The parts of a session that its end needs.
 #[derive(Debug)]
 pub struct Parts {
     /// The client, with what waits for it.
@@ -36,13 +36,13 @@ pub struct Parts {
 }
 
 /// Ends a session: the client gets what waits for it and a Close, the backend gets what waits for
-/// it and our FIN; both at the same time, as neither should wait for the other. Gives back what the
-/// client was told.
+/// it and our FIN; both at the same time, so that neither waits for the other. Returns the reason that the client
+/// got.
 pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
     if parts.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
         match relay_rest(&mut parts).await {
-            // Of its end we know more.
+            // The first reason says more.
             Some(CloseReason::ClientGone(_)) => {}
             Some(last) => reason = last,
             None => has_failed = true,
@@ -53,8 +53,8 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let (reason, ()) = join(
         async {
             let reason = meanwhile(&mut client, settled).await;
-            // A client that is reading gets all that the backend said before the end, however long
-            // that takes; one that is being closed for not reading gets one more chance, and no more.
+            // A client that reads gets all that the backend sent before its end, however long that takes. One that
+            // is closed because it does not read gets --close-timeout.
             let patience = match (reason.outcome().by, config.limits.write_timeout) {
                 (EndedBy::Backend, Some(limit)) => limit,
                 _ => config.close_timeout,
@@ -68,8 +68,8 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     reason
 }
 
-/// Relays what the kernel still holds of what a client said that is gone, as long as the backend takes any
-/// of it. Gives the client's end, or `None` if the backend did not take it all.
+/// Relays what a client sent before it was reset and the kernel still holds, as long as the backend takes any of it.
+/// Returns the client's end, or `None` if the backend did not take it all.
 async fn relay_rest(parts: &mut Parts) -> Option<CloseReason> {
     let Parts { client, backend, up, stats, config } = parts;
     loop {
@@ -87,8 +87,7 @@ async fn relay_rest(parts: &mut Parts) -> Option<CloseReason> {
     }
 }
 
-/// The reason once the backend's part is known: a program tells how it ended, which takes a moment after the
-/// end of its output.
+/// The reason, with the exit status of a program, which is known shortly after the end of its output.
 fn settle(backend: &BackendIo, reason: CloseReason) -> impl Future<Output = CloseReason> + use<> {
     let exit = match reason {
         CloseReason::BackendClosed => backend.exit(),
@@ -102,7 +101,7 @@ fn settle(backend: &BackendIo, reason: CloseReason) -> impl Future<Output = Clos
     }
 }
 
-/// Awaits `work`, and sends meanwhile what waits for the client.
+/// Awaits `work`, and sends what waits for the client while it lasts.
 async fn meanwhile<T>(client: &mut Endpoint, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {
@@ -142,7 +141,7 @@ async fn finish_client(
     patience: Duration,
     close_timeout: Duration,
 ) {
-    // A client that stands still already gets its time from now on: its Close is new to it.
+    // The time of a client that takes nothing already begins anew: it has not seen the Close yet.
     let began = Instant::now();
     loop {
         let stall = client.wire().stalled_since().map_or_else(Instant::now, |at| at.max(began));
@@ -166,8 +165,8 @@ async fn finish_client(
     let _ = timeout(close_timeout, goodbye).await;
 }
 
-/// Ready when nothing waits for the client any more. Meanwhile its pings are not answered (a
-/// Close has been queued), but its end is noticed.
+/// Ready when nothing waits for the client. Until then its pings are not answered, as a Close is queued, but its end
+/// is noticed.
 fn poll_deliver(cx: &mut Context<'_>, client: &mut Endpoint, expects_close: &mut bool) -> Poll<()> {
     if *expects_close && poll_close_reply(cx, client).is_ready() {
         *expects_close = false;
@@ -175,7 +174,7 @@ fn poll_deliver(cx: &mut Context<'_>, client: &mut Endpoint, expects_close: &mut
     client.poll_drain(cx)
 }
 
-/// Reads on, past what the client was still saying, to its Close or its end.
+/// Reads and drops messages up to the client's Close or its end.
 fn poll_close_reply(cx: &mut Context<'_>, client: &mut Endpoint) -> Poll<()> {
     for _ in 0..BATCHES {
         match client.poll_messages(cx, &mut |_| Ok(())) {
@@ -201,7 +200,7 @@ async fn end_backend(
     }
 }
 
-/// Writes all that was received, as long as the backend takes any of it; whether it took all.
+/// Writes all that was received, as long as the backend takes any of it. Returns whether it took all.
 async fn deliver_rest(backend: &mut BackendIo, up: &mut Up, close_timeout: Duration) -> bool {
     loop {
         up.take_progress();

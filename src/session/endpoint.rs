@@ -1,4 +1,5 @@
-//! Endpoint: our end of a WebSocket after the 101, as the pumps see it. It plays either role of RFC 6455.
+//! Endpoint: our end of a WebSocket after the 101, as the two directions of a session use it. It plays either role of
+//! RFC 6455.
 
 use std::mem;
 use std::ops::RangeInclusive;
@@ -21,51 +22,51 @@ use crate::net::scratch::CHUNK;
 use crate::net::stream::{ByteStream, Outlet};
 use crate::text::reason;
 
-/// tungstenite's read buffer, and the most that it reads at once: it is allocated at once, and
-/// zeroed anew at every read. Pings and their like need no more; a frame larger than what one read
-/// of ours brings has as much as that.
+/// The sizes of tungstenite's read buffer, in bytes, which are also the most that it reads at once. It allocates
+/// the buffer at the start and zeroes it at every read, so it gets the least for control frames, and one read of
+/// ours for a frame that is larger than that.
 const READ_BUFFER: RangeInclusive<usize> = 512..=CHUNK;
 
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
 
-/// What a message longer than the line limit may have more: the one end of line that ends it.
+/// Bytes that a message may have beyond the line limit: the one end of line that ends it.
 const EOL: usize = 2;
 
 /// Our end of a WebSocket. tungstenite is the authority on the protocol; messages are encoded straight into the
 /// [`Wire`]'s buffer. A server reads plain frames without tungstenite; a client reads all of them with it.
 #[derive(Debug)]
 pub struct Endpoint<S = ByteStream> {
-    hold: Hold<S>,
-    /// The longest message, in bytes, for what is said when one is longer.
+    owner: Owner<S>,
+    /// The longest message, in bytes; the close reason names it.
     max_message: usize,
     /// Whether a Close frame was queued: then no other frame may follow (RFC 6455, section 5.5.1).
     closing: bool,
 }
 
-/// Who has the wire. Between messages tungstenite remembers nothing, and its 1.2 KiB are not held
-/// by sessions that are idle, or say nothing but plain frames.
+/// The owner of the wire. Between messages tungstenite has no state, so sessions that are idle or receive only
+/// plain frames do not hold its 1.2 KiB.
 #[derive(Debug)]
-enum Hold<S> {
-    /// We: what comes next is a plain frame for all we know.
-    Ours(Wire<S>),
-    /// tungstenite: a frame was handed to it, a message in fragments is under way, or the closing
-    /// handshake is.
-    Its(Box<WebSocketStream<Wire<S>>>),
-    /// Nobody, while it goes from one to the other.
-    Between,
+enum Owner<S> {
+    /// The endpoint: the next frame may be a plain one.
+    Endpoint(Wire<S>),
+    /// tungstenite, while it reads a frame that was handed to it, a message in fragments, or the closing
+    /// handshake.
+    Tungstenite(Box<WebSocketStream<Wire<S>>>),
+    /// None, while it moves from one to the other.
+    Nobody,
 }
 
-/// What a client said.
+/// Messages that were received.
 #[derive(Debug)]
 pub enum Received<'a> {
     /// One message.
     One(Payload<'a>),
-    /// Text messages that came together.
+    /// Text messages that one read brought.
     Batch(Batch<'a>),
 }
 
-/// What came of a frame.
+/// The outcome of a frame.
 #[derive(Debug)]
 enum Frame {
     /// A whole text message.
@@ -74,67 +75,67 @@ enum Frame {
     Binary(Bytes),
     /// No message: a ping (answered already), a pong, a fragment.
     Control,
-    /// Nothing more will come, and why.
+    /// The end of the stream, and its reason.
     End(CloseReason),
 }
 
 impl<S: AsyncRead + Outlet> Endpoint<S> {
     /// Takes over the connection once the 101 has passed; `early` is what was read behind the request's head
-    /// (as a client: the response's), the first frames. Received may have up to `max_message` bytes.
+    /// (as a client: the response's), the first frames. Messages may have up to `max_message` bytes.
     pub fn new(io: S, early: &[u8], role: Role, max_message: usize) -> Self {
         let wire = Wire::new(io, early.to_vec(), role);
-        Endpoint { hold: Hold::Ours(wire), max_message, closing: false }
+        Endpoint { owner: Owner::Endpoint(wire), max_message, closing: false }
     }
 
-    /// The connection's books: what waits, since when.
+    /// The wire, with what waits to be sent and since when.
     #[inline]
     pub fn wire(&mut self) -> &mut Wire<S> {
-        match &mut self.hold {
-            Hold::Ours(wire) => wire,
-            Hold::Its(ws) => ws.get_mut(),
-            Hold::Between => unreachable!("nobody asks meanwhile"),
+        match &mut self.owner {
+            Owner::Endpoint(wire) => wire,
+            Owner::Tungstenite(ws) => ws.get_mut(),
+            Owner::Nobody => unreachable!("nobody asks meanwhile"),
         }
     }
 
-    /// tungstenite, with the wire in its hands.
+    /// tungstenite, which gets the wire if it does not have it.
     fn tungstenite(&mut self) -> &mut WebSocketStream<Wire<S>> {
-        if let Hold::Ours(_) = self.hold
-            && let Hold::Ours(wire) = mem::replace(&mut self.hold, Hold::Between)
+        if let Owner::Endpoint(_) = self.owner
+            && let Owner::Endpoint(wire) = mem::replace(&mut self.owner, Owner::Nobody)
         {
             let config = WebSocketConfig::default()
                 .read_buffer_size(wire.handed().clamp(*READ_BUFFER.start(), *READ_BUFFER.end()))
                 // The wire takes everything at once, so tungstenite's own buffer never fills. The
-                // bound is there all the same, as a wall around what can't happen.
+                // bound makes sure of it.
                 .write_buffer_size(0)
                 .max_write_buffer_size(4096)
                 .max_message_size(Some(self.max_message + EOL))
                 .max_frame_size(Some(self.max_message + EOL));
-            // Asynchronous in form only: it reads nothing.
+            // It is an async function, but reads nothing.
             let role = wire.role();
             let ws = WebSocketStream::from_raw_socket(wire, role, Some(config));
-            self.hold = Hold::Its(Box::new(ws.now_or_never().expect("it waits for nothing")));
+            self.owner = Owner::Tungstenite(Box::new(ws.now_or_never().expect("it waits for nothing")));
         }
-        match &mut self.hold {
-            Hold::Its(ws) => ws,
-            Hold::Ours(_) | Hold::Between => unreachable!("it has the wire now"),
+        match &mut self.owner {
+            Owner::Tungstenite(ws) => ws,
+            Owner::Endpoint(_) | Owner::Nobody => unreachable!("it has the wire now"),
         }
     }
 
-    /// Takes the wire back if tungstenite has nothing to remember.
+    /// Takes the wire back if tungstenite has no state.
     fn take_back(&mut self) {
         if !self.closing && self.wire().is_between_messages() {
-            self.hold = match mem::replace(&mut self.hold, Hold::Between) {
-                Hold::Its(ws) => Hold::Ours(ws.into_inner()),
-                ours => ours,
+            self.owner = match mem::replace(&mut self.owner, Owner::Nobody) {
+                Owner::Tungstenite(ws) => Owner::Endpoint(ws.into_inner()),
+                owner => owner,
             };
         }
     }
 
-    /// Passes on the messages that one read brings, in order; ready with the reason when nothing
-    /// more will come (it is not to be called again then), else with `None`. Plain frames are
-    /// taken straight from the bytes read; everything else is tungstenite's.
+    /// Gives `take` the messages that one read brings, in order. Ready with the reason when nothing more will come,
+    /// and then it must not be called again; else with `None`. Plain frames are taken straight from the bytes
+    /// read; tungstenite reads all others.
     ///
-    /// What `take` objects to is such a reason too.
+    /// An error of `take` is such a reason too.
     pub fn poll_messages(
         &mut self,
         cx: &mut Context<'_>,
@@ -164,11 +165,11 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
     /// The next message of the frame that was handed to tungstenite.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Frame> {
         let next = match Pin::new(self.tungstenite()).poll_next(cx) {
-            // All of the frame is taken, and it was no message yet: a fragment.
+            // The whole frame was read, and made no message: it is a fragment.
             Poll::Pending if !self.wire().is_handed() => return Poll::Ready(Frame::Control),
             next => ready!(next),
         };
-        // Pongs and Close replies leave at once, not at the next frame that is tungstenite's.
+        // Pongs and Close replies leave at once, not with the next frame that tungstenite reads.
         let _ = Pin::new(self.tungstenite()).poll_flush(cx);
         Poll::Ready(match next {
             Some(Ok(Message::Text(text))) => Frame::Text(text),
@@ -224,7 +225,7 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
         }
         self.closing = true;
         let code = match reason.outcome().code {
-            // Never sent on the wire (RFC 6455, section 7.4.1): a client that is gone.
+            // Codes that are never sent (RFC 6455, section 7.4.1): the client is gone.
             1005 | 1006 => CloseCode::Normal,
             code => CloseCode::from(code),
         };
@@ -238,19 +239,19 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
         let frame = CloseFrame { code, reason: reason[..fits].into() };
         let close = Message::Close(Some(frame));
         if Pin::new(self.tungstenite()).start_send(close).is_err() {
-            // For tungstenite all is over after the client's FIN, but it may be reading still.
+            // tungstenite sends nothing after the client's FIN, but the client may still read.
             let payload = [&u16::from(code).to_be_bytes(), &reason.as_bytes()[..fits]].concat();
             self.wire().frames(0).push(OpCode::Control(Control::Close), &payload);
         }
     }
 
-    /// Sends what waits; ready when nothing does.
+    /// Sends what waits; ready when all is sent.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.wire().poll_drain(cx)
     }
 }
 
-/// Received on their way to the client.
+/// Messages that are being queued for the peer.
 #[derive(Debug)]
 pub struct FrameQueue<'a>(Frames<'a>);
 
@@ -265,7 +266,7 @@ impl FrameQueue<'_> {
     }
 }
 
-/// Passes on plain frames: text together, if all of it is.
+/// Gives plain frames to `take`: text as one batch, if all of it is valid UTF-8.
 fn take_run(
     run: &Run<'_>,
     take: &mut impl FnMut(Received<'_>) -> Result<(), CloseReason>,

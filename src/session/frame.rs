@@ -1,5 +1,4 @@
-//! Frame: the plain case of a WebSocket frame, recognised and unmasked in place; all others are
-//! tungstenite's. Pure.
+//! Frame: the plain case of a WebSocket frame, recognised and unmasked in place. tungstenite reads all others. Pure.
 
 use std::io::Cursor;
 
@@ -18,7 +17,7 @@ const BAD_GATEWAY: u16 = 1014;
 /// Frames that are passed on together, at most.
 const RUN: usize = 64;
 
-/// What stands in place of a header once its frame is unmasked: ASCII, and no end of line.
+/// The byte that replaces a header once its frame is unmasked: ASCII, and no end of line.
 const BLANK: u8 = 0;
 
 /// Plain frames of one kind that came one behind the other, unmasked.
@@ -48,7 +47,7 @@ pub enum Stop {
     },
 }
 
-/// A frame that is not for us.
+/// A frame that tungstenite has to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handed {
     /// Its length with its header, in bytes; `u64::MAX` if it is so wrong that nothing can follow.
@@ -152,7 +151,7 @@ fn other(buf: &[u8], is_masked: bool) -> Stop {
                 },
             ))
         }
-        // A reserved opcode: tungstenite says so.
+        // A reserved opcode, which tungstenite reports.
         Err(_) => Stop::Other(Handed { len: u64::MAX, opens: None }),
     }
 }

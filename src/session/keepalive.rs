@@ -1,5 +1,5 @@
-//! Keepalive: what a session's one timer is for. Pure: it is given the time and what happened,
-//! and says what is due and when to ask again.
+//! Keepalive: the deadlines of a session, which share one timer. Pure: it is given the time and what happened, and
+//! says what is due and when the next deadline is.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ pub struct Limits {
     pub ping_interval: Option<Duration>,
     /// How long the client may then stay silent.
     pub ping_timeout: Option<Duration>,
-    /// How long a client may take nothing of what waits for it, and a backend nothing of what a client said
-    /// that has ended its stream.
+    /// How long a client may take none of the bytes that wait for it; and a backend, after the client has ended its
+    /// stream.
     pub write_timeout: Option<Duration>,
     /// How long there may be no data in either direction.
     pub idle_timeout: Option<Duration>,
@@ -21,20 +21,20 @@ pub struct Limits {
     pub flush_after: Option<Duration>,
 }
 
-/// What a session's pumps know when they are asked.
+/// What has happened in a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     /// When the last byte came from the client.
     pub last_read: Instant,
     /// When the last data came, either way.
     pub last_data: Instant,
-    /// Since when the client has taken nothing of what waits for it.
+    /// The time since which the client has taken none of the bytes that wait for it.
     pub stalled_since: Option<Instant>,
-    /// Since when an unterminated tail has waited.
+    /// The time since which an unterminated tail has waited.
     pub tail_since: Option<Instant>,
-    /// Whether we ourselves are not reading from the client.
+    /// Whether the session does not read from the client.
     pub paused: bool,
-    /// Since when the backend has taken nothing, while the client has ended its stream.
+    /// The time since which the backend has taken nothing, after the client ended its stream.
     pub stuck_since: Option<Instant>,
 }
 
@@ -47,22 +47,21 @@ pub enum Due {
     Ping,
     /// Send the unterminated tail.
     Flush,
-    /// Count this moment as a sign of life, as we did not read; and have the kernel find out whether the
-    /// client is still there at all.
+    /// Count this moment as a sign of life, as the session did not read, and send a Ping, by which the kernel finds
+    /// out whether the client is still there.
     Excuse,
     /// End the session.
     End(CloseReason),
 }
 
-/// The state between two looks: whether a Ping is out. The limits are those of all sessions, and not
-/// held by each.
+/// The state of one session: whether a Ping is unanswered. The limits are shared by all sessions of a route.
 #[derive(Debug, Default)]
 pub struct Keepalive {
     pinged: Option<Instant>,
 }
 
 impl Keepalive {
-    /// When something will be due if nothing more happens; `None` if never.
+    /// The next deadline if nothing more happens; `None` if there is none.
     pub fn deadline(&self, limits: &Limits, seen: &Seen) -> Option<Instant> {
         let at = |since: Option<Instant>, limit: Option<Duration>| Some(since? + limit?);
         [
@@ -77,7 +76,7 @@ impl Keepalive {
         .min()
     }
 
-    /// When the client's silence is to be looked at.
+    /// When the client has been silent for too long.
     fn life_deadline(&self, limits: &Limits, seen: &Seen) -> Option<Instant> {
         let interval = limits.ping_interval?;
         match self.unanswered(seen) {
@@ -113,7 +112,7 @@ impl Keepalive {
             return Due::Nothing;
         }
         if seen.paused {
-            // What the client says meanwhile is in the kernel, unread by us: no fault of its own.
+            // What the client sends stays in the kernel, as the session does not read: the silence is ours.
             self.pinged = None;
             return Due::Excuse;
         }
@@ -123,7 +122,7 @@ impl Keepalive {
                 self.pinged = Some(now);
                 Due::Ping
             }
-            // The Ping waits behind other bytes: then the write timeout judges.
+            // The Ping waits behind other bytes: then the write timeout decides.
             _ if seen.stalled_since.is_some() => {
                 self.pinged = Some(now);
                 Due::Nothing

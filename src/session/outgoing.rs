@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use crate::net::scratch;
 use crate::net::stream::Outlet;
 
-/// What waits for one peer, in order, and leaves in as few writes as it takes.
+/// Bytes that wait for one peer, in order. They leave in as few writes as possible.
 ///
-/// A session that has nothing to say holds no buffer: one is lent by the thread, and goes back when
-/// all has left. Only with a peer that takes nothing does it stay, cut to what waits.
+/// An idle session holds no buffer: the thread lends one, and gets it back when all is written. Only with a peer that
+/// takes nothing does it stay, cut to what waits.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     buf: Vec<u8>,
     /// How much of `buf` has left already.
     sent: usize,
-    /// How a write failed. What is queued from then on vanishes: it has nowhere to go.
+    /// The error of a write. What is queued after it is dropped.
     broken: Option<io::Error>,
     /// Whether the peer has taken anything since [`take_progress`](Self::take_progress).
     progress: bool,

@@ -1,4 +1,4 @@
-//! Relay: the session itself, one task that moves what can be moved either way until something ends it.
+//! Relay: the session itself, one task that relays both directions until something ends it.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use crate::framing::Stage;
 use crate::net::stream::ByteStream;
 use crate::registry::{Card, Order};
 
-/// What a session is made of.
+/// The parts that a session is made of.
 #[derive(Debug)]
 pub struct Terms {
     /// The client, whose 101 is written.
@@ -32,7 +32,7 @@ pub struct Terms {
     pub early: Bytes,
     /// The open backend.
     pub backend: BackendIo,
-    /// What holds for the session.
+    /// The settings of the session's route.
     pub config: Arc<SessionConfig>,
     /// The protocol between the backend's bytes and the framing, if there is one.
     pub stage: Option<Box<dyn Stage>>,
@@ -84,7 +84,7 @@ impl Session {
         })
     }
 
-    /// Relays until something ends it, tells both sides, and waits for them to take it.
+    /// Relays until something ends it, then ends both sides.
     pub async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_relay(cx)).await;
         let Session { client, backend, up, stats, config, .. } = *self;
@@ -92,7 +92,7 @@ impl Session {
         Box::pin(ending::end(Parts { client, backend, up, stats, config }, reason)).await
     }
 
-    /// Moves what can be moved either way; ready when the session is to end.
+    /// Relays what can be relayed either way; ready with the reason when the session has to end.
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(Order::Stop) = self.stats.card().mailbox.poll_next(cx, &mut self.waker) {
             return Poll::Ready(CloseReason::Shutdown);
@@ -124,9 +124,9 @@ impl Session {
         }
     }
 
-    /// Ready when the client has gone while we do not read from it, as the backend takes nothing: nobody is
-    /// left who waits for that backend. The kernel tells of a reset at once. A stream that ended is looked
-    /// at by the timer, as a client may have said all it has to say to a backend that takes its time.
+    /// Ready when the client was reset while the session does not read from it, as the backend takes nothing. The
+    /// kernel reports a reset at once. The end of the client's stream starts a deadline instead: the client may have
+    /// sent everything to a backend that is slow.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if !self.up.paused {
             self.up.stuck_since = None;
@@ -137,9 +137,8 @@ impl Session {
         wire.poll_reset(cx).map(CloseReason::ClientGone)
     }
 
-    /// Looks after a client that we have not read from for a while, as the backend takes nothing.
-    /// Its silence is no fault of its own, but it may have gone without a word: a Ping makes the kernel
-    /// find out.
+    /// Excuses the silence of a client that the session has not read from, as the backend takes nothing. The client
+    /// may have vanished: a Ping makes the kernel find out.
     fn excuse(&mut self) {
         let wire = self.client.wire();
         wire.excuse_silence(Instant::now());

@@ -12,7 +12,7 @@ use crate::registry::{Card, Direction};
 pub struct Stats {
     card: Arc<Card>,
     sinks: Sinks,
-    /// Whether anybody asks for [`last_data`](Self::last_data): the clock is not free.
+    /// Whether [`last_data`](Self::last_data) is needed: reading the clock costs time.
     clocked: bool,
     last_data: Instant,
 }

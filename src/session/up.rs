@@ -1,5 +1,5 @@
-//! Up: the pump from the client to the backend. It gathers the messages that are there and writes
-//! them with one call.
+//! Up: the direction from the client to the backend. It encodes all messages that are there and writes them with one
+//! call.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -21,18 +21,18 @@ const ENOUGH: usize = 64 * 1024;
 /// Replies (pongs) that may wait for a client that does not read before we stop reading it too.
 const ENOUGH_REPLIES: usize = 64 * 1024;
 
-/// The pump's state: what waits for the backend.
+/// The state of this direction.
 #[derive(Debug)]
 pub struct Up {
     encoder: Encoder,
     /// The protocol between the encoder and the backend, both ways.
     pub stage: Option<Box<dyn Stage>>,
-    /// What waits for the backend. When it does not take it any more, reading from it goes on, as it
-    /// may have said its last words before it left.
+    /// Bytes that wait for the backend. After a failed write, reading from the backend goes on: it may have sent its
+    /// last lines before it left.
     out: Outgoing,
-    /// Whether the client is not being read from, for want of room.
+    /// Whether the client is not read from, as too much waits.
     pub paused: bool,
-    /// Since when the backend has taken nothing of what waits, while the client has ended its stream.
+    /// The time since which the backend has taken none of the bytes that wait, after the client ended its stream.
     pub stuck_since: Option<Instant>,
 }
 
@@ -41,18 +41,18 @@ enum Gathered {
     Everything,
     /// There is no room for more.
     Enough,
-    /// The client will not say any more.
+    /// The client sends no more.
     End(CloseReason),
 }
 
 impl Up {
-    /// A pump that makes lines of messages with `encoder`, which pass through `stage`.
+    /// Makes lines of messages with `encoder`, which pass through `stage`.
     pub fn new(encoder: Encoder, stage: Option<Box<dyn Stage>>) -> Self {
         Up { encoder, stage, out: Outgoing::default(), paused: false, stuck_since: None }
     }
 
-    /// Moves all that can be moved; ready when the client has ended the session. What is then
-    /// waiting is still to be [sent](Self::poll_send).
+    /// Relays all that can be relayed; ready when the client has ended the session. What waits then has still to be
+    /// [sent](Self::poll_send).
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl Up {
                 return Poll::Pending;
             }
         }
-        // More is there, but other sessions want their turn.
+        // There is more, but other sessions get their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -86,8 +86,8 @@ impl Up {
         client: &mut Endpoint,
         stats: &mut Stats,
     ) -> Gathered {
-        // Only replies count, not the lines that wait beside them: a client that does not read for
-        // a while may go on sending.
+        // Only replies count, not the lines that wait with them: a client that does not read for a while may go on
+        // sending.
         while self.out.len() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
             match client.poll_messages(cx, &mut |messages| self.take(messages, stats)) {
                 Poll::Pending => return Gathered::Everything,
@@ -149,7 +149,7 @@ impl Up {
         if self.out.len() < ENOUGH { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes what waits; ready when nothing does any more.
+    /// Writes what waits; ready when all is written.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
         self.out.poll_send(cx, backend)
     }
@@ -169,8 +169,8 @@ impl Up {
         self.out.take_progress()
     }
 
-    /// Why the backend really ended. The kernel tells an error once, to whoever asks first: when
-    /// that was a write, the read sees nothing but an end.
+    /// The actual reason for the backend's end. The kernel reports an error once: if a write got it, the read sees
+    /// only the end of the stream.
     pub fn explain(&self, end: CloseReason) -> CloseReason {
         match (end, self.out.broken()) {
             // A broken pipe follows an ordinary end.

@@ -1,6 +1,5 @@
-//! Wire: the client's socket as tungstenite sees it. Reads come from the socket; everything
-//! written, frames of ours and tungstenite's own pongs and Close, gathers in one buffer in order,
-//! and leaves in one `send`.
+//! Wire: the client's socket as tungstenite sees it. Reads come from the socket. Everything that is written, our
+//! frames and tungstenite's pongs and Close, is collected in one buffer, in order, and leaves in one `send`.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +20,7 @@ use crate::text::reason;
 /// What comes after plain messages.
 #[derive(Debug)]
 pub enum Next {
-    /// More of them, for all we know.
+    /// More of them, perhaps.
     Plain,
     /// A frame that was handed to tungstenite.
     Handed,
@@ -29,8 +28,8 @@ pub enum Next {
     Closed(Vec<u8>),
 }
 
-/// Bytes read in a row after which other sessions get their turn. Lines come to a pause before
-/// that, when enough wait for the backend; pongs and fragments make nothing that could.
+/// Bytes read in a row after which other sessions get their turn. Lines pause earlier, when enough of them wait for
+/// the backend; pongs and fragments add nothing that waits.
 const TURN: usize = 4 * CHUNK;
 
 /// The client's socket, with the frames that wait to leave.
@@ -38,26 +37,25 @@ const TURN: usize = 4 * CHUNK;
 pub struct Wire<S = ByteStream> {
     io: S,
     role: Role,
-    /// Bytes that came but were not understood yet, from `seen` on. Most of the time none: plain
-    /// frames are taken straight from the thread's read buffer.
+    /// Bytes that were received and not parsed yet, from `seen` on. There are none as a rule: plain frames are taken
+    /// straight from the thread's read buffer.
     inbox: Vec<u8>,
     seen: usize,
     /// How many bytes tungstenite may take: what is left of the frame that was handed to it.
     handed: u64,
-    /// Whether a message in fragments is under way, so that all frames are tungstenite's.
+    /// Whether a message in fragments is incomplete, so that tungstenite reads all frames.
     fragmented: bool,
-    /// What waits for the client. When it does not take it any more, the read side goes on to the
-    /// end, as it may have said its last words before it left.
+    /// Bytes that wait for the client. After a failed write, reading goes on to the end of the stream: the client may
+    /// have sent its last messages before it left.
     out: Outgoing,
-    /// How much of `out`, at most, is tungstenite's: pongs, which a client can have made without
-    /// end.
+    /// Bytes of `out` that tungstenite wrote, at most: pongs, of which a client can cause any number.
     replies: usize,
-    /// How reading failed: the kernel tells an error once.
+    /// The error of a read: the kernel reports it once.
     end: Option<io::Error>,
     /// Bytes read in a row.
     turn: usize,
     last_read: Instant,
-    /// Since when the client has taken nothing of what waits; `None` if nothing waits.
+    /// The time since which the client has taken none of the bytes that wait; `None` if none wait.
     stalled_since: Option<Instant>,
 }
 
@@ -80,7 +78,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         }
     }
 
-    /// Where frames are appended, with room for as many bytes.
+    /// The buffer that frames are appended to, with room for as many bytes.
     pub fn frames(&mut self, room: usize) -> Frames<'_> {
         let out = self.out.buf();
         out.reserve(room);
@@ -92,23 +90,23 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         self.role
     }
 
-    /// Whether tungstenite is to read on: it has not got all of the frame that it was given.
+    /// Whether tungstenite has to read on, as it has not got all of the frame that was handed to it.
     pub fn is_handed(&self) -> bool {
         self.handed > 0
     }
 
-    /// How much of a frame that is, in bytes; nothing if what it was given is the stream's end.
+    /// Bytes of that frame that are left; 0 if the end of the stream was handed to it.
     pub fn handed(&self) -> usize {
         usize::try_from(self.handed).ok().filter(|handed| *handed < usize::MAX).unwrap_or(0)
     }
 
-    /// Whether what comes next begins a message, for all that tungstenite was given.
+    /// Whether the next frame begins a message.
     pub fn is_between_messages(&self) -> bool {
         self.handed == 0 && !self.fragmented
     }
 
-    /// Passes on the plain messages that are there: what waits, else one read from the socket.
-    /// Ready with what comes next.
+    /// Gives `take` the plain messages that are there: those in the inbox, else those of one read. Ready with what
+    /// comes next.
     ///
     /// # Errors
     /// What `take` objects to. What comes behind it can still be read, such as the client's Close.
@@ -126,14 +124,14 @@ impl<S: AsyncRead + Outlet> Wire<S> {
                 return Poll::Ready(next);
             }
         }
-        // What is left of it, if anything, is less than a header, or part of a Close.
+        // The inbox holds less than a header, or part of a Close.
         scratch::with(|chunk| {
             let short = self.inbox.len() - self.seen;
             chunk[..short].copy_from_slice(&self.inbox[self.seen..]);
             let read = ready!(self.poll_socket(cx, &mut chunk[short..]));
             let n = match read {
                 Ok(n) if n > 0 => n,
-                // The end, one way or another, is tungstenite's to tell too.
+                // tungstenite reports the end too, whether it is a FIN or an error.
                 end => {
                     self.end = end.err();
                     self.handed = u64::MAX;
@@ -148,15 +146,15 @@ impl<S: AsyncRead + Outlet> Wire<S> {
         })
     }
 
-    /// Runs over the frames of `buf`; gives the bytes used, and what comes after them.
+    /// Parses the frames of `buf`; gives the bytes used, and what comes after them.
     fn understand<E>(
         &mut self,
         buf: &mut [u8],
         max: usize,
         take: &mut impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> (usize, Result<Next, E>) {
-        // Inside a fragmented message even a plain frame is an error, which is tungstenite's to tell.
-        // All that a server sends is tungstenite's: its frames have no mask, and a client has few sessions.
+        // tungstenite reads everything inside a fragmented message, where a plain frame is an error, and everything
+        // that a server sends: its frames have no mask, and a client has few sessions.
         let is_server = self.role == Role::Server;
         let max = (is_server && !self.fragmented).then_some(max);
         let (used, stop) = frame::run(buf, is_server, max, take);
