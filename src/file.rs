@@ -14,7 +14,7 @@ const LONGEST: u64 = 64 << 20;
 /// UTF-8's byte order mark, which Windows editors write, and which also stands inside a file that was joined from two.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a file, up to [`LONGEST`].
+/// Reads a file of up to 64 MiB.
 ///
 /// # Errors
 /// Why it can't be read, as the rest of "can't read FILE: …".

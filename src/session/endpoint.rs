@@ -113,7 +113,8 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
             // It is an async function, but reads nothing.
             let role = wire.role();
             let ws = WebSocketStream::from_raw_socket(wire, role, Some(config));
-            self.owner = Owner::Tungstenite(Box::new(ws.now_or_never().expect("it waits for nothing")));
+            self.owner =
+                Owner::Tungstenite(Box::new(ws.now_or_never().expect("it waits for nothing")));
         }
         match &mut self.owner {
             Owner::Tungstenite(ws) => ws,

@@ -31,7 +31,7 @@ pub enum Entry {
     /// `null`: pages without an origin of their own, such as files and sandboxed frames.
     Null,
     /// Pages of this scheme that have no host, or a name that could be none, in the form of
-    /// [`Origin::Local`].
+    /// `Origin::Local`.
     Local(String),
     /// Pages of these hosts.
     Pages {
