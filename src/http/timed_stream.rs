@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::io::{AsyncRead, AsyncWrite};
+use futures::io::AsyncWrite;
 use hyper::rt;
 
 use super::request_state::RequestState;
@@ -48,24 +48,18 @@ impl TimedStream {
     }
 }
 
-/// Reads into the thread's buffer first, as hyper's is not initialised: zeroing 8 KiB costs more than copying a
-/// request of 200 bytes.
 impl rt::Read for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: rt::ReadBufCursor<'_>,
+        buf: rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        scratch::with(|chunk| {
-            let room = buf.remaining().min(chunk.len());
-            let n = ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk[..room]))?;
-            if n == 0 && self.state.hides_client_end() {
-                // hyper reads again once the answer is sent.
-                return Poll::Pending;
-            }
-            buf.put_slice(&chunk[..n]);
-            Poll::Ready(Ok(()))
-        })
+        let n = ready!(scratch::poll_read_into(cx, &mut self.io, buf))?;
+        if n == 0 && self.state.hides_client_end() {
+            // hyper reads again once the answer is sent.
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

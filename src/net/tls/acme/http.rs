@@ -5,12 +5,12 @@ use std::future::{Future, pending};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use futures::io::{AsyncRead, AsyncWrite};
+use futures::io::AsyncWrite;
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::ClientConfig;
@@ -187,14 +187,9 @@ impl rt::Read for HyperStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: rt::ReadBufCursor<'_>,
+        buf: rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        scratch::with(|chunk| {
-            let room = buf.remaining().min(chunk.len());
-            let n = ready!(Pin::new(&mut self.0).poll_read(cx, &mut chunk[..room]))?;
-            buf.put_slice(&chunk[..n]);
-            Poll::Ready(Ok(()))
-        })
+        scratch::poll_read_into(cx, &mut self.0, buf).map_ok(drop)
     }
 }
 
