@@ -26,7 +26,7 @@
 //! │ clock                 │ what every limit of time waits for                                        │
 //! │ error registry        │ why a start fails; who is connected                                       │
 //! │ file open_files       │ files that people write; files in use                                     │
-//! │ task text limits path sync │ the runtime, words, how many files may be open, URI paths, locks     │
+//! │ task text limits path random sync │ the runtime, words, limits of files, URI paths, random bytes, locks │
 //! └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
@@ -45,6 +45,7 @@ pub mod net;
 mod open_files;
 pub mod options;
 mod path;
+mod random;
 pub mod registry;
 pub mod server;
 pub mod session;

@@ -15,6 +15,7 @@ use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::{ByteStream, Outlet};
+use crate::random;
 use crate::text::reason;
 
 /// What comes after plain messages.
@@ -304,7 +305,8 @@ impl Frames<'_> {
     }
 
     fn push_any(&mut self, opcode: OpCode, payload: &[u8]) {
-        let mask = self.is_masked.then(random_mask);
+        // Nobody may guess a client's mask (RFC 6455, section 5.3).
+        let mask = self.is_masked.then(random::bytes);
         let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
         header.format(payload.len() as u64, self.out).expect("writing to a Vec can't fail");
         let start = self.out.len();
@@ -313,13 +315,6 @@ impl Frames<'_> {
             frame::unmask(&mut self.out[start..], mask);
         }
     }
-}
-
-/// A client's mask, which nobody can guess (RFC 6455, section 5.3).
-fn random_mask() -> [u8; 4] {
-    let mut mask = [0; 4];
-    getrandom::fill(&mut mask).expect("the kernel has random numbers");
-    mask
 }
 
 /// tungstenite's view: the frame that was handed to it, and not a byte beyond.

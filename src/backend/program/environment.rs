@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::backend::ClientFacts;
 use crate::net::address::PeerAddr;
+use crate::random;
 
 const SERVER_SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
 
@@ -95,9 +96,7 @@ fn merge_slashes(mut path: Vec<u8>) -> Vec<u8> {
 
 /// A random ID: a clock or counter could be guessed.
 fn unique_id() -> String {
-    let mut bytes = [0; UNIQUE];
-    getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-    HEXLOWER.encode(&bytes)
+    HEXLOWER.encode(&random::bytes::<UNIQUE>())
 }
 
 fn addresses(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {

@@ -23,10 +23,3 @@ pub fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str
     let (given, rest) = value.to_str().ok()?.trim().split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
-
-/// A secret key of this process.
-pub fn random_key() -> [u8; 32] {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).expect("the kernel has random numbers");
-    key
-}

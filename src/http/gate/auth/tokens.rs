@@ -8,8 +8,9 @@ use hyper::header::{self, HeaderMap};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::identity::{User, authorization, random_key};
+use super::identity::{User, authorization};
 use crate::file::entries;
+use crate::random;
 
 /// The largest number of tokens that are checked in a request's cookies and query. Browsers send a cookie for each
 /// path, but a head has room for a thousand, each of them a guess.
@@ -28,7 +29,7 @@ impl Tokens {
     /// # Errors
     /// Which line is wrong, and what to do about it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut tokens = Tokens { key: random_key(), owners: HashMap::new() };
+        let mut tokens = Tokens { key: random::bytes(), owners: HashMap::new() };
         for (n, line) in entries(text) {
             let (name, token) = match line.split_once(':') {
                 Some((name, token)) => (Some(name.trim_end()), token.trim_start()),

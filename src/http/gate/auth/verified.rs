@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::htpasswd::Hash;
-use super::identity::random_key;
+use crate::random;
 use crate::sync::lock;
 
 /// How long right credentials are remembered.
@@ -32,7 +32,7 @@ pub struct Verified {
 
 impl Verified {
     pub fn new() -> Self {
-        Verified { key: random_key(), until: Mutex::default() }
+        Verified { key: random::bytes(), until: Mutex::default() }
     }
 
     /// The tag of a name, a password and the user's stored hash.

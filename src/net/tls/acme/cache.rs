@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::error::StartError;
 use crate::file;
 use crate::net::tls::AcmeConfig;
+use crate::random;
 use crate::text::reason;
 
 /// The files of one certificate. Their names depend on the domains, the authority and the contact, so that
@@ -102,9 +103,7 @@ impl Cache {
 
     /// A name that no other process uses. It is random, as in each container some process has the number 1.
     fn temporary(&self, name: &str) -> PathBuf {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-        self.dir.join(format!(".{name}.{}", HEXLOWER.encode(&bytes)))
+        self.dir.join(format!(".{name}.{}", HEXLOWER.encode(&random::bytes::<8>())))
     }
 
     /// The error if the directory can't be used.
