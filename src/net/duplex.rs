@@ -48,7 +48,7 @@ enum PipeState {
     Ended,
     /// The reader is gone: nothing is taken any more.
     Unread,
-    /// What waited is lost, and both ends fail.
+    /// Both ends fail, the reader behind what still waits.
     Reset,
 }
 
@@ -73,12 +73,18 @@ impl Duplex {
     /// Resets the connection, as a TCP peer does that closes before it has read everything: what waits in
     /// both directions is lost, and both ends fail with `ConnectionReset`.
     pub fn reset(&self) {
-        for pipe in [&self.input, &self.output] {
-            change(pipe, |pipe| {
-                pipe.waiting.clear();
-                pipe.enter(PipeState::Reset);
-            });
-        }
+        change(&self.output, |output| output.waiting.clear());
+        self.abort();
+    }
+
+    /// Resets the connection behind what was written to this end: the other end reads that before it fails, as Linux
+    /// has it when the reset comes behind data that has arrived. Its writes fail at once.
+    pub fn abort(&self) {
+        change(&self.input, |input| {
+            input.waiting.clear();
+            input.enter(PipeState::Reset);
+        });
+        change(&self.output, |output| output.enter(PipeState::Reset));
     }
 
     /// Whether the other end has ended its direction or was reset, however much is still to be read.
@@ -139,7 +145,7 @@ impl Pipe {
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.state == PipeState::Reset {
+        if self.state == PipeState::Reset && self.waiting.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if self.waiting.is_empty() && self.state == PipeState::Open && !buf.is_empty() {
@@ -278,6 +284,21 @@ mod tests {
             let kind = |outcome: io::Result<usize>| outcome.unwrap_err().kind();
             assert_eq!(kind(block_on(end.read(&mut buf))), io::ErrorKind::ConnectionReset);
             assert_eq!(kind(block_on(end.write(b"x"))), io::ErrorKind::ConnectionReset);
+        }
+    }
+
+    #[test]
+    fn an_abort_comes_behind_what_was_written() {
+        let (mut near, mut far) = Duplex::pair(16);
+        block_on(near.write_all(b"unread")).unwrap();
+        block_on(far.write_all(b"last")).unwrap();
+        far.abort();
+        let kind = |outcome: io::Result<usize>| outcome.unwrap_err().kind();
+        assert_eq!(kind(block_on(near.write(b"x"))), io::ErrorKind::ConnectionReset);
+        let mut buf = [0; 16];
+        assert_eq!(block_on(near.read(&mut buf)).unwrap(), 4);
+        for end in [&mut near, &mut far] {
+            assert_eq!(kind(block_on(end.read(&mut buf))), io::ErrorKind::ConnectionReset);
         }
     }
 
