@@ -4,10 +4,14 @@
 //! A timer of async-io costs an entry in its heap, a write to an eventfd that wakes the thread of its
 //! reactor, and a `timerfd_settime`, for each opened session. Here a deadline that is not the nearest
 //! costs one insertion into a map.
+//!
+//! A thread can have a clock of its own that only moves when it is told to: a [`ManualClock`], for simulations.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -44,6 +48,23 @@ impl From<TimedOut> for io::Error {
     }
 }
 
+/// The clock of the thread that made it, until it is dropped: [`now`] and all deadlines of this thread go by it, and
+/// it stands still but for [`advance`](Self::advance). It begins at the same tick each time, so that what is done twice
+/// is the same twice.
+#[derive(Debug)]
+pub struct ManualClock {
+    clock: &'static Clock,
+    now: Instant,
+    /// It belongs to its thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+thread_local! {
+    /// The clock that the thread has in place of the process's.
+    static MANUAL: Cell<Option<&'static Clock>> = const { Cell::new(None) };
+    static MANUAL_NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
 #[derive(Debug)]
 struct Clock {
     start: Instant,
@@ -70,7 +91,7 @@ impl Deadline {
 
     /// The deadline `limit` from now.
     pub fn after(limit: Duration) -> Self {
-        match Instant::now().checked_add(limit) {
+        match now().checked_add(limit) {
             Some(at) => Deadline::at(at),
             None => Deadline::never(),
         }
@@ -134,17 +155,67 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, T
     }
 }
 
-/// The process's clock, started at the first call.
+/// The present moment.
+#[inline]
+pub fn now() -> Instant {
+    MANUAL_NOW.get().unwrap_or_else(Instant::now)
+}
+
+impl ManualClock {
+    /// Gives this thread a clock of its own. Deadlines must not outlive it.
+    ///
+    /// # Panics
+    /// If the thread has one already.
+    #[expect(clippy::new_without_default, reason = "it changes what the thread's deadlines go by")]
+    pub fn new() -> Self {
+        assert!(MANUAL.get().is_none(), "the thread has a manual clock already");
+        // A deadline may refer to it for as long as it likes. A simulation makes one a thread.
+        let clock: &'static Clock = Box::leak(Box::new(Clock::new()));
+        MANUAL.set(Some(clock));
+        MANUAL_NOW.set(Some(clock.start));
+        ManualClock { clock, now: clock.start, _not_send: PhantomData }
+    }
+
+    /// The time since the clock was made.
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.clock.start
+    }
+
+    /// The time, as of [`elapsed`](Self::elapsed), of the next deadline that a task waits for.
+    pub fn next(&self) -> Option<Duration> {
+        let armed = lock(&self.clock.waiting).wakers.first_key_value().map(|((tick, _), _)| *tick);
+        armed.map(|tick| self.clock.moment(tick) - self.clock.start)
+    }
+
+    /// Moves the clock, and wakes the tasks whose deadlines have passed.
+    pub fn advance(&mut self, by: Duration) {
+        self.now += by;
+        MANUAL_NOW.set(Some(self.now));
+        self.clock.wake_due(self.now);
+    }
+
+    /// How many tasks wait for deadlines.
+    pub fn waiting(&self) -> usize {
+        lock(&self.clock.waiting).wakers.len()
+    }
+}
+
+impl Drop for ManualClock {
+    fn drop(&mut self) {
+        MANUAL.set(None);
+        MANUAL_NOW.set(None);
+    }
+}
+
+/// The clock of this thread's deadlines: the process's as a rule, which starts at the first call.
+#[inline]
 fn clock() -> &'static Clock {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
-    CLOCK.get_or_init(|| {
-        crate::task::spawn(drive());
-        Clock {
-            start: Instant::now(),
-            passed: AtomicU64::new(0),
-            waiting: Mutex::new(Wakers { wakers: BTreeMap::new(), next_number: 0, armed: NEVER }),
-            driver: AtomicWaker::new(),
-        }
+    MANUAL.get().unwrap_or_else(|| {
+        CLOCK.get_or_init(|| {
+            crate::task::spawn(drive());
+            Clock::new()
+        })
     })
 }
 
@@ -168,6 +239,15 @@ async fn drive() {
 }
 
 impl Clock {
+    fn new() -> Self {
+        Clock {
+            start: Instant::now(),
+            passed: AtomicU64::new(0),
+            waiting: Mutex::new(Wakers { wakers: BTreeMap::new(), next_number: 0, armed: NEVER }),
+            driver: AtomicWaker::new(),
+        }
+    }
+
     /// The first tick, from 1, that is not before `at`; [`NEVER`] if that is centuries away.
     fn tick_after(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start).as_nanos();
@@ -249,9 +329,7 @@ mod tests {
     #[test]
     fn deadlines_are_woken_in_order_however_late() {
         let start = Instant::now();
-        let waiting = Wakers { wakers: BTreeMap::new(), next_number: 0, armed: NEVER };
-        let (waiting, driver) = (Mutex::new(waiting), AtomicWaker::new());
-        let clock = Clock { start, passed: AtomicU64::new(0), waiting, driver };
+        let clock = Clock { start, ..Clock::new() };
         let woken = Arc::new(Mutex::default());
         for ms in [40, 0, 20, 21, 7, 100] {
             let waker = Arc::new(Recorder(ms, Arc::clone(&woken))).into();
@@ -333,5 +411,24 @@ mod tests {
         assert_eq!(block_on(timeout(10 * MS, slow)), Err(TimedOut));
         assert_eq!(block_on(timeout(10 * MS, async { 7 })), Ok(7));
         assert_eq!(block_on(timeout(Duration::MAX, async { 7 })), Ok(7));
+    }
+
+    #[test]
+    fn a_manual_clock_moves_when_it_is_told_to() {
+        let mut clock = ManualClock::new();
+        let start = now();
+        let mut deadlines = [50, 20].map(|ms| Deadline::after(ms * MS));
+        assert_eq!(clock.next(), None, "nobody has polled them");
+        let mut ready = || deadlines.each_mut().map(|deadline| deadline.now_or_never().is_some());
+        assert_eq!(ready(), [false, false]);
+        assert_eq!((clock.next(), clock.waiting()), (Some(20 * MS), 2));
+        clock.advance(20 * MS);
+        assert_eq!((now() - start, clock.elapsed()), (20 * MS, 20 * MS));
+        assert_eq!(ready(), [false, true]);
+        assert_eq!(block_on(timeout(MS, async { 7 })), Ok(7));
+        clock.advance(3600 * 1000 * MS);
+        assert_eq!((ready(), clock.waiting()), ([true, true], 0));
+        drop(clock);
+        assert!(now() - start < Duration::from_secs(60), "the process's clock again");
     }
 }

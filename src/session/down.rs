@@ -12,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::reason::CloseReason;
 use super::stats::Stats;
 use super::up::Up;
+use crate::clock;
 use crate::framing::{Decoder, FramingError, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
@@ -136,7 +137,7 @@ impl Down {
             self.tail_since = match self.tail_since {
                 // It is the same tail.
                 Some(since) if lines == 0 => Some(since),
-                _ => self.decoder.has_tail().then(Instant::now),
+                _ => self.decoder.has_tail().then(clock::now),
             };
         }
     }

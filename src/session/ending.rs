@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -16,7 +16,7 @@ use super::reason::{CloseReason, EndedBy};
 use super::stats::Stats;
 use super::up::Up;
 use crate::backend::BackendIo;
-use crate::clock::timeout;
+use crate::clock::{self, timeout};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
@@ -142,10 +142,10 @@ async fn finish_client(
     close_timeout: Duration,
 ) {
     // The time of a client that takes nothing already begins anew: it has not seen the Close yet.
-    let began = Instant::now();
+    let began = clock::now();
     loop {
-        let stall = client.wire().stalled_since().map_or_else(Instant::now, |at| at.max(began));
-        let left = (stall + patience).saturating_duration_since(Instant::now());
+        let stall = client.wire().stalled_since().map_or_else(clock::now, |at| at.max(began));
+        let left = (stall + patience).saturating_duration_since(clock::now());
         let deliver = poll_fn(|cx| poll_deliver(cx, &mut client, &mut expects_close));
         if timeout(left, deliver).await.is_ok() {
             break;

@@ -18,7 +18,7 @@ use super::reason::CloseReason;
 use super::stats::Stats;
 use super::up::Up;
 use crate::backend::BackendIo;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::framing::Stage;
 use crate::net::stream::ByteStream;
 use crate::registry::{Card, Order};
@@ -141,7 +141,7 @@ impl Session {
     /// may have vanished: a Ping makes the kernel find out.
     fn excuse(&mut self) {
         let wire = self.client.wire();
-        wire.excuse_silence(Instant::now());
+        wire.excuse_silence(clock::now());
         if wire.queued() == 0 {
             self.client.ping();
         }
@@ -167,7 +167,7 @@ impl Session {
         }
         ready!(Pin::new(&mut self.timer).poll(cx));
         self.armed = None;
-        Poll::Ready(self.keepalive.due(&self.config.limits, Instant::now(), &seen))
+        Poll::Ready(self.keepalive.due(&self.config.limits, clock::now(), &seen))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::sink::Sinks;
+use crate::clock;
 use crate::framing::Payload;
 use crate::registry::{Card, Direction};
 
@@ -20,7 +21,7 @@ pub struct Stats {
 impl Stats {
     /// Counts on the card of a session, and shows its messages in `sinks`.
     pub fn new(card: Arc<Card>, sinks: Sinks, clocked: bool) -> Self {
-        Stats { card, sinks, clocked, last_data: Instant::now() }
+        Stats { card, sinks, clocked, last_data: clock::now() }
     }
 
     /// The session's card.
@@ -43,7 +44,7 @@ impl Stats {
     pub fn count(&mut self, direction: Direction, lines: u64, bytes: usize) {
         self.card.traffic.add(direction, lines, bytes as u64);
         if self.clocked {
-            self.last_data = Instant::now();
+            self.last_data = clock::now();
         }
     }
 

@@ -9,6 +9,7 @@ use super::endpoint::{Endpoint, Received};
 use super::outgoing::Outgoing;
 use super::reason::CloseReason;
 use super::stats::Stats;
+use crate::clock;
 use crate::framing::{Batch, Encoder, Payload, Stage};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
@@ -160,7 +161,7 @@ impl Up {
         if !(is_ended && self.paused && self.out.len() > 0) {
             self.stuck_since = None;
         } else if self.take_progress() || self.stuck_since.is_none() {
-            self.stuck_since = Some(Instant::now());
+            self.stuck_since = Some(clock::now());
         }
     }
 

@@ -13,6 +13,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
+use crate::clock;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::{ByteStream, Outlet};
 use crate::random;
@@ -74,7 +75,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
             replies: 0,
             end: None,
             turn: 0,
-            last_read: Instant::now(),
+            last_read: clock::now(),
             stalled_since: None,
         }
     }
@@ -226,7 +227,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
             self.replies = 0;
             self.stalled_since = None;
         } else if progress || self.stalled_since.is_none() {
-            self.stalled_since = Some(Instant::now());
+            self.stalled_since = Some(clock::now());
         }
         sent
     }
@@ -267,7 +268,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         };
         let n = read?;
         self.turn += n;
-        self.last_read = Instant::now();
+        self.last_read = clock::now();
         Poll::Ready(Ok(n))
     }
 }
