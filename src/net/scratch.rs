@@ -22,17 +22,26 @@ pub const CHUNK: usize = 64 * 1024;
 const LARGEST_SPARE: usize = 4 * CHUNK;
 
 thread_local! {
-    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static BUFFERS: [Cell<Option<Box<[u8]>>>; 2] = const { [Cell::new(None), Cell::new(None)] };
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends this thread's buffer of [`CHUNK`] bytes, whose content is left over from the last use. It
-/// is for poll functions that read and consume on the spot. A call within `work` gets a buffer that is
-/// allocated.
+/// Lends a buffer of this thread's, of [`CHUNK`] bytes, whose content is left over from the last use. It
+/// is for poll functions that read and consume on the spot. A call within `work` gets the other one, which a TLS stream
+/// below needs, and a call within that one gets a buffer that is allocated.
 pub fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice());
+    let lent = BUFFERS.with(|buffers| buffers.iter().find_map(Cell::take));
+    let mut buffer = lent.unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice());
     let result = work(&mut buffer);
-    BUFFER.set(Some(buffer));
+    BUFFERS.with(|buffers| {
+        let mut returned = Some(buffer);
+        for place in buffers {
+            returned = place.replace(returned);
+            if returned.is_none() {
+                break;
+            }
+        }
+    });
     result
 }
 
@@ -98,11 +107,25 @@ mod tests {
         with(|outer| {
             outer.fill(1);
             with(|inner| {
-                assert_eq!((outer.len(), inner.len()), (CHUNK, CHUNK));
                 inner.fill(2);
+                with(|innermost| {
+                    assert_eq!([&*outer, inner, innermost].map(<[u8]>::len), [CHUNK; 3]);
+                    innermost.fill(3);
+                });
+                assert!(inner.iter().all(|byte| *byte == 2), "it is the inner one's alone");
             });
             assert!(outer.iter().all(|byte| *byte == 1), "it is the outer one's alone");
         });
+    }
+
+    #[test]
+    fn two_are_kept() {
+        let addresses = || with(|outer| with(|inner| [outer.as_ptr(), inner.as_ptr()]));
+        let mut before = addresses();
+        let mut after = addresses();
+        before.sort();
+        after.sort();
+        assert_eq!(before, after);
     }
 
     #[test]

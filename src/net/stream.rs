@@ -42,8 +42,8 @@ impl ByteStream {
     }
 
     /// Takes an encrypted stream.
-    pub fn tls(tls: Tls) -> Self {
-        ByteStream(Carrier::Tls(Box::new(tls)))
+    pub fn tls(tls: Box<Tls>) -> Self {
+        ByteStream(Carrier::Tls(tls))
     }
 
     /// Takes one end of a stream inside the process.

@@ -4,6 +4,7 @@
 mod acceptor;
 pub mod acme;
 mod config;
+mod connection;
 mod connector;
 mod facts;
 mod files;
@@ -22,10 +23,6 @@ pub use self::connector::{Authorities, TlsConnector};
 pub use self::facts::Facts;
 pub use self::names::CertificateSubject;
 pub use self::stream::Tls;
-
-/// The limit of bytes of a connection that rustls may hold back: one record (RFC 8446, section 5.1). They
-/// count as sent until they are flushed, so this is what a peer that reads nothing can hide.
-const BUFFER: usize = 16 * 1024;
 
 /// The cryptography of all connections: TLS 1.2 and 1.3 with forward secrecy, as rustls knows no
 /// other.

@@ -9,19 +9,18 @@
 //! Where the certificate comes from an [authority](super::acme), each handshake uses the one issued last.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::future::pending;
-use futures_rustls::TlsAcceptor;
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::crypto::ring::Ticketer;
 use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
 use futures_rustls::rustls::server::{
-    NoServerSessionStorage, ServerConnection, WantsServerCert, WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier,
 };
 use futures_rustls::rustls::sign::CertifiedKey;
-use futures_rustls::rustls::{self, ConfigBuilder, ServerConfig};
+use futures_rustls::rustls::{self, CommonState, ConfigBuilder, ServerConfig};
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
@@ -29,8 +28,8 @@ use super::acme::{ACME_TLS_ALPN_NAME, Acme, Certificates};
 use super::config::{CertSource, TlsConfig};
 use super::facts::Facts;
 use super::files::PemFile;
-use super::stream::{Counted, Tls};
-use super::{BUFFER, provider, words};
+use super::stream::Tls;
+use super::{provider, words};
 use crate::error::StartError;
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
@@ -88,6 +87,33 @@ struct Content {
     /// `None`: it is in the file of the certificate.
     key: Option<PemFile>,
     client_ca: Option<PemFile>,
+}
+
+/// The certificates of one handshake. It notes the name that the client asks for, which a connection of rustls without
+/// buffers does not give.
+#[derive(Debug)]
+struct Asked {
+    certificates: Arc<dyn ResolvesServerCert>,
+    server_name: OnceLock<String>,
+}
+
+impl Asked {
+    fn new(certificates: Arc<dyn ResolvesServerCert>) -> Self {
+        Asked { certificates, server_name: OnceLock::new() }
+    }
+
+    fn server_name(&self) -> Option<String> {
+        self.server_name.get().cloned()
+    }
+}
+
+impl ResolvesServerCert for Asked {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = hello.server_name() {
+            let _ = self.server_name.set(name.to_owned());
+        }
+        self.certificates.resolve(hello)
+    }
 }
 
 impl Acceptor {
@@ -194,20 +220,20 @@ impl Acceptor {
             Err(_) => return Err((HandshakeFailure::Silent, ByteStream::plain(io))),
         }
         let (rules, authorities) = self.rules();
-        let accepting = TlsAcceptor::from(rules)
-            .accept_with(Counted::new(io), |tls| tls.set_buffer_limit(Some(BUFFER)));
-        match accepting.into_fallible().await {
-            Ok(stream) => {
-                let tls = stream.get_ref().1;
-                let facts = Facts::of(tls, authorities);
-                let failure = self.objection(tls);
-                let io = ByteStream::tls(Tls::from(stream));
+        let asked = Arc::new(Asked::new(rules.cert_resolver.clone()));
+        let mut config = ServerConfig::clone(&rules);
+        config.cert_resolver = asked.clone();
+        match Tls::accept(io, Arc::new(config)).await {
+            Ok(tls) => {
+                let facts = Facts::of(tls.agreed(), asked.server_name(), authorities);
+                let failure = self.objection(tls.agreed());
+                let io = ByteStream::tls(tls);
                 match failure {
                     None => Ok((io, facts)),
                     Some(failure) => Err((failure, io)),
                 }
             }
-            Err((error, io)) => Err((self.explain(&error), ByteStream::plain(io.into_inner()))),
+            Err((error, io)) => Err((self.explain(&error), ByteStream::plain(io))),
         }
     }
 
@@ -230,7 +256,7 @@ impl Acceptor {
     }
 
     /// The reason to refuse a connection whose handshake succeeded.
-    fn objection(&self, tls: &ServerConnection) -> Option<HandshakeFailure> {
+    fn objection(&self, tls: &CommonState) -> Option<HandshakeFailure> {
         if tls.alpn_protocol() == Some(ACME_TLS_ALPN_NAME) {
             return Some(HandshakeFailure::Proof);
         }

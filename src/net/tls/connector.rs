@@ -18,9 +18,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 use super::files::PemFile;
-use super::stream::{Counted, Tls};
+use super::stream::Tls;
 use super::words::Flaw;
-use super::{BUFFER, provider, words};
+use super::{provider, words};
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::sync::lock;
@@ -65,13 +65,9 @@ impl TlsConnector {
     /// # Errors
     /// What is wrong, in plain words.
     pub async fn connect(&self, io: Plain) -> io::Result<ByteStream> {
-        let connector = futures_rustls::TlsConnector::from(self.authorities.current());
-        let connecting = connector.connect_with(self.name.clone(), Counted::new(io), |tls| {
-            tls.set_buffer_limit(Some(BUFFER));
-        });
-        match connecting.await {
-            Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
-            Err(error) => {
+        match Tls::connect(io, self.authorities.current(), self.name.clone()).await {
+            Ok(tls) => Ok(ByteStream::tls(tls)),
+            Err((error, _)) => {
                 let why =
                     words::of_backend(&error, &self.name.to_str(), self.authorities.path.is_some());
                 Err(io::Error::new(error.kind(), why))

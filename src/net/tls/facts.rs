@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+use futures_rustls::rustls::{CipherSuite, CommonState, ProtocolVersion};
 
 use super::files::PemFile;
 use super::names::CertificateSubject;
@@ -23,13 +23,17 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Takes the results of a handshake in which the client's certificate was checked against these CAs.
-    pub fn of(tls: &ServerConnection, authorities: Option<Arc<PemFile>>) -> Self {
+    /// Takes the results of a handshake in which the client's certificate was checked against these CAs, and which was for this name.
+    pub fn of(
+        tls: &CommonState,
+        server_name: Option<String>,
+        authorities: Option<Arc<PemFile>>,
+    ) -> Self {
         let certificate = tls.peer_certificates().and_then(|chain| chain.first());
         Facts {
             protocol: protocol(tls.protocol_version()),
             cipher: tls.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite())),
-            server_name: tls.server_name().map(str::to_owned),
+            server_name,
             client: certificate.and_then(|der| CertificateSubject::of(der)),
             authorities,
         }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::io::AsyncWrite;
-use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::ClientConfig;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -24,7 +23,7 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use super::error::AcmeError;
 use crate::clock::timeout;
 use crate::net::stream::ByteStream;
-use crate::net::tls::stream::{Counted, Tls};
+use crate::net::tls::stream::Tls;
 use crate::net::tls::words;
 use crate::net::{connect, scratch};
 use crate::sync::lock;
@@ -45,7 +44,7 @@ const SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
 /// The HTTP client for one order.
 #[derive(Clone)]
 pub struct Http {
-    tls: TlsConnector,
+    client: Arc<ClientConfig>,
     retry_after: RetryAfter,
 }
 
@@ -63,7 +62,7 @@ impl RetryAfter {
 impl Http {
     /// A client with this TLS configuration. It stores each response's `Retry-After` in `retry_after`.
     pub fn new(client: Arc<ClientConfig>, retry_after: RetryAfter) -> Self {
-        Http { tls: client.into(), retry_after }
+        Http { client, retry_after }
     }
 
     /// Sends a request. A response that is not success is an error, except one about a stale nonce, which
@@ -99,9 +98,9 @@ impl Http {
         let deadline = Instant::now() + LONGEST_CONNECT;
         let io = connect::to_name(host, uri.port_u16().unwrap_or(443), deadline).await;
         let io = io.map_err(|e| AcmeError::unreachable(reason(&e)))?;
-        match self.tls.connect(name, Counted::new(io)).await {
-            Ok(stream) => Ok(ByteStream::tls(Tls::from(stream))),
-            Err(error) => Err(match words::of_authority(&error) {
+        match Tls::connect(io, self.client.clone(), name).await {
+            Ok(tls) => Ok(ByteStream::tls(tls)),
+            Err((error, _)) => Err(match words::of_authority(&error) {
                 Some(why) => AcmeError::untrusted(why),
                 None => AcmeError::unreachable(reason(&error)),
             }),
