@@ -7,6 +7,7 @@ use crate::{
     net,
     peers::{Peer, Places, fill},
     procs,
+    tls::Certificate,
     workloads::Workload,
 };
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -48,6 +49,7 @@ pub struct Run {
 pub struct Bench {
     pub places: Places,
     pub scratch: PathBuf,
+    certificate: Certificate,
     pub quick: bool,
     /// The CPUs of the relay and of the load, where there are two.
     pub cpus: Option<[usize; 2]>,
@@ -71,8 +73,14 @@ impl Drop for Group {
 }
 
 impl Bench {
-    pub fn new(places: Places, scratch: PathBuf, quick: bool, cpus: Option<[usize; 2]>) -> Self {
-        Bench { places, scratch, quick, cpus, next_port: FIRST_PORT }
+    pub fn new(
+        places: Places,
+        scratch: PathBuf,
+        certificate: Certificate,
+        quick: bool,
+        cpus: Option<[usize; 2]>,
+    ) -> Self {
+        Bench { places, scratch, certificate, quick, cpus, next_port: FIRST_PORT }
     }
 
     /// One run.
@@ -97,6 +105,7 @@ impl Bench {
         let order = Order {
             traffic: workload.traffic,
             wire: peer.wire,
+            tls: peer.tls.then(|| self.certificate.clone()),
             port: relay.as_ref().map_or(backend_port, |(_, port)| *port),
             sessions: workload.sessions.min(peer.most_sessions),
             total: workload.total(self.quick).min(net::most_connections()),
@@ -158,7 +167,15 @@ impl Bench {
         let config = self.scratch.join("config");
         let (port_text, backend_text) = (port.to_string(), backend_port.to_string());
         let config_text = config.to_string_lossy().into_owned();
-        let values = [("port", &*port_text), ("backend", &backend_text), ("config", &config_text)];
+        let [certificate, key] = [&self.certificate.both, &self.certificate.key]
+            .map(|path| path.to_string_lossy().into_owned());
+        let values = [
+            ("port", &*port_text),
+            ("backend", &backend_text),
+            ("config", &config_text),
+            ("certificate", &certificate),
+            ("key", &key),
+        ];
         fs::write(&config, fill(peer.config, &values))
             .map_err(|error| format!("{config_text}: {error}"))?;
         let mut words = vec![program.to_owned()];

@@ -15,12 +15,15 @@ use crate::{
     line::HELLO,
     net::{Dial, Poller, READ_BUFFER},
     procs,
+    tls::{self, Tls},
     wire::Masks,
 };
 use client::Client;
 use ledger::Ledger;
+use rustls::ClientConfig;
 use std::{
     io, mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use usage::Snapshot;
@@ -36,6 +39,7 @@ struct Load {
     clients: Vec<Client>,
     ledger: Ledger,
     masks: Masks,
+    tls: Option<Arc<ClientConfig>>,
     scratch: Vec<u8>,
     batch: Vec<u8>,
 }
@@ -76,6 +80,12 @@ pub fn run(order: Order) -> io::Result<Outcome> {
     Ok(Outcome { times, ..end.since(&begin, load.ledger.close()) })
 }
 
+/// What its clients share, if they speak TLS.
+fn tls_config(order: &Order) -> io::Result<Option<Arc<ClientConfig>>> {
+    let config = order.tls.as_ref().map(tls::config).transpose();
+    config.map_err(|error| io::Error::other(error.to_string()))
+}
+
 /// The relay's processes, if there is one.
 fn relay(order: &Order) -> Vec<u32> {
     order.relay.map(procs::tree).unwrap_or_default()
@@ -86,6 +96,7 @@ impl Load {
         Ok(Load {
             poller: Poller::new()?,
             clients: Vec::with_capacity(order.sessions),
+            tls: tls_config(&order)?,
             ledger: Ledger::new(order),
             masks: Masks::default(),
             scratch: Vec::new(),
@@ -126,7 +137,9 @@ impl Load {
         let stalls = self.ledger.order.traffic == Traffic::Stalled;
         let narrow = stalls && self.clients.len() + 1 == sessions;
         let dial = Dial { port, source: None, narrow };
-        self.clients.push(Client::connect(&dial, wire, self.clients.len(), hello, &self.poller)?);
+        let tls = self.tls.as_ref().map(Tls::new);
+        let key = self.clients.len();
+        self.clients.push(Client::connect(&dial, wire, tls, key, hello, &self.poller)?);
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod report;
 mod scale;
 mod stats;
 mod summary;
+mod tls;
 mod wire;
 mod workloads;
 
@@ -169,7 +170,8 @@ fn drive(args: &Args) -> Result<(), Box<dyn Error>> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let cpus = two_cpus()?;
     let places = Places { wsrelay: args.wsrelay.clone(), peers: args.peers.clone() };
-    let mut bench = Bench::new(places, scratch, args.quick, cpus);
+    let certificate = tls::Certificate::make(&scratch)?;
+    let mut bench = Bench::new(places, scratch, certificate, args.quick, cpus);
 
     let begin = Instant::now();
     let mut report = Report::new(&bench, &peers, &workloads, rounds, files);

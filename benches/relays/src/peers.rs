@@ -9,7 +9,10 @@ use std::{
 pub struct Peer {
     pub name: &'static str,
     pub wire: Wire,
-    /// Program and arguments; `{port}`, `{backend}` and `{config}` are filled in. Nothing: no relay at all.
+    /// Whether its clients speak TLS.
+    pub tls: bool,
+    /// Program and arguments; `{port}`, `{backend}`, `{config}`, and with TLS `{certificate}` and `{key}` are filled in.
+    /// Nothing: no relay at all.
     pub command: &'static [&'static str],
     /// Another program that it runs.
     pub helper: Option<&'static str>,
@@ -24,8 +27,17 @@ pub struct Peer {
     pub versions: &'static [&'static [&'static str]],
 }
 
-/// All others are compared with this one.
+/// All others without TLS are compared with this one.
 pub const REFERENCE: &str = "haproxy";
+
+/// All others with TLS are compared with this one.
+pub const REFERENCE_TLS: &str = "haproxy-tls";
+
+/// The name of the one that a peer is compared with.
+pub fn reference(peer: &str) -> &'static str {
+    let is_tls = PEERS.iter().any(|one| one.name == peer && one.tls);
+    if is_tls { REFERENCE_TLS } else { REFERENCE }
+}
 
 const NO_LIMIT: usize = usize::MAX;
 
@@ -43,10 +55,44 @@ listen relay
     server backend 127.0.0.1:{backend}
 ";
 
+const HAPROXY_TLS: &str = "\
+global
+    nbthread 1
+    maxconn 9800
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen relay
+    bind 127.0.0.1:{port} ssl crt {certificate}
+    server backend 127.0.0.1:{backend}
+";
+
+const NGINX_TLS: &str = "\
+daemon off;
+master_process off;
+pid {config}.pid;
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+events { worker_connections 19900; }
+stream {
+    server {
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        proxy_pass 127.0.0.1:{backend};
+        proxy_timeout 1h;
+        tcp_nodelay on;
+    }
+}
+";
+
 pub const PEERS: &[Peer] = &[
     Peer {
         name: "direct",
         wire: Wire::Tcp,
+        tls: false,
         command: &[],
         helper: None,
         config: "",
@@ -58,6 +104,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: REFERENCE,
         wire: Wire::Tcp,
+        tls: false,
         command: &["haproxy", "-db", "-f", "{config}"],
         helper: None,
         config: HAPROXY,
@@ -69,6 +116,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: "wsrelay",
         wire: Wire::Lines,
+        tls: false,
         command: &[
             "wsrelay",
             "--listen",
@@ -85,10 +133,59 @@ pub const PEERS: &[Peer] = &[
         install: "cargo build --release",
         versions: &[&["{program}", "--version"]],
     },
+    Peer {
+        name: REFERENCE_TLS,
+        wire: Wire::Tcp,
+        tls: true,
+        command: &["haproxy", "-db", "-f", "{config}"],
+        helper: None,
+        config: HAPROXY_TLS,
+        most_sessions: 9_700,
+        pings_every: None,
+        install: "Debian package haproxy",
+        versions: &[&["{program}", "-v"]],
+    },
+    Peer {
+        name: "nginx-tls",
+        wire: Wire::Tcp,
+        tls: true,
+        command: &["nginx", "-c", "{config}", "-e", "stderr"],
+        helper: None,
+        config: NGINX_TLS,
+        most_sessions: 9_700,
+        pings_every: None,
+        install: "Debian packages nginx and libnginx-mod-stream",
+        versions: &[&["{program}", "-v"]],
+    },
+    Peer {
+        name: "wsrelay-tls",
+        wire: Wire::Lines,
+        tls: true,
+        command: &[
+            "wsrelay",
+            "--listen",
+            "127.0.0.1:{port}",
+            "--to",
+            "127.0.0.1:{backend}",
+            "--tls-cert",
+            "{certificate}",
+            "--tls-key",
+            "{key}",
+            "--log-level",
+            "error",
+        ],
+        helper: None,
+        config: "",
+        most_sessions: NO_LIMIT,
+        pings_every: Some(30.0),
+        install: "cargo build --release",
+        versions: &[&["{program}", "--version"]],
+    },
     // A process and four descriptors for each session.
     Peer {
         name: "websocketd+nc",
         wire: Wire::Lines,
+        tls: false,
         command: &[
             "websocketd",
             "--address=127.0.0.1",
@@ -109,6 +206,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: "websocat",
         wire: Wire::Bytes,
+        tls: false,
         command: &[
             "websocat",
             "-t",
@@ -128,6 +226,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: "wstcp",
         wire: Wire::Bytes,
+        tls: false,
         command: &[
             "wstcp",
             "--log-level",
@@ -147,6 +246,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: "websockify",
         wire: Wire::Bytes,
+        tls: false,
         command: &["websockify", "127.0.0.1:{port}", "127.0.0.1:{backend}"],
         helper: None,
         config: "",
@@ -179,7 +279,7 @@ impl Places {
     /// The program of `peer`, or why it can't be run.
     pub fn find(&self, peer: &Peer) -> Result<Option<PathBuf>, String> {
         let Some(&program) = peer.command.first() else { return Ok(None) };
-        let found = if peer.name == "wsrelay" {
+        let found = if program == "wsrelay" {
             Some(self.wsrelay.clone()).filter(|path| path.is_file())
         } else {
             self.look_for(program)

@@ -10,7 +10,7 @@ use std::{error::Error, path::Path};
 
 const TITLE: &str = "Cost as a multiple of HAProxy's";
 
-const LEGEND: &str = "HAProxy (mode tcp) = 1×; logarithmic; shorter is better, left of the line is less than HAProxy";
+const LEGEND: &str = "HAProxy (mode tcp; with TLS for those with TLS) = 1×; logarithmic; left of the line is less than HAProxy";
 
 const WIDTH: i32 = 1000;
 const LEFT: i32 = 250;
@@ -24,7 +24,8 @@ pub const FAINT: RGBColor = RGBColor(221, 221, 221);
 /// Okabe and Ito's colours, which colour-blind people can tell apart; names stand beside the bars all the same.
 pub fn colour(peer: &str) -> RGBColor {
     match peer {
-        "wsrelay" => RGBColor(0, 114, 178),
+        "wsrelay" | "wsrelay-tls" => RGBColor(0, 114, 178),
+        "nginx-tls" => RGBColor(240, 228, 66),
         "websocketd+nc" => RGBColor(213, 94, 0),
         "websocat" => RGBColor(0, 158, 115),
         "wstcp" => RGBColor(204, 121, 167),

@@ -62,10 +62,13 @@ impl Report {
                     _ => "–".into(),
                 },
                 command: peer.command.join(" "),
-                clients: match peer.wire {
-                    Wire::Tcp => "lines over TCP",
-                    Wire::Lines => "a message is a line",
-                    Wire::Bytes => "bytes, they make the lines",
+                clients: match (peer.wire, peer.tls) {
+                    (Wire::Tcp, false) => "lines over TCP",
+                    (Wire::Tcp, true) => "lines over TLS",
+                    (Wire::Lines, false) => "a message is a line",
+                    (Wire::Lines, true) => "a message is a line, over TLS",
+                    (Wire::Bytes, false) => "bytes, they make the lines",
+                    (Wire::Bytes, true) => "bytes over TLS, they make the lines",
                 },
                 most_sessions: peer.most_sessions.min(most),
                 absent: found.err(),
@@ -106,7 +109,7 @@ impl Report {
 
     /// Whether a peer is there and holds as many sessions as it takes.
     pub fn can_run(&self, peer: &Peer, workload: &Workload) -> bool {
-        self.why_not(peer, workload).is_none()
+        workload.is_for(peer) && self.why_not(peer, workload).is_none()
     }
 
     /// Why a peer is not run with a workload.
@@ -117,7 +120,7 @@ impl Report {
         if workload.traffic == Traffic::Rest && peer.command.is_empty() {
             return Some("not run: no relay, nothing to measure".into());
         }
-        if self.quick && workload.long && peer.wire == Wire::Bytes {
+        if self.quick && workload.long && (peer.wire == Wire::Bytes || peer.tls) {
             return Some("not run in a quick round".into());
         }
         let most = thousands(peer.most_sessions as f64, 0);
@@ -143,7 +146,7 @@ impl Report {
              - Medians of {} round(s); {:.0} s in all\n\n\
              CPU is the time of the relay and all its children, user and system. A line counts once for each way: an echoed \
              line is one up and one down. `÷ haproxy` says how many times HAProxy's cost it is, which relays bytes and \
-             knows no WebSocket; `direct` is no relay at all. Less is better. In each run every line was proved to have \
+             knows no WebSocket; for the relays with TLS it is the cost of `haproxy-tls`. `direct` is no relay at all. Less is better. In each run every line was proved to have \
              arrived once, in order and unchanged; runs that could not prove it are shown as failed and count for nothing.\n\n\
              `busy` is the share of a CPU that relay / backend / clients took: where the relay's is not near 1, lines/s \
              say little about it. Costs of lines that come in batches fall as batches grow, and a slow relay gets larger ones: \

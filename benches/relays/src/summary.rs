@@ -2,7 +2,7 @@
 
 use crate::{
     load::{Outcome, Traffic},
-    peers::{Peer, REFERENCE},
+    peers::{self, Peer},
     report::Report,
     stats::median,
     workloads::Workload,
@@ -58,10 +58,12 @@ pub fn middle(report: &Report, workload: &Workload, peer: &str, figure: Figure) 
     median(report.good(workload.name, peer).filter_map(figure))
 }
 
-/// How many times the reference's figure a peer's is.
+/// How many times the figure of its reference a peer's is.
 pub fn ratio(report: &Report, workload: &Workload, peer: &str, figure: Figure) -> Option<f64> {
-    let (own, other) =
-        (middle(report, workload, peer, figure)?, middle(report, workload, REFERENCE, figure)?);
+    let (own, other) = (
+        middle(report, workload, peer, figure)?,
+        middle(report, workload, peers::reference(peer), figure)?,
+    );
     (own > 0.0 && other > 0.0).then(|| own / other)
 }
 
@@ -120,8 +122,10 @@ pub fn chart(report: &Report, peers: &[&'static Peer], workloads: &[&'static Wor
             _ => &[("CPU per line", cpu_per_line)],
         };
         for (what, figure) in figures {
-            let bars =
-                peers.iter().filter(|peer| peer.name != REFERENCE && !report.is_absent(peer));
+            let bars = peers.iter().filter(|peer| {
+                let is_measured = workload.is_for(peer) && !report.is_absent(peer);
+                is_measured && peer.name != peers::reference(peer.name)
+            });
             let bars =
                 bars.filter_map(|peer| Some((peer.name, bar(report, workload, peer, *figure)?)));
             groups

@@ -1,6 +1,6 @@
 //! What the relays have to do.
 
-use crate::{backend::Mode, load::Traffic};
+use crate::{backend::Mode, load::Traffic, peers::Peer};
 
 pub struct Workload {
     pub name: &'static str,
@@ -18,15 +18,22 @@ pub struct Workload {
     pub total: [u64; 2],
     /// The most rounds: enough where a run takes long and says the same each time.
     pub rounds: usize,
-    /// Whether a run takes so long that a quick round leaves it out for byte relays.
+    /// Whether a run takes so long that a quick round leaves it out for byte relays and those with TLS.
     pub long: bool,
     /// Whether a peer that holds fewer sessions is measured with those.
     pub fewer: bool,
+    /// Whether peers with TLS are measured.
+    pub tls: bool,
 }
 
 impl Workload {
     pub fn secs(&self, quick: bool) -> f64 {
         self.secs[usize::from(!quick)]
+    }
+
+    /// Whether a peer is measured at all.
+    pub fn is_for(&self, peer: &Peer) -> bool {
+        self.tls || !peer.tls
     }
 
     pub fn total(&self, quick: bool) -> u64 {
@@ -48,15 +55,28 @@ pub const ECHO: Workload = Workload {
     rounds: usize::MAX,
     long: false,
     fewer: true,
+    tls: false,
 };
 pub const CHAT: Workload =
     Workload { traffic: Traffic::Chat, backend: Mode::Chat, sessions: 200, ..ECHO };
 pub const IDLE: Workload = Workload { traffic: Traffic::Idle, secs: [0.3, 0.3], ..ECHO };
 
 pub const WORKLOADS: &[Workload] = &[
-    Workload { name: "roundtrip", what: "1 session, 1 line in flight", sessions: 1, ..ECHO },
-    Workload { name: "echo", what: "64 sessions, 1 line in flight each", ..ECHO },
-    Workload { name: "pipeline", what: "64 sessions, 64 lines in flight each", window: 64, ..ECHO },
+    Workload {
+        name: "roundtrip",
+        what: "1 session, 1 line in flight",
+        sessions: 1,
+        tls: true,
+        ..ECHO
+    },
+    Workload { name: "echo", what: "64 sessions, 1 line in flight each", tls: true, ..ECHO },
+    Workload {
+        name: "pipeline",
+        what: "64 sessions, 64 lines in flight each",
+        window: 64,
+        tls: true,
+        ..ECHO
+    },
     Workload { name: "chat-1", what: "200 sessions hear 1 sender, a line at a time", ..CHAT },
     Workload {
         name: "chat-8",
@@ -111,6 +131,7 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "idle-1k",
+        tls: true,
         what: "1,000 sessions open and then rest",
         sessions: 1_000,
         rounds: 3,
@@ -118,6 +139,7 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "idle-max",
+        tls: true,
         what: "up to 9,500 sessions open and then rest",
         sessions: 9_500,
         rounds: 1,

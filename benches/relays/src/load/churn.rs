@@ -1,15 +1,18 @@
 //! Sessions one after another: each connects, sends a line, hears its echo and takes its leave.
 
-use super::{Order, Outcome, client::Client, order::Churned, relay, usage::Snapshot};
+use super::{Order, Outcome, client::Client, order::Churned, relay, tls_config, usage::Snapshot};
 use crate::{
     line::Lines,
     net::{Dial, Poller, READ_BUFFER, Ready},
     procs,
+    tls::Tls,
     wire::Masks,
 };
+use rustls::ClientConfig;
 use std::{
     io,
     net::Ipv4Addr,
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -36,6 +39,7 @@ struct Churn {
     /// The sessions of the moment.
     visits: Vec<Option<Visit>>,
     masks: Masks,
+    tls: Option<Arc<ClientConfig>>,
     begun: u64,
     outcome: Outcome,
     churned: Churned,
@@ -71,6 +75,7 @@ impl Churn {
             lines: Lines::new(order.line),
             visits: (0..order.sessions).map(|_| None).collect(),
             masks: Masks::default(),
+            tls: tls_config(&order)?,
             begun: 0,
             outcome: Outcome::default(),
             churned: Churned::default(),
@@ -122,7 +127,8 @@ impl Churn {
         let source = Ipv4Addr::new(127, 0, 1, 1 + (self.begun % SOURCES) as u8);
         self.begun += 1;
         let dial = Dial { port: self.order.port, source: Some(source), narrow: false };
-        let client = Client::connect(&dial, self.order.wire, index, line, &self.poller)?;
+        let tls = self.tls.as_ref().map(Tls::new);
+        let client = Client::connect(&dial, self.order.wire, tls, index, line, &self.poller)?;
         Ok(Visit { client, number, heard: false, leaving: false })
     }
 

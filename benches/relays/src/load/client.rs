@@ -2,6 +2,7 @@
 
 use crate::{
     net::{Conn, Dial, Poller, ReadOutcome, Ready},
+    tls::Tls,
     wire::{self, Decoder, Wire},
 };
 use std::{io, mem};
@@ -9,6 +10,8 @@ use std::{io, mem};
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Connecting,
+    /// The TLS handshake.
+    Securing,
     Upgrading,
     Talking,
     /// It has taken its leave, and waits for the connection's end.
@@ -20,6 +23,11 @@ enum Stage {
 
 pub struct Client {
     conn: Conn,
+    tls: Option<Box<Tls>>,
+    /// What TLS makes of what is sent.
+    sealed: Vec<u8>,
+    /// What TLS made of what came.
+    plain: Vec<u8>,
     stage: Stage,
     wire: Wire,
     request: String,
@@ -35,12 +43,16 @@ impl Client {
     pub fn connect(
         dial: &Dial,
         wire: Wire,
+        tls: Option<Tls>,
         key: usize,
         greeting: Vec<u8>,
         poller: &Poller,
     ) -> io::Result<Self> {
         Ok(Client {
             conn: Conn::connect(dial, key, poller)?,
+            tls: tls.map(Box::new),
+            sealed: Vec::new(),
+            plain: Vec::new(),
             stage: Stage::Connecting,
             wire,
             request: wire::request(&format!("127.0.0.1:{}", dial.port)),
@@ -63,20 +75,18 @@ impl Client {
         }
         if event.writable && self.stage == Stage::Connecting {
             self.conn.settle().map_err(|error| format!("no connection: {error}"))?;
-            let first = if self.wire == Wire::Tcp {
-                self.stage = Stage::Talking;
-                mem::take(&mut self.greeting)
+            if self.tls.is_some() {
+                self.stage = Stage::Securing;
+                self.send(b"", poller)?;
             } else {
-                self.stage = Stage::Upgrading;
-                mem::take(&mut self.request).into_bytes()
-            };
-            self.send(&first, poller)?;
+                self.begin(poller)?;
+            }
         } else if event.writable {
             self.conn.flush(poller).map_err(|error| format!("write failed: {error}"))?;
         }
         if event.readable {
             match self.conn.read(buffer) {
-                ReadOutcome::Data(len) => self.receive(&buffer[..len], poller, on_line)?,
+                ReadOutcome::Data(len) => self.open(&buffer[..len], poller, on_line)?,
                 ReadOutcome::Blocked => {}
                 ReadOutcome::Closed => {
                     if self.stage == Stage::Leaving {
@@ -90,7 +100,15 @@ impl Client {
     }
 
     pub fn send(&mut self, data: &[u8], poller: &Poller) -> Result<(), String> {
-        self.conn.send(data, poller).map_err(|error| format!("write failed: {error}"))
+        let sent = match &mut self.tls {
+            None => self.conn.send(data, poller),
+            Some(tls) => {
+                self.sealed.clear();
+                tls.send(data, &mut self.sealed);
+                self.conn.send(&self.sealed, poller)
+            }
+        };
+        sent.map_err(|error| format!("write failed: {error}"))
     }
 
     /// Takes its leave, as its wire wants it: by a close frame, or by the end of what it sends. Whoever serves a WebSocket
@@ -98,6 +116,10 @@ impl Client {
     pub fn close(&mut self, mask: [u8; 4], poller: &Poller) -> Result<(), String> {
         self.stage = Stage::Leaving;
         if self.wire == Wire::Tcp {
+            if let Some(tls) = &mut self.tls {
+                tls.close();
+                self.send(b"", poller)?;
+            }
             return self.conn.shut_down().map_err(|error| format!("shutdown failed: {error}"));
         }
         self.decoder.leaving = true;
@@ -128,6 +150,40 @@ impl Client {
     pub fn leave(&mut self, poller: &Poller) {
         self.stage = Stage::Gone;
         self.conn.forget(poller);
+    }
+
+    /// Says the first thing on a connection that is there, and encrypted if it is to be.
+    fn begin(&mut self, poller: &Poller) -> Result<(), String> {
+        let first = if self.wire == Wire::Tcp {
+            self.stage = Stage::Talking;
+            mem::take(&mut self.greeting)
+        } else {
+            self.stage = Stage::Upgrading;
+            mem::take(&mut self.request).into_bytes()
+        };
+        self.send(&first, poller)
+    }
+
+    /// Takes what comes, encrypted or not.
+    fn open(
+        &mut self,
+        data: &[u8],
+        poller: &Poller,
+        on_line: &mut impl FnMut(&[u8]),
+    ) -> Result<(), String> {
+        let Some(mut tls) = self.tls.take() else { return self.receive(data, poller, on_line) };
+        let mut plain = mem::take(&mut self.plain);
+        plain.clear();
+        let received = tls.receive(data, &mut plain);
+        self.tls = Some(tls);
+        received?;
+        if self.stage == Stage::Securing {
+            let is_done = self.tls.as_ref().is_some_and(|tls| !tls.is_handshaking());
+            if is_done { self.begin(poller)? } else { self.send(b"", poller)? }
+        }
+        let taken = if plain.is_empty() { Ok(()) } else { self.receive(&plain, poller, on_line) };
+        self.plain = plain;
+        taken
     }
 
     fn receive(

@@ -1,6 +1,6 @@
 //! What the driver orders, and what the load answers.
 
-use crate::wire::Wire;
+use crate::{tls::Certificate, wire::Wire};
 use serde::{Deserialize, Serialize};
 
 /// What the sessions do.
@@ -33,6 +33,8 @@ pub enum Traffic {
 pub struct Order {
     pub traffic: Traffic,
     pub wire: Wire,
+    /// The relay's certificate, if clients speak TLS.
+    pub tls: Option<Certificate>,
     pub port: u16,
     pub sessions: usize,
     /// Sessions one after another, at most.

@@ -28,7 +28,7 @@ impl Report {
             heads.join(" | "),
             " ---: |".repeat(heads.len()) + " --- |"
         );
-        for peer in peers {
+        for peer in peers.iter().filter(|peer| workload.is_for(peer)) {
             let (cells, check) = match self.why_not(peer, workload) {
                 Some(why) => (vec!["–".into(); columns.len()], why),
                 None => (
@@ -227,7 +227,7 @@ mod tests {
     use crate::{
         bench::Run,
         load::Outcome,
-        peers::{PEERS, REFERENCE},
+        peers::{PEERS, REFERENCE, REFERENCE_TLS},
         report::PeerReport,
         workloads::WORKLOADS,
     };
@@ -286,6 +286,24 @@ mod tests {
         assert!(rows[1].starts_with("| wsrelay | 8.000 (8.000) | 2.00× |"), "{}", rows[1]);
         assert!(rows[1].ends_with("| **failed 1 of 2**: 1 lines missing |"), "{}", rows[1]);
         assert!(rows[2].ends_with("| not installed \\| no network |"), "{}", rows[2]);
+    }
+
+    #[test]
+    fn those_with_tls_are_compared_with_haproxy_with_tls_and_stand_where_they_are_measured() {
+        let runs = vec![
+            run(REFERENCE, 0.004, None),
+            run(REFERENCE_TLS, 0.008, None),
+            run("wsrelay-tls", 0.006, None),
+        ];
+        let report = Report { runs, ..Report::default() };
+        let all: Vec<_> = PEERS.iter().collect();
+        let mut text = String::new();
+        report.table(workload("echo"), &all, &mut text);
+        assert!(text.contains("\n| haproxy-tls | 8.000 (8.000) | 1.00× |"), "{text}");
+        assert!(text.contains("\n| wsrelay-tls | 6.000 (6.000) | 0.75× |"), "{text}");
+        text.clear();
+        report.table(workload("chat-8"), &all, &mut text);
+        assert!(text.contains("\n| wsrelay |") && !text.contains("-tls |"), "{text}");
     }
 
     #[test]

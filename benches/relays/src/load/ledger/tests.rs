@@ -7,6 +7,7 @@ use crate::wire::Wire;
 fn running(traffic: Traffic, sessions: usize, senders: usize, window: u32) -> Ledger {
     let mut ledger = Ledger::new(Order {
         traffic,
+        tls: None,
         wire: Wire::Lines,
         port: 0,
         sessions,
