@@ -11,6 +11,7 @@ mod files;
 mod names;
 mod pem;
 mod stream;
+mod suites;
 mod words;
 
 use std::sync::{Arc, OnceLock};
@@ -28,5 +29,10 @@ pub use self::stream::Tls;
 /// other.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(ring::default_provider())).clone()
+    let make = || {
+        let usual = ring::default_provider();
+        let suites = usual.cipher_suites.into_iter().map(suites::expanded_later).collect();
+        Arc::new(CryptoProvider { cipher_suites: suites, ..usual })
+    };
+    PROVIDER.get_or_init(make).clone()
 }

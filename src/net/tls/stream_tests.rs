@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{
     ClientConnection, RootCertStore, ServerConnection, StreamOwned, SupportedProtocolVersion,
@@ -19,8 +20,15 @@ use crate::task::block_on;
 
 type Peer = StreamOwned<ClientConnection, TcpStream>;
 
-/// The configurations of both ends, with a certificate for `localhost`.
+/// The configurations of both ends, with a certificate for `localhost`. The client has rustls's own cryptography.
 fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    configs_with(version, ring::default_provider())
+}
+
+fn configs_with(
+    version: &'static SupportedProtocolVersion,
+    clients: CryptoProvider,
+) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -34,7 +42,7 @@ fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Ar
     let server = server.with_protocol_versions(&[version]).unwrap().with_no_client_auth();
     let mut server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
     server.send_tls13_tickets = 0;
-    let client = ClientConfig::builder_with_provider(provider());
+    let client = ClientConfig::builder_with_provider(clients.into());
     let client = client.with_protocol_versions(&[version]).unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
     (Arc::new(server), Arc::new(client))
@@ -57,7 +65,10 @@ fn sockets() -> (Plain, TcpStream) {
 
 /// A stream to a client, and that client.
 fn pair(version: &'static SupportedProtocolVersion) -> (Box<Tls>, Peer) {
-    let (server, client) = configs(version);
+    pair_of(configs(version))
+}
+
+fn pair_of((server, client): (Arc<ServerConfig>, Arc<ClientConfig>)) -> (Box<Tls>, Peer) {
     let (near, far) = sockets();
     let peer = thread::spawn(move || {
         let mut peer = StreamOwned::new(ClientConnection::new(client, name()).unwrap(), far);
@@ -144,6 +155,34 @@ fn keys_are_renewed_in_the_middle_of_a_record() {
         assert_eq!(buf[..3], [n; 3]);
     }
     assert_eq!(held(&tls), 0);
+}
+
+#[test]
+fn every_cipher_suite_is_understood_by_rustls_own() {
+    let suites = ring::default_provider().cipher_suites.into_iter();
+    let suites: Vec<_> = suites.filter(|suite| suite.tls13().is_some()).collect();
+    assert_eq!(suites.len(), 3);
+    for suite in suites {
+        let clients = CryptoProvider { cipher_suites: vec![suite], ..ring::default_provider() };
+        let (mut tls, mut peer) = pair_of(configs_with(&TLS13, clients));
+        assert_eq!(
+            tls.agreed().negotiated_cipher_suite().map(|one| one.suite()),
+            Some(suite.suite())
+        );
+        for size in [1, 64, 1000, RECORD, 3 * RECORD + 1] {
+            let sent: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let mut got = vec![0; size];
+            peer.write_all(&sent).unwrap();
+            block_on(tls.read_exact(&mut got)).unwrap();
+            assert!(got == sent, "{suite:?}: {size} bytes up");
+            got.fill(0);
+            block_on(tls.write_all(&sent)).unwrap();
+            block_on(tls.flush()).unwrap();
+            peer.read_exact(&mut got).unwrap();
+            assert!(got == sent, "{suite:?}: {size} bytes down");
+            peer.conn.refresh_traffic_keys().unwrap();
+        }
+    }
 }
 
 #[test]
