@@ -27,8 +27,15 @@ use crate::text::reason;
 /// ours for a frame that is larger than that.
 const READ_BUFFER: RangeInclusive<usize> = 512..=CHUNK;
 
+/// The longest payload of a control frame, in bytes (RFC 6455, section 5.5).
+const LONGEST_CONTROL: usize = 125;
+
 /// A Close frame's reason has 123 bytes at most (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
+
+/// The reason with which tungstenite answers a Close whose code may not be sent (RFC 6455, section 7.4); the code is
+/// 1002. It reports this answer as if the client had sent it.
+const BAD_CLOSE_CODE: &str = "Protocol violation";
 
 /// Bytes that a message may have beyond the line limit: the one end of line that ends it.
 const EOL: usize = 2;
@@ -109,7 +116,8 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
                 .write_buffer_size(0)
                 .max_write_buffer_size(4096)
                 .max_message_size(Some(self.max_message + EOL))
-                .max_frame_size(Some(self.max_message + EOL));
+                // It holds for control frames too, which any session must take (RFC 6455, section 5.5).
+                .max_frame_size(Some((self.max_message + EOL).max(LONGEST_CONTROL)));
             // It is an async function, but reads nothing.
             let role = wire.role();
             let ws = WebSocketStream::from_raw_socket(wire, role, Some(config));
@@ -177,7 +185,7 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
             Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
             Some(Ok(Message::Close(frame))) => {
                 self.closing = true;
-                Frame::End(CloseReason::ClientClosed(frame.map(|f| f.code.into())))
+                Frame::End(closed_by(frame))
             }
             Some(Ok(_)) => Frame::Control,
             Some(Err(error)) => Frame::End(self.explain(error)),
@@ -249,6 +257,16 @@ impl<S: AsyncRead + Outlet> Endpoint<S> {
     /// Sends what waits; ready when all is sent.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.wire().poll_drain(cx)
+    }
+}
+
+/// The meaning of a Close as tungstenite reports it.
+fn closed_by(frame: Option<CloseFrame>) -> CloseReason {
+    match frame {
+        Some(frame) if frame.code == CloseCode::Protocol && frame.reason == BAD_CLOSE_CODE => {
+            CloseReason::Protocol("Close with a code that is not allowed".into())
+        }
+        frame => CloseReason::ClientClosed(frame.map(|frame| frame.code.into())),
     }
 }
 

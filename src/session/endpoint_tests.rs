@@ -150,9 +150,7 @@ fn tungstenites(bytes: &[u8]) -> Outcome {
         match ws.read() {
             Ok(Message::Text(text)) => messages.push((true, text.as_bytes().to_vec())),
             Ok(Message::Binary(bytes)) => messages.push((false, bytes.to_vec())),
-            Ok(Message::Close(frame)) => {
-                break CloseReason::ClientClosed(frame.map(|f| f.code.into()));
-            }
+            Ok(Message::Close(frame)) => break closed_by(frame),
             Ok(_) => {}
             Err(error) => break explain(error),
         }
@@ -299,6 +297,7 @@ fn a_long_reason_is_cut_between_characters() {
 #[test]
 fn close_codes() {
     let close = |code: u16| [&code.to_be_bytes()[..], "weil é".as_bytes()].concat();
+    const NOT_ALLOWED: &str = "Close with a code that is not allowed";
     let violation = [&[0x88, 20, 0x03, 0xea][..], b"Protocol violation"].concat();
     for (codes, allowed) in [
         (0..=999, false),
@@ -313,14 +312,13 @@ fn close_codes() {
         for code in [first, first + 1, last - 1, last].into_iter().chain(codes.step_by(97)) {
             let bytes = frame(0x88, true, 0, &close(code));
             let (reply, end) = match allowed {
-                true => ([&[0x88, 9][..], &close(code)].concat(), code),
-                false => (violation.clone(), 1002),
+                true => {
+                    let reply = [&[0x88, 9][..], &close(code)].concat();
+                    (reply, CloseReason::ClientClosed(Some(code)))
+                }
+                false => (violation.clone(), CloseReason::Protocol(NOT_ALLOWED.into())),
             };
-            let want = Outcome {
-                messages: Vec::new(),
-                replies: reply,
-                end: CloseReason::ClientClosed(Some(end)),
-            };
+            let want = Outcome { messages: Vec::new(), replies: reply, end };
             assert_eq!(ours(b"", vec![bytes.clone()]), want, "{code}");
             assert_eq!(ours(&bytes, vec![]), want, "{code}, early");
             // Inside a fragmented message, and cut.
@@ -344,6 +342,28 @@ fn close_codes() {
             assert_eq!(end, CloseReason::ClientClosed(Some(code)), "{code}, answered");
             assert_eq!(client.wire().waiting(), said, "{code}, answered");
         }
+    }
+}
+
+/// A limit of messages below 125 bytes is none of control frames.
+#[test]
+fn control_frames_of_every_length_are_taken() {
+    for max in [0, 1, 60, 125] {
+        let payload = [b'p'; 125];
+        let ping = frame(0x89, true, 0, &payload);
+        let long = frame(0x81, true, 0, &vec![b'x'; max + EOL + 1]);
+        let pieces = Pieces(VecDeque::from([ping, long]));
+        let mut client = Endpoint::new(pieces, b"", Role::Server, max);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let end = loop {
+            match client.poll_messages(&mut cx, &mut |_| panic!("a message")) {
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(end)) => break end,
+                Poll::Pending => panic!("it waits for more"),
+            }
+        };
+        assert_eq!(end, CloseReason::MessageTooLong(max), "{max}");
+        assert_eq!(client.wire().waiting(), [&[0x8a, 125][..], &payload].concat(), "{max}");
     }
 }
 
