@@ -314,6 +314,10 @@ impl LineEncoder {
                 (Newlines::Reject, _) => return Err(FramingError::NewlineInMessage),
                 (Newlines::Space, _) => (start + without_cr(segment).len(), &b" "[..]),
                 (Newlines::Split, Eol::CrLf) => (start + without_cr(segment).len(), &b"\r\n"[..]),
+                // Encoded with the text, the carriage return could be cut off by an escape sequence (ISO-2022-JP).
+                (Newlines::Split, Eol::Lf) if segment.ends_with(b"\r") => {
+                    (newline - 1, &b"\r\n"[..])
+                }
                 (Newlines::Split, Eol::Lf) => (newline, &b"\n"[..]),
             };
             self.append(slice(message, start, end), out);

@@ -1,6 +1,7 @@
 //! Messages to the backend's bytes.
 
 use super::NO_LIMIT;
+use crate::framing::LineRules;
 use crate::framing::line::reference::rules;
 use crate::framing::{Eol, Framing, FramingError, Newlines, Payload};
 
@@ -74,6 +75,22 @@ fn messages_become_lines() {
         for newlines in [Split, Space, Reject] {
             encodes(Eol::Lf, newlines, message, Err(FramingError::MessageTooLong { limit: 8 }));
         }
+    }
+}
+
+/// A carriage return inside a message belongs to its end of line, and not to the text whose state (here: Roman, for the
+/// yen sign) is left before it.
+#[test]
+fn no_escape_sequence_comes_between_cr_and_lf() {
+    for (eol, expected) in [
+        (Eol::Lf, &b"\x1b(J\\\x1b(B\r\n\x1b(J\\\x1b(B\n"[..]),
+        (Eol::CrLf, b"\x1b(J\\\x1b(B\r\n\x1b(J\\\x1b(B\r\n"),
+    ] {
+        let rules = LineRules { eol, ..rules("iso-2022-jp", NO_LIMIT) };
+        let mut out = Vec::new();
+        let lines =
+            Framing::Lines(rules).encoder().encode(Payload::Text("\u{a5}\r\n\u{a5}"), &mut out);
+        assert_eq!((lines, out.as_slice()), (Ok(2), expected));
     }
 }
 
