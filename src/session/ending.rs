@@ -40,13 +40,8 @@ pub struct Parts {
 /// got.
 pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
-    if parts.up.paused && matches!(reason, CloseReason::ClientGone(_)) {
-        match relay_rest(&mut parts).await {
-            // The first reason says more.
-            Some(CloseReason::ClientGone(_)) => {}
-            Some(last) => reason = last,
-            None => has_failed = true,
-        }
+    if parts.up.paused {
+        (reason, has_failed) = take_rest(&mut parts, reason, has_failed).await;
     }
     let Parts { mut client, backend, up, config, .. } = parts;
     let settled = settle(&backend, reason);
@@ -66,6 +61,25 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     )
     .await;
     reason
+}
+
+/// Takes what a session has received and not read, as it was paused. Returns the actual reason, and whether the backend
+/// has failed.
+async fn take_rest(
+    parts: &mut Parts,
+    reason: CloseReason,
+    has_failed: bool,
+) -> (CloseReason, bool) {
+    if !matches!(reason, CloseReason::ClientGone(_)) {
+        let Parts { client, up, stats, .. } = parts;
+        return (up.take_received(client, stats).unwrap_or(reason), has_failed);
+    }
+    match relay_rest(parts).await {
+        // The first reason says more.
+        Some(CloseReason::ClientGone(_)) => (reason, has_failed),
+        Some(last) => (last, has_failed),
+        None => (reason, true),
+    }
 }
 
 /// Relays what a client sent before it was reset and the kernel still holds, as long as the backend takes any of it.

@@ -2,7 +2,7 @@
 //! call.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::endpoint::{Endpoint, Received};
@@ -67,12 +67,13 @@ impl Up {
             if let Gathered::End(reason) = gathered {
                 return Poll::Ready(reason);
             }
-            let all_sent = self.poll_send(cx, backend).is_ready();
+            let _ = self.poll_send(cx, backend);
             if !self.paused {
                 return Poll::Pending;
             }
             let _ = client.poll_drain(cx);
-            if !all_sent || client.wire().replies() >= ENOUGH_REPLIES {
+            // There may be room again although the backend has not taken all.
+            if self.out.len() >= ENOUGH || client.wire().replies() >= ENOUGH_REPLIES {
                 return Poll::Pending;
             }
         }
@@ -97,6 +98,26 @@ impl Up {
             }
         }
         Gathered::Enough
+    }
+
+    /// Takes the messages that were received before a pause and wait to be read, whatever waits for the backend: up
+    /// to one read. Returns the client's end if that is among them.
+    pub fn take_received(
+        &mut self,
+        client: &mut Endpoint,
+        stats: &mut Stats,
+    ) -> Option<CloseReason> {
+        client.wire().hold(true);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let end = loop {
+            match client.poll_messages(cx, &mut |messages| self.take(messages, stats)) {
+                Poll::Pending => break None,
+                Poll::Ready(None) => {}
+                Poll::Ready(end) => break end,
+            }
+        };
+        client.wire().hold(false);
+        end
     }
 
     fn take(&mut self, messages: Received<'_>, stats: &mut Stats) -> Result<(), CloseReason> {

@@ -47,6 +47,8 @@ pub struct Wire<S = ByteStream> {
     handed: u64,
     /// Whether a message in fragments is incomplete, so that tungstenite reads all frames.
     fragmented: bool,
+    /// Whether only what was received already is read.
+    holds: bool,
     /// Bytes that wait for the client. After a failed write, reading goes on to the end of the stream: the client may
     /// have sent its last messages before it left.
     out: Outgoing,
@@ -71,6 +73,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
             seen: 0,
             handed: 0,
             fragmented: false,
+            holds: false,
             out: Outgoing::default(),
             replies: 0,
             end: None,
@@ -100,6 +103,11 @@ impl<S: AsyncRead + Outlet> Wire<S> {
     /// Bytes of that frame that are left; 0 if the end of the stream was handed to it.
     pub fn handed(&self) -> usize {
         usize::try_from(self.handed).ok().filter(|handed| *handed < usize::MAX).unwrap_or(0)
+    }
+
+    /// Sets whether only what was received already is read, and nothing more from the socket.
+    pub fn hold(&mut self, holds: bool) {
+        self.holds = holds;
     }
 
     /// Whether the next frame begins a message.
@@ -257,6 +265,9 @@ impl Wire {
 impl<S: AsyncRead + Unpin> Wire<S> {
     /// Reads from the socket, unless it is the others' turn.
     fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.holds {
+            return Poll::Pending;
+        }
         if self.turn >= TURN {
             self.turn = 0;
             cx.waker().wake_by_ref();
