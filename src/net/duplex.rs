@@ -104,9 +104,14 @@ impl Duplex {
         DuplexResetWatch(self.input.clone())
     }
 
-    /// Bytes that were written to this end and that the other has not read.
+    /// Bytes that were written to this end and that the other has not read, or had not when it was dropped.
     pub fn unread(&self) -> usize {
         lock(&self.output).waiting.len()
+    }
+
+    /// Bytes that wait to be read from this end.
+    pub fn available(&self) -> usize {
+        lock(&self.input).waiting.len()
     }
 }
 
@@ -231,10 +236,7 @@ impl Drop for Duplex {
                 output.enter(PipeState::Ended);
             }
         });
-        change(&self.input, |input| {
-            input.waiting.clear();
-            input.enter(PipeState::Unread);
-        });
+        change(&self.input, |input| input.enter(PipeState::Unread));
     }
 }
 

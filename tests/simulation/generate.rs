@@ -1,0 +1,358 @@
+//! Stories by number: a seed decides everything.
+
+use encoding_rs::Encoding;
+use fastrand::Rng;
+
+use crate::spec::{Broken, Message, Newlines, Rules};
+use crate::story::{Act, Ms, Setup, Side, Step, Story, TICK};
+
+/// Charsets of backends: one, two and more bytes a character, and one with states.
+const CHARSETS: [&Encoding; 8] = [
+    encoding_rs::UTF_8,
+    encoding_rs::WINDOWS_1252,
+    encoding_rs::ISO_8859_2,
+    encoding_rs::KOI8_R,
+    encoding_rs::SHIFT_JIS,
+    encoding_rs::GBK,
+    encoding_rs::GB18030,
+    encoding_rs::ISO_2022_JP,
+];
+
+/// What a story is mostly about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    /// A bit of everything.
+    Mixed,
+    /// Small lines both ways.
+    Chat,
+    /// More than the buffers hold, and peers that don't read.
+    Flood,
+    /// Silence, pings and limits of time.
+    Time,
+    /// Frames of all kinds.
+    Protocol,
+    /// Ends of all kinds, at once.
+    Ends,
+}
+
+const THEMES: [Theme; 6] =
+    [Theme::Mixed, Theme::Chat, Theme::Flood, Theme::Time, Theme::Protocol, Theme::Ends];
+
+/// The story of this seed.
+pub fn story(seed: u64) -> Story {
+    let mut rng = Rng::with_seed(seed);
+    let theme = rng.choice(THEMES).expect("there are some");
+    let setup = setup(&mut rng, theme);
+    let mut teller = Teller { rng, theme, setup, budget: 0 };
+    teller.budget = if theme == Theme::Flood { 400_000 } else { 6_000 };
+    let count = teller.rng.usize(1..if theme == Theme::Flood { 16 } else { 26 });
+    let mut steps: Vec<Step> = (0..count).map(|_| teller.step()).collect();
+    if theme == Theme::Ends {
+        for _ in 0..teller.rng.usize(1..4) {
+            let act = teller.end();
+            steps.push(teller.told(act));
+        }
+    }
+    Story { setup: teller.setup, steps }
+}
+
+fn setup(rng: &mut Rng, theme: Theme) -> Setup {
+    let one_in = |rng: &mut Rng, n: u32| rng.u32(..n) == 0;
+    let is_flood = theme == Theme::Flood;
+    let max_line = pick(rng, &[8, 16, 100, 126, 1000, 4096]);
+    let max_line = if is_flood { pick(rng, &[1000, 65_535, 70_000]) } else { max_line };
+    let rules = Rules {
+        raw: one_in(rng, 8),
+        crlf: one_in(rng, 3),
+        newlines: pick(rng, &[Newlines::Split, Newlines::Split, Newlines::Space, Newlines::Reject]),
+        charset: if one_in(rng, 2) { encoding_rs::UTF_8 } else { pick(rng, &CHARSETS) },
+        max_line,
+    };
+    let mut rules = rules;
+    if rules.newlines == Newlines::Space && rules.charset == encoding_rs::ISO_2022_JP {
+        // Whether its state lasts over a newline that became a space is open: the text is the same.
+        rules.charset = encoding_rs::SHIFT_JIS;
+    }
+    let rooms: &[usize] = match is_flood {
+        true => &[4096, 16_384, 65_536],
+        false => &[1, 2, 7, 64, 300, 4096, 65_536],
+    };
+    let is_timed = theme == Theme::Time;
+    let mut limit = |often: bool, values: &[Ms]| {
+        let is_on = if often || is_timed { !one_in(rng, 3) } else { one_in(rng, 4) };
+        is_on.then(|| pick(rng, values))
+    };
+    let ping_interval = limit(false, &[20, 100, 1000]);
+    let ping_timeout = limit(true, &[5, 20, 50, 1000]);
+    let write_timeout = limit(true, &[10, 30, 200, 2000]);
+    let idle_timeout = limit(false, &[10, 50, 500]);
+    let flush_after = limit(false, &[5, 10, 50]);
+    Setup {
+        rules,
+        flush_after,
+        queue: one_in(rng, 4).then(|| {
+            pick(rng, if is_flood { &[1000, 65_536, 200_000] } else { &[0, 4, 10, 60, 400] })
+        }),
+        ping_interval,
+        ping_timeout: ping_interval.and(ping_timeout),
+        write_timeout,
+        idle_timeout,
+        close_timeout: pick(rng, &[5, 50, 1000]),
+        client_room: pick(rng, rooms),
+        backend_room: pick(rng, rooms),
+        early: if one_in(rng, 3) { rng.usize(1..40) } else { 0 },
+        answers_pings: !one_in(rng, 4),
+        answers_close: !one_in(rng, 6),
+        answers_fin: !one_in(rng, 6),
+        masks: rng.u64(..),
+    }
+}
+
+fn pick<T: Clone>(rng: &mut Rng, values: &[T]) -> T {
+    values[rng.usize(..values.len())].clone()
+}
+
+struct Teller {
+    rng: Rng,
+    theme: Theme,
+    setup: Setup,
+    /// Bytes that may still be sent.
+    budget: usize,
+}
+
+impl Teller {
+    fn one_in(&mut self, n: u32) -> bool {
+        self.rng.u32(..n) == 0
+    }
+
+    fn step(&mut self) -> Step {
+        let act = self.act();
+        self.told(act)
+    }
+
+    fn told(&mut self, act: Act) -> Step {
+        let at_once = if self.theme == Theme::Ends { 2 } else { 5 };
+        let settles = !self.one_in(at_once);
+        let chunk = match self.theme {
+            Theme::Flood => pick(&mut self.rng, &[1000, 4096, 65_536, usize::MAX]),
+            _ => pick(&mut self.rng, &[1, 2, 3, 5, 17, 200, usize::MAX, usize::MAX]),
+        };
+        Step { act, settles, chunk }
+    }
+
+    fn side(&mut self) -> Side {
+        if self.rng.bool() { Side::Client } else { Side::Backend }
+    }
+
+    fn act(&mut self) -> Act {
+        // Out of a hundred: messages, lines, control frames, peers that read or don't, time, ends.
+        let [say, write, control, reading, time] = match self.theme {
+            Theme::Mixed => [25, 25, 10, 20, 15],
+            Theme::Chat => [40, 45, 5, 3, 5],
+            Theme::Flood => [30, 35, 5, 22, 7],
+            Theme::Time => [12, 18, 10, 15, 42],
+            Theme::Protocol => [50, 5, 35, 3, 3],
+            Theme::Ends => [25, 30, 5, 20, 10],
+        };
+        let mut at = self.rng.u32(..100);
+        let mut is = |share: u32| {
+            let is = at < share;
+            at = at.saturating_sub(share);
+            is
+        };
+        if is(say) {
+            self.say()
+        } else if is(write) {
+            Act::Write(self.lines())
+        } else if is(control) {
+            self.control()
+        } else if is(reading) {
+            self.reading()
+        } else if is(time) {
+            self.time()
+        } else {
+            self.end()
+        }
+    }
+
+    fn say(&mut self) -> Act {
+        let message = self.message();
+        let len = message.payload().len();
+        let mut cuts: Vec<usize> = Vec::new();
+        if self.one_in(if self.theme == Theme::Protocol { 2 } else { 6 }) {
+            cuts = (0..self.rng.usize(1..4)).map(|_| self.rng.usize(..=len)).collect();
+            cuts.sort_unstable();
+        }
+        Act::Say { message, cuts, ping: self.one_in(4) }
+    }
+
+    fn message(&mut self) -> Message {
+        let max = self.setup.rules.max_line;
+        let len = match self.rng.u32(..20) {
+            0 => max + self.rng.usize(..4),
+            1 => max.saturating_sub(self.rng.usize(..3)),
+            2 => self.rng.usize(..=max),
+            3 => 125 + self.rng.usize(..3),
+            _ => self.rng.usize(..30),
+        };
+        let len =
+            if self.theme == Theme::Flood && !self.one_in(4) { self.rng.usize(..max) } else { len };
+        let len = self.spend(len);
+        if self.one_in(6) {
+            return Message::Binary((0..len).map(|_| self.byte()).collect());
+        }
+        let mut text = String::new();
+        while text.len() < len {
+            let room = len - text.len();
+            let next = self.character();
+            text.push(if next.len_utf8() <= room { next } else { 'x' });
+        }
+        if self.one_in(4) {
+            text.push_str(pick(&mut self.rng, &["\n", "\r\n", "\r", "\n\r"]));
+        }
+        Message::Text(text)
+    }
+
+    /// What is left of a length that the story can afford.
+    fn spend(&mut self, len: usize) -> usize {
+        let len = len.min(self.budget);
+        self.budget -= len;
+        len
+    }
+
+    fn character(&mut self) -> char {
+        match self.rng.u32(..40) {
+            0 => pick(&mut self.rng, &['\n', '\r']),
+            1 => pick(
+                &mut self.rng,
+                &['é', 'ß', 'ž', 'я', '€', '日', '本', '¥', '😀', '\u{feff}', '\u{fffd}'],
+            ),
+            2 => pick(&mut self.rng, &['\0', '\x1b', '\x7f', '\\', '~', ' ']),
+            _ => self.rng.alphanumeric(),
+        }
+    }
+
+    fn byte(&mut self) -> u8 {
+        match self.rng.u32(..20) {
+            0 => b'\n',
+            1 => b'\r',
+            2 => self.rng.u8(..),
+            _ => self.rng.alphanumeric() as u8,
+        }
+    }
+
+    /// What the backend sends at once: lines, parts of lines, anything.
+    fn lines(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let max = self.setup.rules.max_line;
+        let count = match self.rng.u32(..10) {
+            0 => self.rng.usize(..60),
+            _ => self.rng.usize(1..4),
+        };
+        for _ in 0..count {
+            let len = match self.rng.u32(..30) {
+                0 => max + self.rng.usize(..3),
+                1 => max.saturating_sub(self.rng.usize(..3)),
+                2 => 125 + self.rng.usize(..3),
+                _ => self.rng.usize(..25),
+            };
+            let is_flood = self.theme == Theme::Flood && !self.one_in(3);
+            let len = if is_flood { self.rng.usize(..=max) } else { len };
+            let len = self.spend(len);
+            self.line(len, &mut bytes);
+            if !self.one_in(8) {
+                let ends: [&[u8]; 6] = [b"\n", b"\n", b"\n", b"\r\n", b"\n\r", b"\r\r\n"];
+                bytes.extend(pick(&mut self.rng, &ends));
+            }
+        }
+        bytes
+    }
+
+    fn line(&mut self, len: usize, bytes: &mut Vec<u8>) {
+        let end = bytes.len() + len;
+        if self.theme == Theme::Flood || self.one_in(2) {
+            bytes.resize_with(end, || self.rng.alphanumeric() as u8);
+            return;
+        }
+        while bytes.len() < end {
+            let room = end - bytes.len();
+            let next = match self.one_in(12) {
+                true => vec![self.byte()],
+                false => {
+                    let text = self.character().to_string();
+                    self.setup.rules.charset.encode(&text).0.into_owned()
+                }
+            };
+            match next.len() <= room && next != b"\n" {
+                true => bytes.extend(next),
+                false => bytes.push(b'x'),
+            }
+        }
+    }
+
+    fn control(&mut self) -> Act {
+        let len = pick(&mut self.rng, &[0, 1, 4, 125]);
+        let payload: Vec<u8> = (0..len).map(|_| self.byte()).collect();
+        match self.rng.u32(..10) {
+            0..5 => Act::Ping(payload),
+            5..7 => Act::Pong(payload),
+            7 if self.theme != Theme::Protocol => Act::Ping(payload),
+            _ => Act::Break(pick(&mut self.rng, Broken::ALL)),
+        }
+    }
+
+    fn reading(&mut self) -> Act {
+        let side = self.side();
+        let room = match side {
+            Side::Client => self.setup.client_room,
+            Side::Backend => self.setup.backend_room,
+        };
+        match self.rng.u32(..10) {
+            0..4 => Act::Stall(side),
+            4..6 => Act::Take(side, self.rng.usize(1..=room)),
+            6..8 => Act::Resume(side),
+            8 => Act::Hold(side),
+            _ => Act::Release(side),
+        }
+    }
+
+    fn time(&mut self) -> Act {
+        let limits = [
+            self.setup.ping_interval,
+            self.setup.ping_timeout,
+            self.setup.write_timeout,
+            self.setup.idle_timeout,
+            self.setup.flush_after,
+            Some(TICK),
+            Some(100 * TICK),
+        ];
+        let near = limits[self.rng.usize(..limits.len())].unwrap_or(20);
+        let ms = match self.rng.u32(..4) {
+            0 => near.saturating_sub(TICK).max(TICK),
+            1 => near + TICK,
+            2 => 2 * near,
+            _ => near,
+        };
+        if self.one_in(8) { Act::Jump(ms) } else { Act::Pass(ms) }
+    }
+
+    fn end(&mut self) -> Act {
+        let codes = [None, Some(1000), Some(1001), Some(1014), Some(3000), Some(4999)];
+        match self.rng.u32(..12) {
+            0..3 => {
+                let code = pick(&mut self.rng, &codes);
+                let reason = if code.is_some() && self.one_in(2) { "bye" } else { "" };
+                Act::Close(code, reason.into())
+            }
+            3 => Act::Break(pick(&mut self.rng, Broken::ALL)),
+            4..6 => Act::Fin(Side::Client),
+            6..8 => Act::Fin(Side::Backend),
+            8 | 9 => Act::Reset { side: self.side(), keeps: self.rng.bool() },
+            10 => Act::Stop,
+            _ => {
+                let line = vec![b'x'; self.setup.rules.max_line + self.rng.usize(..2)];
+                Act::Write([line.as_slice(), b"\n"].concat())
+            }
+        }
+    }
+}

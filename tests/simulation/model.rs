@@ -1,0 +1,117 @@
+//! Model: what must be seen of a session, by the contract and RFC 6455. Each check is a promise; none of them knows how
+//! the relay does it.
+//!
+//! ```text
+//!  story, trace ─▶ upward, downward ─▶ what each stream must hold, and when
+//!               ─▶ causes ───────────▶ why the session may, and must, have ended
+//!               ─▶ ends, alive, counts: the promises
+//! ```
+
+mod alive;
+mod causes;
+mod counts;
+mod downward;
+mod ends;
+mod upward;
+
+use self::causes::Candidate;
+use self::downward::{Downward, Received};
+use self::upward::Upward;
+use crate::peer::Flow;
+use crate::spec::{Cause, Rules};
+use crate::story::{Setup, Side, Story};
+use crate::trace::{Failure, Moment, Trace};
+
+/// Bytes that may wait in each direction before the relay stops reading the other side, and bytes that it reads at once
+/// (SPEC, section 3).
+pub const BUFFER: usize = 64 * 1024;
+
+/// What is known of a session that has ended.
+pub struct Known<'a> {
+    pub setup: &'a Setup,
+    pub trace: &'a Trace,
+    pub up: Upward,
+    pub down: Downward,
+    pub got: Received,
+    /// Why it ended, as the relay says.
+    pub cause: Cause,
+    /// The moment in which it may have ended first, and the first one in which it is seen to have.
+    pub first: usize,
+    pub seen: usize,
+}
+
+/// Holds what was seen against what must be.
+///
+/// # Errors
+/// The first broken promise.
+pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
+    let setup = &story.setup;
+    let Some((over, reason)) = &trace.over else {
+        return Err(Failure::new("never ends", "it has no reason".into()));
+    };
+    let cause = causes::of(reason);
+    let up = Upward::new(&setup.rules, &trace.sent);
+    let flushes = downward::flushes(setup, trace);
+    let unsure = Downward::new(&setup.rules, trace, &flushes, false);
+    let candidates = causes::candidates(setup, trace, &up, &unsure);
+    let seen = seen(trace, *over);
+    let first = ended_by(&candidates, cause, seen)?;
+    causes::check_missed(trace, &candidates, first, seen)?;
+    let down = Downward::matching(setup, trace, &flushes, cause, (first, seen))?;
+    let got = Received::new(trace);
+    let known = Known { setup, trace, up, down, got, cause, first, seen };
+    alive::check(&known)?;
+    ends::check(&known)?;
+    counts::check(&known)
+}
+
+/// The first moment in which a peer can see that the session has ended.
+fn seen(trace: &Trace, over: usize) -> usize {
+    let is_seen = |moment: &Moment| {
+        moment.is_closed || moment.backend_is_ended || moment.client_is_ended || moment.is_over
+    };
+    trace.moments.iter().position(is_seen).unwrap_or(over)
+}
+
+/// The moment in which the session may have ended first, if it ended by a cause that there was.
+fn ended_by(candidates: &[Candidate], cause: Cause, seen: usize) -> Result<usize, Failure> {
+    let possible = candidates.iter().filter(|candidate| candidate.cause == cause);
+    match possible.map(|candidate| candidate.may).min() {
+        Some(may) if may <= seen => Ok(may),
+        Some(may) => {
+            let what = format!("{cause:?} in moment {seen}, which can't be before moment {may}");
+            Err(Failure::new("wrong reason", what))
+        }
+        None => {
+            let what = format!("{cause:?}, of which there was no sign; there were {candidates:?}");
+            Err(Failure::new("wrong reason", what))
+        }
+    }
+}
+
+impl Known<'_> {
+    pub fn rules(&self) -> &Rules {
+        &self.setup.rules
+    }
+
+    pub fn moments(&self) -> &[Moment] {
+        &self.trace.moments
+    }
+
+    /// What had passed when the session can't have ended yet.
+    pub fn before(&self) -> (Flow, Flow) {
+        match self.first.checked_sub(1) {
+            Some(before) => (self.moments()[before].client, self.moments()[before].backend),
+            None => Default::default(),
+        }
+    }
+
+    /// Whether a peer takes all that comes, from the end of the session on.
+    pub fn takes(&self, side: Side) -> bool {
+        let reads = |moment: &Moment| match side {
+            Side::Client => moment.client_reads,
+            Side::Backend => moment.backend_reads,
+        };
+        self.moments()[self.first..].iter().all(reads) && self.trace.reset_of(side).is_none()
+    }
+}

@@ -1,0 +1,239 @@
+//! Why a session may, and must, have ended: every cause that there was, with its moments.
+
+use wsrelay::framing::FramingError;
+use wsrelay::session::CloseReason;
+
+use super::BUFFER;
+use super::downward::Downward;
+use super::upward::Upward;
+use crate::spec::Cause;
+use crate::story::{Ms, Setup, Side};
+use crate::trace::{Failure, Moment, Trace};
+
+/// A cause that there was.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub cause: Cause,
+    /// The first moment in which it may have ended the session.
+    pub may: usize,
+    /// The first moment in which it must have, unless something else had; `None` if the relay need not have noticed.
+    pub must: Option<usize>,
+}
+
+/// The cause that the relay names.
+pub fn of(reason: &CloseReason) -> Cause {
+    match reason {
+        CloseReason::ClientClosed(code) => Cause::ClientClose(*code),
+        CloseReason::ClientGone(_) => Cause::ClientGone,
+        CloseReason::Protocol(_) => Cause::Protocol,
+        CloseReason::InvalidUtf8 => Cause::InvalidUtf8,
+        CloseReason::MessageTooLong(_) => Cause::MessageTooLong,
+        CloseReason::Framing(FramingError::MessageTooLong { .. }) => Cause::MessageTooLong,
+        CloseReason::Framing(FramingError::NewlineInMessage) => Cause::NewlineInMessage,
+        CloseReason::Framing(FramingError::LineTooLong { .. }) => Cause::LineTooLong,
+        CloseReason::BackendClosed | CloseReason::ProgramEnded(_) => Cause::BackendEnd,
+        CloseReason::BackendFailed(_) => Cause::BackendReset,
+        CloseReason::ClientTooSlow => Cause::TooSlow,
+        CloseReason::PingTimeout => Cause::PingTimeout,
+        CloseReason::Idle => Cause::Idle,
+        CloseReason::Shutdown => Cause::Stop,
+    }
+}
+
+/// Whether all that the backend sent must be delivered, its tail too, by this cause.
+pub fn keeps_all(trace: &Trace, cause: Cause) -> bool {
+    match cause {
+        Cause::BackendEnd => true,
+        Cause::BackendReset => trace.reset_of(Side::Backend).is_some(),
+        _ => false,
+    }
+}
+
+/// All causes that there were.
+pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    let moments = &trace.moments;
+    let first = |test: &dyn Fn(&Moment) -> bool| moments.iter().position(test);
+    let mut add = |cause, may: Option<usize>, must| {
+        if let Some(may) = may {
+            all.push(Candidate { cause, may, must });
+        }
+    };
+    if let Some(fatal) = up.fatal {
+        let may = first(&|moment| moment.client.read > fatal.start);
+        let must = first(&|moment| moment.client.read >= fatal.end);
+        add(fatal.cause, may, must);
+        add(fatal.or, may, must);
+    } else {
+        // The end of the stream is read behind everything else, unless the backend holds the relay up.
+        let is_read = |moment: &Moment| {
+            moment.client_has_fin
+                && moment.client.read == moment.client.delivered
+                && moment.backend_reads
+        };
+        add(Cause::ClientGone, first(&|moment| moment.client_has_fin), first(&is_read));
+    }
+    if let Some((reset, _)) = trace.reset_of(Side::Client) {
+        add(Cause::ClientGone, Some(reset), Some(reset));
+    }
+    let flows = |moment: &Moment| moment.client_reads || setup.queue.is_some();
+    let is_read =
+        |moment: &Moment| moment.backend.read == moment.backend.delivered && flows(moment);
+    let fin = first(&|moment| moment.backend_has_fin);
+    add(Cause::BackendEnd, fin, first(&|moment| moment.backend_has_fin && is_read(moment)));
+    if let Some((reset, _)) = trace.reset_of(Side::Backend) {
+        let must = (reset..moments.len()).find(|at| is_read(&moments[*at]));
+        add(Cause::BackendReset, Some(reset), must);
+        // A write that fails may have told of a reset first, or the end of the stream.
+        add(Cause::BackendEnd, fin.map(|fin| fin.min(reset)), None);
+    }
+    if let Some(too_long) = down.too_long {
+        let moment = first(&|moment| moment.backend.read >= too_long);
+        add(Cause::LineTooLong, moment, moment);
+    }
+    add(Cause::Stop, trace.stop, trace.stop);
+    let (may, must) = idle(setup, trace, up, down);
+    add(Cause::Idle, may, must);
+    let (may, must) = silent(setup, trace, up);
+    add(Cause::PingTimeout, may, must);
+    let (may, must) = stalled(setup, trace);
+    add(Cause::TooSlow, may, must);
+    let (may, must) = overflow(setup, trace, up, down);
+    add(Cause::TooSlow, may, must);
+    all
+}
+
+/// No cause that must have ended the session was ignored.
+pub fn check_missed(
+    trace: &Trace,
+    candidates: &[Candidate],
+    first: usize,
+    seen: usize,
+) -> Result<(), Failure> {
+    let musts = candidates.iter().filter_map(|candidate| Some((candidate.must?, candidate.cause)));
+    let Some((must, cause)) = musts.min_by_key(|(must, _)| *must) else { return Ok(()) };
+    if must < first {
+        let what = format!("{cause:?} in moment {must} did not end it");
+        return Err(Failure::new("missed reason", what));
+    }
+    // One of the peers would see the end at once.
+    let moment = &trace.moments[must];
+    if seen > must && (moment.client_reads || moment.backend_reads) {
+        let what = format!("{cause:?} in moment {must} is not seen before moment {seen}");
+        return Err(Failure::new("ends late", what));
+    }
+    Ok(())
+}
+
+type Moments = (Option<usize>, Option<usize>);
+
+/// `--idle-timeout`: no data either way. A tail that is flushed may count as data or not.
+fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
+    let Some(limit) = setup.idle_timeout else { return (None, None) };
+    let (mut may, mut must) = (None, None);
+    let (mut last, mut last_or_flush): (Ms, Ms) = (0, 0);
+    let mut before = (0, 0, 0);
+    for (number, moment) in trace.moments.iter().enumerate() {
+        let messages = up.messages.partition_point(|message| message.end <= moment.client.read);
+        let now = (messages, moment.backend.read, down.due_until(number));
+        // What is read in this moment may be thrown away, as the session has ended.
+        if may.is_none() && moment.at >= last + limit {
+            may = Some(number);
+        }
+        if must.is_none() && moment.at >= last_or_flush + limit {
+            must = Some(number);
+        }
+        if (now.0, now.1) != (before.0, before.1) {
+            last = moment.at;
+        }
+        if now != before {
+            last_or_flush = moment.at;
+        }
+        before = now;
+    }
+    (may, must)
+}
+
+/// `--ping-timeout`: no byte from the client, although it was pinged and could be read from.
+fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
+    let (Some(interval), Some(timeout)) = (setup.ping_interval, setup.ping_timeout) else {
+        return (None, None);
+    };
+    let (mut may, mut must) = (None, None);
+    let (mut since, mut pinged): (Ms, Option<Ms>) = (0, None);
+    // Whether it can't be known from outside what the silence is worth.
+    let mut is_unsure = false;
+    let mut read = 0;
+    for (number, moment) in trace.moments.iter().enumerate() {
+        let waits = up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
+        is_unsure |= !moment.client_reads || (waits >= BUFFER && !moment.backend_reads);
+        if may.is_none() && moment.at >= since + interval + timeout {
+            may = Some(number);
+        }
+        match pinged {
+            None if moment.at >= since + interval => pinged = Some(moment.at),
+            Some(pinged) if moment.at >= pinged + timeout && must.is_none() && !is_unsure => {
+                must = Some(number);
+            }
+            _ => {}
+        }
+        // A client that answers its end in this moment was silent before.
+        if moment.client.read > read {
+            (since, pinged, is_unsure) = (moment.at, None, false);
+            read = moment.client.read;
+        }
+    }
+    (may, must)
+}
+
+/// `--write-timeout`: a client that lets no byte through.
+fn stalled(setup: &Setup, trace: &Trace) -> Moments {
+    let Some(limit) = setup.write_timeout else { return (None, None) };
+    let mut may = None;
+    // Since when the client's socket has been full, and nothing has moved.
+    let mut full: Option<(Ms, usize)> = None;
+    for (number, moment) in trace.moments.iter().enumerate() {
+        let put = moment.client.put;
+        let is_full = put - moment.client.taken >= setup.client_room && !moment.client_reads;
+        full = match full {
+            Some((since, before)) if is_full && before == put => Some((since, put)),
+            _ => is_full.then_some((moment.at, put)),
+        };
+        if full.is_some_and(|(since, _)| moment.at >= since + limit) && may.is_none() {
+            may = Some(number);
+        }
+    }
+    (may, None)
+}
+
+/// `--queue`: a client whose queue overflows.
+fn overflow(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
+    let Some(queue) = setup.queue else { return (None, None) };
+    let (mut may, mut must) = (None, None);
+    for (number, moment) in trace.moments.iter().enumerate() {
+        let pings = &up.pings[..up.pings_until(moment.client.read)];
+        let pongs: usize =
+            pings.iter().map(|(_, payload)| super::downward::framed(payload.len())).sum();
+        let lines = match down.is_raw {
+            true => moment.backend.read,
+            false => down.framed_until(number),
+        };
+        // Pings of the relay's own, headers of raw messages and the Close can't be seen from outside.
+        let unknown = match (setup.ping_interval, down.is_raw) {
+            (None, false) => 0,
+            (interval, _) => {
+                interval.map_or(0, |ms| 2 * (moment.at / ms.max(1)) as usize) + 4 * lines
+            }
+        };
+        let least = (lines + pongs).saturating_sub(moment.client.put);
+        // What came at once may have waited in the queue before the client read.
+        let before = number.checked_sub(1).map_or(0, |before| trace.moments[before].client.put);
+        if may.is_none() && lines + pongs + unknown > queue + before {
+            may = Some(number);
+        }
+        if must.is_none() && least > queue && !moment.client_reads {
+            must = Some(number);
+        }
+    }
+    (may, must)
+}

@@ -1,0 +1,56 @@
+//! The counters that the log shows: those of what has really passed.
+
+use std::ops::RangeInclusive;
+
+use super::Known;
+use crate::spec::Cause;
+use crate::story::Side;
+use crate::trace::Failure;
+
+/// All counters.
+pub fn check(known: &Known<'_>) -> Result<(), Failure> {
+    let trace = known.trace;
+    let counts = trace.counts;
+    let over = trace.over.as_ref().map_or(0, |(moment, _)| *moment);
+    let at_end = &trace.moments[over];
+    let (client, backend) = known.before();
+    let (least, most) = (known.up.until(client.read), known.up.until(at_end.client.read));
+    let least = match known.up.fatal {
+        // What came before it was relayed.
+        Some(fatal) if fatal.is(known.cause) => known.up.last(),
+        _ => least,
+    };
+    expect("bytes up", counts.bytes_up, least.bytes as u64..=most.bytes as u64)?;
+    expect("lines up", counts.lines_up, least.lines..=most.lines)?;
+    expect("replaced up", counts.replaced_up, least.replaced..=most.replaced)?;
+    if counts.bytes_up < trace.backend_received.len() as u64 {
+        return Err(Failure::new("wrong count", "the backend has more than was counted".into()));
+    }
+    // What is read after the end is thrown away.
+    let least = match known.cause {
+        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => at_end.backend.delivered,
+        _ => backend.read,
+    };
+    expect("bytes down", counts.bytes_down, least as u64..=at_end.backend.read as u64)?;
+    if known.down.is_raw {
+        return Ok(());
+    }
+    let all = known.down.messages.len() as u64;
+    let before = known.first.checked_sub(1).map_or(0, |before| known.down.due_until(before)) as u64;
+    let least = match known.cause {
+        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => all,
+        _ => before.max(known.got.until(usize::MAX).messages as u64),
+    };
+    expect("lines down", counts.lines_down, least..=all)?;
+    if known.cause == Cause::BackendEnd && trace.reset_of(Side::Backend).is_none() {
+        expect("replaced down", counts.replaced_down, known.down.replaced..=known.down.replaced)?;
+    }
+    Ok(())
+}
+
+fn expect(name: &str, count: u64, expected: RangeInclusive<u64>) -> Result<(), Failure> {
+    if expected.contains(&count) {
+        return Ok(());
+    }
+    Err(Failure::new("wrong count", format!("{name} is {count}, and not in {expected:?}")))
+}

@@ -1,0 +1,14 @@
+//! The model of a session: what the contract and RFC 6455 say must come out, as pure functions.
+//! It is written from those texts, not from the relay's code, and shares none of it.
+
+mod close;
+mod down;
+mod frames;
+mod rules;
+mod up;
+
+pub use close::Cause;
+pub use down::{Down, down};
+pub use frames::{Broken, Opcode, ServerFrame, ServerFrames, frame};
+pub use rules::{Message, Newlines, Refusal, Rules};
+pub use up::{Up, up};
