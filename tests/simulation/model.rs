@@ -56,7 +56,7 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     let candidates = causes::candidates(setup, trace, &up, &unsure);
     let seen = seen(trace, *over);
     let first = ended_by(&candidates, cause, seen)?;
-    causes::check_missed(trace, &candidates, first, seen)?;
+    causes::check_missed(trace, &candidates, cause, (first, seen))?;
     let down = Downward::matching(setup, trace, &flushes, cause, (first, seen))?;
     let got = Received::new(trace);
     let known = Known { setup, trace, up, down, got, cause, first, seen };
