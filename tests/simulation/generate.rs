@@ -88,6 +88,7 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let idle_timeout = limit(false, &[10, 50, 500]);
     let flush_after = limit(false, &[5, 10, 50]);
     Setup {
+        stage: one_in(rng, 8),
         rules,
         flush_after,
         queue: one_in(rng, 4).then(|| {
@@ -227,6 +228,7 @@ impl Teller {
                 &mut self.rng,
                 &['é', 'ß', 'ž', 'я', '€', '日', '本', '¥', '😀', '\u{feff}', '\u{fffd}'],
             ),
+            3 if self.setup.stage => '#',
             2 => pick(&mut self.rng, &['\0', '\x1b', '\x7f', '\\', '~', ' ']),
             _ => self.rng.alphanumeric(),
         }
@@ -237,6 +239,7 @@ impl Teller {
             0 => b'\n',
             1 => b'\r',
             2 => self.rng.u8(..),
+            3 if self.setup.stage => b'#',
             _ => self.rng.alphanumeric() as u8,
         }
     }
@@ -244,6 +247,11 @@ impl Teller {
     /// What the backend sends at once: lines, parts of lines, anything.
     fn lines(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
+        if self.setup.stage && self.one_in(6) {
+            // Answers that a backend does not read are bounded too.
+            let count = if self.theme == Theme::Flood { 60_000 } else { 40 };
+            return b"#7".repeat(self.spend(count));
+        }
         let max = self.setup.rules.max_line;
         let count = match self.rng.u32(..10) {
             0 => self.rng.usize(..60),

@@ -16,6 +16,7 @@ mod peer;
 mod runner;
 mod shrink;
 mod spec;
+mod stage;
 mod story;
 mod trace;
 mod world;

@@ -12,6 +12,7 @@ mod causes;
 mod counts;
 mod downward;
 mod ends;
+mod stage;
 mod upward;
 
 use self::causes::Candidate;
@@ -51,12 +52,21 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     };
     let cause = causes::of(reason);
     let up = Upward::new(&setup.rules, &trace.sent);
+    let inner = match setup.stage {
+        true => Some(stage::without(trace, &up)?),
+        false => None,
+    };
+    let outer = trace;
+    let trace = inner.as_ref().unwrap_or(outer);
     let flushes = downward::flushes(setup, trace);
     let unsure = Downward::new(&setup.rules, trace, &flushes, false);
     let candidates = causes::candidates(setup, trace, &up, &unsure);
     let seen = seen(trace, *over);
     let first = ended_by(&candidates, cause, seen)?;
     causes::check_missed(trace, &candidates, cause, (first, seen))?;
+    if setup.stage {
+        stage::check_answers(outer, first)?;
+    }
     let down = Downward::matching(setup, trace, &flushes, cause, (first, seen))?;
     let got = Received::new(trace);
     let known = Known { setup, trace, up, down, got, cause, first, seen };

@@ -119,9 +119,14 @@ impl Peer {
         }
     }
 
-    /// Resets the connection; what was delivered can still be read if `keeps`.
-    pub fn reset(&mut self, keeps: bool) {
+    /// Resets the connection; what was delivered can still be read if `keeps`. Returns what the peer's socket held and
+    /// it has not read.
+    pub fn reset(&mut self, keeps: bool) -> Vec<u8> {
         self.note();
+        let mut lost = vec![0; self.flow.put - self.flow.taken];
+        let flow = self.flow;
+        let length = self.take(&mut lost);
+        (lost, self.flow) = (lost[..length].to_vec(), flow);
         self.has_reset = true;
         self.outbox.clear();
         match keeps {
@@ -132,6 +137,7 @@ impl Peer {
             // What the relay had not read is gone.
             self.flow.delivered = self.flow.read;
         }
+        lost
     }
 
     /// Brings the flow up to date.

@@ -74,6 +74,7 @@ fn simpler(setup: &Setup) -> Vec<Setup> {
             all.push(setup);
         }
     };
+    without(setup.stage, &|setup| setup.stage = false);
     without(setup.flush_after.is_some(), &|setup| setup.flush_after = None);
     without(setup.queue.is_some(), &|setup| setup.queue = None);
     without(setup.ping_interval.is_some(), &|setup| {

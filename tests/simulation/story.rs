@@ -21,6 +21,8 @@ pub enum Side {
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub rules: Rules,
+    /// Whether there is a stage between the backend and the framing.
+    pub stage: bool,
     pub flush_after: Option<Ms>,
     /// `--slow-client drop` with this `--queue`, in bytes; else `wait`.
     pub queue: Option<usize>,
@@ -55,6 +57,7 @@ impl Default for Setup {
                 charset: encoding_rs::UTF_8,
                 max_line: 1 << 20,
             },
+            stage: false,
             flush_after: None,
             queue: None,
             ping_interval: None,
@@ -225,6 +228,7 @@ impl fmt::Display for Setup {
             write!(f, "; up to {} bytes come with the request", self.early)?;
         }
         for (answers, what) in [
+            (!self.stage, "a stage takes commands out"),
             (self.answers_pings, "client answers no Ping"),
             (self.answers_close, "client answers no Close"),
             (self.answers_fin, "backend does not answer our FIN"),

@@ -46,6 +46,11 @@ pub struct Moment {
     pub step: usize,
     pub client: Flow,
     pub backend: Flow,
+    /// Bytes that the relay has read from the backend, whatever a stage makes of them.
+    pub backend_bytes: usize,
+    /// Whether the relay's socket to the peer holds all that it can.
+    pub client_is_full: bool,
+    pub backend_is_full: bool,
     /// Whether the peer reads all that comes.
     pub client_reads: bool,
     pub backend_reads: bool,
@@ -64,7 +69,7 @@ pub struct Moment {
 }
 
 /// All that was seen of one session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// The step that is being taken.
     pub step: usize,
@@ -74,6 +79,8 @@ pub struct Trace {
     pub sent: Vec<Sent>,
     pub backend_sent: Vec<u8>,
     pub backend_received: Vec<u8>,
+    /// What its socket held when it reset.
+    pub backend_lost: Vec<u8>,
     pub got: Vec<Got>,
     /// How the relay's stream to the client ended.
     pub client_end: Option<End>,

@@ -20,6 +20,7 @@ use wsrelay::session::{CloseReason, Session, SessionConfig, SlowClient, Terms};
 use crate::client::Client;
 use crate::peer::Peer;
 use crate::spec;
+use crate::stage::Escapes;
 use crate::story::{Act, Ms, Setup, Side, Story, TICK};
 use crate::trace::{Failure, Moment, Trace};
 
@@ -118,7 +119,7 @@ impl<'a> World<'a> {
             early: Bytes::from(early),
             backend: BackendIo::server(ByteStream::duplex(backend)),
             config: Arc::new(config(setup)),
-            stage: None,
+            stage: setup.stage.then(|| Box::new(Escapes::default()) as _),
             card: registration.card.clone(),
         });
         let woken = Arc::new(Flag::default());
@@ -199,10 +200,13 @@ impl<'a> World<'a> {
                 self.trace.backend_sent.extend(bytes);
             }
             Act::Fin(side) => self.peer(*side).wants_fin = true,
-            Act::Reset { side, keeps } => {
+            Act::Reset { side, keeps } if !self.peer(*side).has_reset => {
                 let side = *side;
                 self.trace.resets.push((self.trace.moments.len(), side, *keeps));
-                self.peer(side).reset(*keeps);
+                let lost = self.peer(side).reset(*keeps);
+                if side == Side::Backend {
+                    self.trace.backend_lost = lost;
+                }
             }
             Act::Stall(side) => self.peer(*side).reads = false,
             Act::Resume(side) => self.peer(*side).reads = true,
@@ -354,7 +358,12 @@ impl<'a> World<'a> {
     fn moment(&mut self) {
         self.client.peer.note();
         self.backend.note();
+        let setup = &self.story.setup;
+        let is_full = |peer: &Peer, room: usize| peer.flow.put - peer.flow.taken >= room;
         let moment = Moment {
+            backend_bytes: self.backend.flow.read,
+            client_is_full: is_full(&self.client.peer, setup.client_room),
+            backend_is_full: is_full(&self.backend, setup.backend_room),
             at: self.now(),
             step: self.trace.step,
             client: self.client.peer.flow,

@@ -1,5 +1,6 @@
 //! While a session lives: what is there moves at once, in order, and no more waits than the bounds allow.
 
+use super::causes::may_pause;
 use super::{BUFFER, Known};
 use crate::spec::ServerFrame;
 use crate::story::{Ms, Side};
@@ -38,7 +39,7 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let (client, backend) = (&moment.client, &moment.backend);
     let whole = known.up.until(client.read);
     let waits = whole.bytes.saturating_sub(backend.put);
-    let has_room = backend.put - backend.taken < known.setup.backend_room;
+    let has_room = !moment.backend_is_full;
     if waits > 0 && has_room {
         return late(format!(
             "at {} ms {waits} bytes wait for a backend that takes them",
@@ -47,7 +48,7 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     }
     let unread = client.delivered - client.read;
     let pongs = replies(known, number, moment);
-    let is_full = waits >= BUFFER && !has_room;
+    let is_full = may_pause(known.setup, &known.up, moment) && !has_room;
     let is_flooded = pongs >= BUFFER && !moment.client_reads;
     if unread > 0 && !is_full && !is_flooded {
         return late(format!("at {} ms {unread} bytes of the client are not read", moment.at));
@@ -73,8 +74,10 @@ fn replies(known: &Known<'_>, number: usize, moment: &Moment) -> usize {
 fn down(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> {
     let (client, backend) = (&moment.client, &moment.backend);
     let unread = backend.delivered - backend.read;
-    let is_full = client.put - client.taken >= known.setup.client_room;
-    if unread > 0 && (known.setup.queue.is_some() || !is_full) {
+    // A backend that takes no answers of a stage is not read from.
+    let has_answers = known.setup.stage && moment.backend_is_full;
+    let may_wait = has_answers || (moment.client_is_full && known.setup.queue.is_none());
+    if unread > 0 && !may_wait {
         return late(format!("at {} ms {unread} bytes of the backend are not read", moment.at));
     }
     let due = match known.down.is_raw {
@@ -100,9 +103,9 @@ fn down(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure
 fn pongs(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> {
     let pongs = known.got.until(number).pongs;
     let pings = known.up.pings_until(moment.client.read);
-    let waits = known.up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
     // With so much for a backend that takes nothing, what comes next is not looked at.
-    if moment.client_reads && pongs < pings && waits < BUFFER {
+    let is_paused = may_pause(known.setup, &known.up, moment);
+    if moment.client_reads && pongs < pings && !is_paused {
         return late(format!("at {} ms {pongs} of {pings} Pings are answered", moment.at));
     }
     Ok(())

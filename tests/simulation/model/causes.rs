@@ -61,7 +61,8 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
     };
     if let Some(fatal) = up.fatal {
         let may = first(&|moment| moment.client.read > fatal.start);
-        let must = first(&|moment| moment.client.read >= fatal.end);
+        let is_known = |moment: &Moment| moment.client.read >= fatal.end;
+        let must = first(&|moment| is_known(moment) && !may_pause(setup, up, moment));
         add(fatal.cause, may, must);
         add(fatal.or, may, must);
     } else {
@@ -136,7 +137,7 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     let mut before = (0, 0, 0);
     for (number, moment) in trace.moments.iter().enumerate() {
         let messages = up.messages.partition_point(|message| message.end <= moment.client.read);
-        let now = (messages, moment.backend.read, down.due_until(number));
+        let now = (messages, moment.backend_bytes, down.due_until(number));
         // What is read in this moment may be thrown away, as the session has ended.
         if may.is_none() && moment.at >= last + limit {
             may = Some(number);
@@ -155,6 +156,14 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     (may, must)
 }
 
+/// Whether so much may wait for a backend that does not read that the relay does not look at what the client sends.
+pub fn may_pause(setup: &Setup, up: &Upward, moment: &Moment) -> bool {
+    let waits = up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
+    // Answers of a stage wait too.
+    let is_much = waits >= BUFFER || (setup.stage && moment.backend_is_full);
+    is_much && !moment.backend_reads
+}
+
 /// `--ping-timeout`: no byte from the client, although it was pinged and could be read from.
 fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     let (Some(interval), Some(timeout)) = (setup.ping_interval, setup.ping_timeout) else {
@@ -166,11 +175,10 @@ fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     let mut is_unsure = false;
     let (mut read, mut put) = (0, 0);
     for (number, moment) in trace.moments.iter().enumerate() {
-        let waits = up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
         // More came at once than the client's socket holds: at that time the client did not take all.
         let is_full = moment.client.put - put > setup.client_room;
         put = moment.client.put;
-        is_unsure |= !moment.client_reads || is_full || (waits >= BUFFER && !moment.backend_reads);
+        is_unsure |= !moment.client_reads || is_full || may_pause(setup, up, moment);
         if may.is_none() && moment.at >= since + interval + timeout {
             may = Some(number);
         }
@@ -198,7 +206,7 @@ fn stalled(setup: &Setup, trace: &Trace) -> Moments {
     let mut full: Option<(Ms, usize)> = None;
     for (number, moment) in trace.moments.iter().enumerate() {
         let put = moment.client.put;
-        let is_full = put - moment.client.taken >= setup.client_room && !moment.client_reads;
+        let is_full = moment.client_is_full && !moment.client_reads;
         full = match full {
             Some((since, before)) if is_full && before == put => Some((since, put)),
             _ => is_full.then_some((moment.at, put)),

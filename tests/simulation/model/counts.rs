@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::Known;
 use crate::spec::Cause;
+use crate::spec::stage::doubled;
 use crate::story::Side;
 use crate::trace::Failure;
 
@@ -13,14 +14,18 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
     let counts = trace.counts;
     let over = trace.over.as_ref().map_or(0, |(moment, _)| *moment);
     let at_end = &trace.moments[over];
-    let (client, backend) = known.before();
+    let (client, _) = known.before();
     let (least, most) = (known.up.until(client.read), known.up.until(at_end.client.read));
     let least = match known.up.fatal {
         // What came before it was relayed.
         Some(fatal) if fatal.is(known.cause) => known.up.last(),
         _ => least,
     };
-    expect("bytes up", counts.bytes_up, least.bytes as u64..=most.bytes as u64)?;
+    let size = |bytes: usize| match known.setup.stage {
+        true => doubled(&known.up.bytes[..bytes]) as u64,
+        false => bytes as u64,
+    };
+    expect("bytes up", counts.bytes_up, size(least.bytes)..=size(most.bytes))?;
     expect("lines up", counts.lines_up, least.lines..=most.lines)?;
     expect("replaced up", counts.replaced_up, least.replaced..=most.replaced)?;
     if counts.bytes_up < trace.backend_received.len() as u64 {
@@ -28,10 +33,10 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
     }
     // What is read after the end is thrown away.
     let least = match known.cause {
-        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => at_end.backend.delivered,
-        _ => backend.read,
+        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => at_end.backend_bytes,
+        _ => known.first.checked_sub(1).map_or(0, |before| trace.moments[before].backend_bytes),
     };
-    expect("bytes down", counts.bytes_down, least as u64..=at_end.backend.read as u64)?;
+    expect("bytes down", counts.bytes_down, least as u64..=at_end.backend_bytes as u64)?;
     if known.down.is_raw {
         return Ok(());
     }

@@ -101,6 +101,11 @@ impl Upward {
         count.checked_sub(1).map_or_else(Lines::default, |last| self.messages[last])
     }
 
+    /// Whether a message's lines end behind so many bytes for the backend.
+    pub fn ends_at(&self, bytes: usize) -> bool {
+        bytes == 0 || self.messages.binary_search_by_key(&bytes, |message| message.bytes).is_ok()
+    }
+
     /// How many Pings end there.
     pub fn pings_until(&self, read: usize) -> usize {
         self.pings.partition_point(|(end, _)| *end <= read)

@@ -5,6 +5,7 @@ mod close;
 mod down;
 mod frames;
 mod rules;
+pub mod stage;
 mod up;
 
 pub use close::Cause;
