@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use futures_rustls::rustls::{ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 use support::tls::{Ca, Pair, server_config};
 use support::{Backend, Steady, run, start};
 

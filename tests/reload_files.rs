@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use futures_rustls::rustls::{ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 use support::configured::Configured;
 use support::tls::{Ca, Pair, server_config};
 use support::{Backend, Relay, Steady, echo, handshake, relay, relay_to};

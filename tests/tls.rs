@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::thread;
 
 use async_tungstenite::tungstenite::Message;
-use futures_rustls::rustls::version::{TLS12, TLS13};
+use rustls::version::{TLS12, TLS13};
 use support::faults::Slice;
 use support::tls::{Ca, assert_serves, client, flood, openssl, read_to_end, tls, upgraded};
 use support::{Backend, HttpResponse, echo, frame, handshake, start};

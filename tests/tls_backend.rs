@@ -5,8 +5,8 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::thread;
 
-use futures_rustls::rustls::{ServerConnection, StreamOwned};
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
+use rustls::{ServerConnection, StreamOwned};
 use support::tls::{Ca, Pair, accept, openssl, read_to_end, server_config, shutdown_write};
 use support::{Backend, Mute, Relay, Steady, handshake, relay};
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_rustls::rustls::ClientConfig;
+use rustls::ClientConfig;
 use support::tls::{Ca, assert_echoes, openssl, tls};
 use support::{Relay, echo, run};
 use wsrelay::net::tls::LOOK;

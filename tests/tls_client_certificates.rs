@@ -5,8 +5,8 @@ mod support;
 use std::io::Write;
 use std::sync::Arc;
 
-use futures_rustls::rustls::{ClientConfig, HandshakeKind, version};
 use rcgen::DnType;
+use rustls::{ClientConfig, HandshakeKind, version};
 use support::program::relay_sh;
 use support::tls::{Ca, Pair, Tls, assert_echoes, connect, tls};
 use support::{HttpResponse, Relay, echo, handshake};
@@ -57,9 +57,7 @@ fn clients_are_asked_for_certificates() {
         assert!(said.contains(alert), "{why}: {said}");
         relay.wait_log(&["connection dropped", "TLS handshake failed", why]);
     }
-    for version in
-        [&futures_rustls::rustls::version::TLS12, &futures_rustls::rustls::version::TLS13]
-    {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let config = ca.client_of(Some(&ada), &[version]);
         // The second time would take up the first one's session.
         for _ in 0..2 {

@@ -136,11 +136,8 @@ fn who_does_not_come_to_the_point_is_cut_off() {
     let silent = relay.tcp();
     let slow = relay.tcp();
     let mut hello = Vec::new();
-    let mut connection = futures_rustls::rustls::ClientConnection::new(
-        ca.client(None),
-        "localhost".try_into().unwrap(),
-    )
-    .unwrap();
+    let mut connection =
+        rustls::ClientConnection::new(ca.client(None), "localhost".try_into().unwrap()).unwrap();
     connection.write_tls(&mut hello).unwrap();
     let mut writer = slow.try_clone().unwrap();
     let slowly = thread::spawn(move || {

@@ -16,7 +16,7 @@ mod words;
 
 use std::sync::{Arc, OnceLock};
 
-use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, ring};
 
 pub use self::acceptor::{Acceptor, HandshakeFailure, LOOK};
 pub use self::config::{AcmeConfig, CertSource, LETS_ENCRYPT, TlsConfig};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use futures_rustls::pki_types::DnsName;
 use http::Uri;
+use rustls::pki_types::DnsName;
 
 use super::about::About;
 use super::args::Args;

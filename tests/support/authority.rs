@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use data_encoding::BASE64URL_NOPAD;
-use futures_rustls::rustls::{ServerConnection, StreamOwned};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;

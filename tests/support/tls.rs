@@ -12,18 +12,18 @@ use std::time::Duration;
 use async_tungstenite::tungstenite::WebSocket;
 use async_tungstenite::tungstenite::client::client_with_config;
 use async_tungstenite::tungstenite::protocol::Role;
-use futures_rustls::pki_types::pem::PemObject;
-use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use futures_rustls::rustls::crypto::ring::default_provider;
-use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
-use futures_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use futures_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    SupportedProtocolVersion, version,
-};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, PublicKeyData,
+};
+use rustls::crypto::ring::default_provider;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion, version,
 };
 use tempfile::TempDir;
 

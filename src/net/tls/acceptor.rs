@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::future::pending;
-use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use futures_rustls::rustls::crypto::ring::Ticketer;
-use futures_rustls::rustls::crypto::ring::sign::any_supported_type;
-use futures_rustls::rustls::server::{
+use rustls::crypto::ring::Ticketer;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier,
 };
-use futures_rustls::rustls::sign::CertifiedKey;
-use futures_rustls::rustls::{self, CommonState, ConfigBuilder, ServerConfig};
+use rustls::sign::CertifiedKey;
+use rustls::{CommonState, ConfigBuilder, ServerConfig};
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 

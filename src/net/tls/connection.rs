@@ -7,14 +7,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use futures_rustls::pki_types::ServerName;
-use futures_rustls::rustls::client::UnbufferedClientConnection;
-use futures_rustls::rustls::server::UnbufferedServerConnection;
-use futures_rustls::rustls::unbuffered::{
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
     UnbufferedStatus, WriteTraffic,
 };
-use futures_rustls::rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, ServerConfig};
 
 /// The most bytes that a record carries (RFC 8446, section 5.1).
 pub const RECORD: usize = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_rustls::rustls::{CipherSuite, CommonState, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, ProtocolVersion};
 
 use super::files::PemFile;
 use super::names::CertificateSubject;

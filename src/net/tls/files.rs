@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use futures_rustls::pki_types::pem::{self, PemObject};
-use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use futures_rustls::rustls::RootCertStore;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::pem::tidy;
 use crate::file;

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures::future::poll_fn;
 use futures::io::{AsyncRead, AsyncWrite};
-use futures_rustls::pki_types::ServerName;
-use futures_rustls::rustls::{self, ClientConfig, CommonState, ServerConfig};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, CommonState, ServerConfig};
 
 use super::connection::{Connection, Next, RECORD, SEALED};
 use crate::net::outlet::Outlet;

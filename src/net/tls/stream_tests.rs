@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use futures_rustls::rustls::crypto::{CryptoProvider, ring};
-use futures_rustls::rustls::version::{TLS12, TLS13};
-use futures_rustls::rustls::{
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
     ClientConnection, RootCertStore, ServerConnection, StreamOwned, SupportedProtocolVersion,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::*;
 use crate::net::tls::provider;

@@ -4,16 +4,16 @@
 //! long as the connection lives, which is a third of what it takes when idle. The key that they are made of has 16 or 32
 //! bytes, and expanding it takes 0.16 µs. The suites are rustls's own in all else.
 
-use futures_rustls::rustls::crypto::cipher::{
+use ring::aead::{self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, UnboundKey};
+use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter,
     Nonce, OutboundOpaqueMessage, OutboundPlainMessage, PrefixedPayload, Tls13AeadAlgorithm,
     UnsupportedOperationError, make_tls13_aad,
 };
-use futures_rustls::rustls::{
+use rustls::{
     CipherSuite, CipherSuiteCommon, ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion,
     SupportedCipherSuite, Tls13CipherSuite,
 };
-use ring::aead::{self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, UnboundKey};
 
 /// The same suite with keys that are expanded for each record; those of TLS 1.2 as they are.
 ///
@@ -124,8 +124,8 @@ impl MessageDecrypter for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_rustls::rustls::crypto::cipher::OutboundChunks;
-    use futures_rustls::rustls::crypto::ring::default_provider;
+    use rustls::crypto::cipher::OutboundChunks;
+    use rustls::crypto::ring::default_provider;
 
     /// Both kinds of each suite whose keys are as long as rustls lets a test make them.
     fn suites() -> Vec<[&'static Tls13CipherSuite; 2]> {

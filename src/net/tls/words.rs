@@ -5,10 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_rustls::pki_types::{ServerName, UnixTime};
-use futures_rustls::rustls::{
-    AlertDescription, CertificateError, Error, OtherError, PeerIncompatible,
-};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 
 use crate::text::reason;
 

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::io::AsyncWrite;
-use futures_rustls::pki_types::ServerName;
-use futures_rustls::rustls::ClientConfig;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::rt;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::error::AcmeError;
 use crate::clock::timeout;

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use futures_rustls::rustls::ClientConfig;
-use futures_rustls::rustls::crypto::ring::sign::any_ecdsa_type;
-use futures_rustls::rustls::sign::CertifiedKey;
 use instant_acme::{
     Account, AuthorizationState, AuthorizationStatus, ChallengeHandle, ChallengeType, Identifier,
     Key, NewOrder, Order, OrderState, OrderStatus,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::ClientConfig;
+use rustls::crypto::ring::sign::any_ecdsa_type;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 
 use super::certificates::{Certificates, Proof};
 use super::error::AcmeError;
