@@ -41,7 +41,7 @@ pub async fn to_name(host: &str, port: u16, deadline: Instant) -> io::Result<Pla
 /// # Errors
 /// As of `connect(2)` with the last address; `TimedOut` at the deadline.
 pub async fn to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Plain> {
-    let mut last = io::Error::other("the name has no address");
+    let mut last = None;
     for (i, addr) in addrs.iter().enumerate() {
         // The time left is shared among the addresses left: one that drops packets must not use up the time of the
         // next.
@@ -49,10 +49,10 @@ pub async fn to_any(addrs: &[SocketAddr], deadline: Instant) -> io::Result<Plain
         let share = left / (addrs.len() - i) as u32;
         match timeout(share, Plain::connect_tcp(*addr)).await.map_err(io::Error::from).flatten() {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+            Err(error) => last = Some(error),
         }
     }
-    Err(last)
+    Err(last.unwrap_or_else(|| io::Error::other("the name has no address")))
 }
 
 #[cfg(test)]
