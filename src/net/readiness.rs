@@ -31,6 +31,10 @@ use crate::sync::lock;
 /// Events taken from the kernel at once.
 const BATCH: usize = 256;
 
+/// The number of events from which on the next ones are looked for without waiting: more have come by the time that the
+/// woken tasks have run.
+const BUSY: usize = 8;
+
 /// Between two attempts to wait, when the kernel refuses.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -259,22 +263,28 @@ async fn drive() {
     let Ok(driver) = driver() else { return };
     // Two may wait for each event, a reader and a writer.
     let mut woken = Vec::with_capacity(2 * BATCH);
+    let mut events = 0;
     loop {
-        if let Err(error) = driver.epoll.readable().await {
+        if events >= BUSY {
+            // The tasks that were woken run first. A relay that is busy so does without async-io, which would arm the
+            // epoll anew each time, and whose own thread would look after it whenever this one does not for 50 µs.
+            crate::task::yield_now().await;
+        } else if let Err(error) = driver.epoll.readable().await {
             // Short of memory, perhaps. Every session depends on this task, so it never gives up.
             tracing::error!(%error, "can't wait for sockets, will try again");
             Deadline::after(PAUSE).await;
         }
-        driver.dispatch(&mut woken);
+        events = driver.dispatch(&mut woken);
     }
 }
 
 impl Driver {
-    /// Passes on the events that the kernel has now. `woken` is empty before and after.
-    fn dispatch(&self, woken: &mut Vec<Waker>) {
+    /// Passes on the events that the kernel has now; returns their number. `woken` is empty before and after.
+    fn dispatch(&self, woken: &mut Vec<Waker>) -> usize {
         let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; BATCH];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) else { return };
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) else { return 0 };
+        let number = events.len();
         let sources = lock(&self.sources);
         for event in events {
             if let Some(state) = sources.find(event.data.u64()) {
@@ -284,6 +294,7 @@ impl Driver {
         // Waking runs the runtime's code, and may drop a task with its sources, which want the lock.
         drop(sources);
         woken.drain(..).for_each(Waker::wake);
+        number
     }
 }
 
