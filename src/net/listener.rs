@@ -2,27 +2,23 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, TryLockError};
+use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use async_io::Async;
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, sockopt,
-};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, sockopt};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::address::{ListenAddr, LocalAddr, PeerAddr};
 use super::plain::{Plain, set_options};
+use super::readiness::Source;
 use crate::clock::Deadline;
 
 /// The number of connections that the kernel completes before we accept them. Listeners of the standard
@@ -48,10 +44,13 @@ pub struct Listener {
     pause: Duration,
 }
 
+/// A listening socket. It is watched in the epoll of the connections: in that of async-io, its thread would be woken for
+/// connections that come while another thread is busy with those before.
 #[derive(Debug)]
-enum ListenSocket {
-    Tcp(Async<TcpListener>),
-    Unix(Async<UnixListener>),
+struct ListenSocket {
+    socket: Socket,
+    source: Source,
+    is_tcp: bool,
 }
 
 impl Listener {
@@ -66,7 +65,7 @@ impl Listener {
             ListenAddr::Exact(addr) => tcp(bind_tcp(*addr, true)?)?,
             ListenAddr::Unix(path) => {
                 let (unix, file) = bind_unix(path)?;
-                (ListenSocket::Unix(unix), LocalAddr::Unix(path.clone()), Some(file))
+                (unix, LocalAddr::Unix(path.clone()), Some(file))
             }
         };
         Ok(Listener { _file: file, socket, local, pause: FIRST_PAUSE })
@@ -85,16 +84,17 @@ impl Listener {
             return Err(wrong("the socket does not listen for connections"));
         }
         fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
-        let (socket, local) = match sockopt::socket_domain(&fd)? {
+        let domain = sockopt::socket_domain(&fd)?;
+        let socket = Socket::from(fd);
+        let (socket, local) = match domain {
             AddressFamily::INET | AddressFamily::INET6 => {
-                set_options(SockRef::from(&fd));
-                let (socket, local, _) = tcp(Async::new(TcpListener::from(fd))?)?;
+                set_options(SockRef::from(&socket));
+                let (socket, local, _) = tcp(ListenSocket::new(socket, true)?)?;
                 (socket, local)
             }
             AddressFamily::UNIX => {
-                let unix = UnixListener::from(fd);
-                let local = LocalAddr::Unix(unix_name(&unix.local_addr()?));
-                (ListenSocket::Unix(Async::new(unix)?), local)
+                let local = LocalAddr::Unix(unix_name(&socket.local_addr()?));
+                (ListenSocket::new(socket, false)?, local)
             }
             _ => return Err(wrong("the socket is neither of TCP nor of Unix")),
         };
@@ -110,7 +110,7 @@ impl Listener {
     /// as most of them (EMFILE, ENFILE, ENOBUFS) pass when another connection ends.
     pub async fn accept(&mut self) -> (Plain, PeerAddr) {
         loop {
-            match self.try_accept().await {
+            match self.socket.accept().await {
                 Ok(accepted) => {
                     self.pause = FIRST_PAUSE;
                     return accepted;
@@ -130,26 +130,35 @@ impl Listener {
             }
         }
     }
+}
 
-    async fn try_accept(&self) -> io::Result<(Plain, PeerAddr)> {
-        match &self.socket {
-            ListenSocket::Tcp(tcp) => {
-                let (stream, peer) = tcp.read_with(accept_ready).await?;
-                let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
-                let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
-                Ok((Plain::tcp(stream)?, peer.into()))
-            }
-            ListenSocket::Unix(unix) => {
-                let (stream, _) = unix.read_with(accept_ready).await?;
-                Ok((Plain::unix(stream)?, PeerAddr::Unix))
-            }
+impl ListenSocket {
+    /// Watches a listening socket, which becomes non-blocking.
+    fn new(socket: Socket, is_tcp: bool) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let source = Source::new(&socket, true)?;
+        Ok(ListenSocket { socket, source, is_tcp })
+    }
+
+    /// Accepts a connection that is non-blocking from the start, which saves a system call.
+    async fn accept(&self) -> io::Result<(Plain, PeerAddr)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accept = || Ok(acceptfrom_with(&self.socket, flags)?);
+        let (stream, peer) = poll_fn(|cx| self.source.poll_take_with(cx, accept)).await?;
+        if !self.is_tcp {
+            return Ok((Plain::unix(stream)?, PeerAddr::Unix));
         }
+        let peer = peer.and_then(|addr| SocketAddr::try_from(addr).ok());
+        let peer = peer.ok_or_else(|| io::Error::other("a peer without an address"))?;
+        Ok((Plain::tcp(stream)?, peer.into()))
     }
 }
 
-/// Accepts a connection that is non-blocking from the start, which saves a system call.
-fn accept_ready(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+impl Drop for ListenSocket {
+    fn drop(&mut self) {
+        // Whoever handed it down, or has got it from us, may still listen on it.
+        self.source.remove(&self.socket);
+    }
 }
 
 /// A socket file that this process made. It is removed at the end, if it is still that one: another
@@ -192,7 +201,7 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 /// One socket for IPv6 and IPv4; where the machine has no IPv6, one for IPv4.
-fn bind_everywhere(port: u16) -> io::Result<Async<TcpListener>> {
+fn bind_everywhere(port: u16) -> io::Result<ListenSocket> {
     match bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), false) {
         Err(e) if no_ipv6(&e) => bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), false),
         bound => bound,
@@ -205,7 +214,7 @@ fn no_ipv6(error: &io::Error) -> bool {
     codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
-fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
+fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<ListenSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         // `[::]:8082` typed as an exact address means IPv6 alone; `--port` means both.
@@ -215,32 +224,33 @@ fn bind_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<Async<TcpListener>> {
     set_options(SockRef::from(&socket));
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
-    Async::new(socket.into())
+    ListenSocket::new(socket, true)
 }
 
-fn tcp(tcp: Async<TcpListener>) -> io::Result<(ListenSocket, LocalAddr, Option<SocketFile>)> {
-    let local = LocalAddr::Tcp(tcp.get_ref().local_addr()?);
-    Ok((ListenSocket::Tcp(tcp), local, None))
+fn tcp(tcp: ListenSocket) -> io::Result<(ListenSocket, LocalAddr, Option<SocketFile>)> {
+    let local = tcp.socket.local_addr()?.as_socket();
+    let local = local.ok_or_else(|| io::Error::other("a TCP socket without an address"))?;
+    Ok((tcp, LocalAddr::Tcp(local), None))
 }
 
 /// The path of a Unix socket, as it was bound; `@name` for one that has no file (unix(7), abstract).
-fn unix_name(addr: &unix::net::SocketAddr) -> PathBuf {
-    match addr.as_abstract_name() {
+fn unix_name(addr: &SockAddr) -> PathBuf {
+    match addr.as_abstract_namespace() {
         Some(name) => OsStr::from_bytes(&[b"@", name].concat()).into(),
         None => addr.as_pathname().map(Path::to_owned).unwrap_or_default(),
     }
 }
 
-fn bind_unix(path: &Path) -> io::Result<(Async<UnixListener>, SocketFile)> {
+fn bind_unix(path: &Path) -> io::Result<(ListenSocket, SocketFile)> {
     // Between the look at what is there and listen(2), another wsrelay that starts would take our
     // socket for one that was left behind.
     let lock = lock_directory(path);
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     // From here on it is removed if anything fails.
     let file = SocketFile::made(path)?;
-    let listening = socket.listen(BACKLOG).and_then(|()| Async::new(socket.into()));
+    let listening = socket.listen(BACKLOG).and_then(|()| ListenSocket::new(socket, false));
     // Its removal takes the lock too.
     drop(lock);
     Ok((listening?, file))
@@ -276,7 +286,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A live server's backlog may be full, and then connecting would wait.
     probe.set_nonblocking(true)?;
-    match probe.connect(&socket2::SockAddr::unix(path)?) {
+    match probe.connect(&SockAddr::unix(path)?) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => Err(io::Error::other("another program listens there: stop it, or give another path")),
     }

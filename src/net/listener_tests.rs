@@ -2,6 +2,10 @@
 
 use super::*;
 use rustix::io::fcntl_getfd;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
+use std::os::unix::net::UnixListener;
 
 #[test]
 fn connections_have_their_listeners_options() {
@@ -61,12 +65,9 @@ fn a_socket_that_is_taken_blocks_nobody_and_is_not_handed_to_programs() {
         inherited(UnixListener::bind(dir.path().join("socket")).unwrap()),
     ] {
         let listener = Listener::from_fd(fd).unwrap();
-        let fd = match &listener.socket {
-            ListenSocket::Tcp(tcp) => tcp.as_fd(),
-            ListenSocket::Unix(unix) => unix.as_fd(),
-        };
-        assert!(fcntl_getfd(fd).unwrap().contains(FdFlags::CLOEXEC));
-        assert!(SockRef::from(&fd).nonblocking().unwrap());
+        let ListenSocket { socket, .. } = &listener.socket;
+        assert!(fcntl_getfd(socket).unwrap().contains(FdFlags::CLOEXEC));
+        assert!(socket.nonblocking().unwrap());
     }
 }
 

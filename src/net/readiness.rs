@@ -103,6 +103,40 @@ impl Source {
         Ok(source)
     }
 
+    /// Takes a socket out of the epoll that another process has too: closing it here would leave it there.
+    pub fn remove(&self, socket: impl AsFd) {
+        if let Ok(driver) = driver() {
+            let _ = epoll::delete(&driver.epoll, socket);
+        }
+    }
+
+    /// Runs `take`, of which each call takes one thing, when it is worth a try, until it does not block.
+    ///
+    /// # Errors
+    /// As of `take`, except `WouldBlock` and `Interrupted`.
+    pub fn poll_take_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.poll_readable(cx));
+            let is_ended = self.is_ended();
+            match take() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if is_ended {
+                        self.not_ended();
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => self.still_readable(),
+                done => {
+                    self.still_readable();
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
     /// Runs `read` when it is worth a try, until it does not block.
     ///
     /// # Errors
@@ -302,6 +336,8 @@ impl Driver {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc::{Sender, channel};
     use std::task::Wake;
@@ -335,6 +371,48 @@ mod tests {
         woken.recv_timeout(Duration::from_secs(10)).expect("it is woken, and gets the lock");
         // Others are still served.
         crate::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx)));
+    }
+
+    /// As a listener that a process got from another, which goes on with it.
+    #[test]
+    fn a_socket_that_is_removed_is_watched_no_more_though_another_has_it() {
+        let (ours, _theirs) = pair();
+        let inode = std::fs::metadata(format!("/proc/self/fd/{}", ours.as_raw_fd())).unwrap().ino();
+        let is_watched = || {
+            let epoll = driver().unwrap().epoll.as_raw_fd();
+            let watched = std::fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap();
+            watched.contains(&format!("ino:{inode:x} "))
+        };
+        let source = Source::new(&ours, true).unwrap();
+        let copy = ours.try_clone().unwrap();
+        assert!(is_watched());
+        source.remove(&ours);
+        drop((source, ours));
+        assert!(!is_watched());
+        drop(copy);
+    }
+
+    #[test]
+    fn things_are_taken_one_by_one() {
+        let (ours, mut theirs) = pair();
+        let source = Source::new(&ours, true).unwrap();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut take = || {
+            source.poll_take_with(cx, || {
+                let mut byte = [0];
+                (&ours).read_exact(&mut byte).map(|()| byte[0])
+            })
+        };
+        assert!(take().is_pending());
+        theirs.write_all(b"ab").unwrap();
+        let mut next = || loop {
+            if let Poll::Ready(byte) = take() {
+                return byte.unwrap();
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!([next(), next()], *b"ab");
+        assert!(take().is_pending());
     }
 
     /// A process writes its last words and exits, and is cut off, just after we found nothing.
