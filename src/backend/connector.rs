@@ -70,11 +70,14 @@ impl BackendConnector {
             ConnectorKind::Tcp(server) => {
                 server.open(limit).await.map(BackendIo::server).map_err(explain)
             }
+            // Boxed, as connections to TCP servers should not have to hold room for them.
             ConnectorKind::Unix(server) => {
-                server.open(limit).await.map(BackendIo::server).map_err(explain)
+                Box::pin(server.open(limit)).await.map(BackendIo::server).map_err(explain)
             }
-            ConnectorKind::Program(program) => program.open(client, limit, permits).await,
-            ConnectorKind::Programs(programs) => programs.open(client, limit, permits).await,
+            ConnectorKind::Program(program) => Box::pin(program.open(client, limit, permits)).await,
+            ConnectorKind::Programs(programs) => {
+                Box::pin(programs.open(client, limit, permits)).await
+            }
         }
     }
 }

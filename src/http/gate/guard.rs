@@ -134,7 +134,8 @@ impl Guard {
             asked.map_err(|wait| Refusal::too_often(prefix, wait))?;
         }
         let identity = match &self.auth {
-            Some(auth) => Some(auth.check(headers, query, None).await?),
+            // Boxed, as few have it.
+            Some(auth) => Some(Box::pin(auth.check(headers, query, None)).await?),
             None => None,
         };
         self.admit(identity, prefix)
