@@ -8,8 +8,9 @@ use hyper::{Request, Response};
 
 use super::body::Body;
 use super::context::Context;
+use super::gate::forwarded::Arrival;
 use super::gate::host;
-use super::handoff::Handoff;
+use super::handoff::{Accepted, Handoff};
 use super::handshake;
 use super::peer::{Peer, RequestContext};
 use super::refusal::Refusal;
@@ -26,32 +27,23 @@ pub async fn answer(
     handoff: &Handoff,
     state: &RequestState,
 ) -> Response<Body> {
-    let secure = peer.tls.is_some();
-    let (host, readable) = match host::asked_for(&request) {
-        Ok(host) => (host, Ok(())),
-        Err(why) => (None, Err(Refusal::bad_host(why))),
-    };
-    let arrival = context.config.trusted.arrival(request.headers(), host, peer.addr, secure);
-    let forwarded_for = arrival.forwarded_for(peer.addr);
-    let subject = Subject { forwarded_for, ..peer.subject() };
-    let is_upgrade = handshake::is_upgrade(request.headers());
-    let readable = preliminary(&request, &context.capacity.registry).and(readable);
-    let extra = &context.config.extra_headers;
-    let mut response = match readable.and_then(|()| peer.vouched_for(context.acceptor.as_deref())) {
-        Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
-        Ok(()) if is_upgrade => {
-            state.needs_client();
-            // Frames may already follow a handshake, so a refused one ends the connection.
-            match upgrade(&request, &arrival, context, peer, &subject).await {
-                Ok(accepted) => {
-                    handoff.put(accepted);
-                    state.switch_protocols();
-                    // The connection leaves hyper now, and drops this future.
-                    return pending().await;
-                }
-                Err(refusal) => refuse(&subject, &logged_path(&request), refusal.close()),
+    if handshake::is_upgrade(request.headers()) {
+        state.needs_client();
+        // hyper would go on to the next request if it knew that nobody wants the body.
+        let (parts, _body) = request.into_parts();
+        match answer_handshake(&Request::from_parts(parts, ()), context, peer).await {
+            Ok(accepted) => {
+                handoff.put(accepted);
+                state.switch_protocols();
+                // The connection leaves hyper now, and drops this future.
+                return pending().await;
             }
+            Err(response) => return response,
         }
+    }
+    let Asked { arrival, subject, readable } = Asked::of(&request, context, peer);
+    let mut response = match readable {
+        Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
         Ok(()) => {
             let request_context =
                 RequestContext { arrival: &arrival, peer, subject: &subject, state };
@@ -62,9 +54,56 @@ pub async fn answer(
             answered.unwrap_or_else(|refusal| refuse(&subject, &path, refusal))
         }
     };
-    let extra = if is_upgrade { &extra.ws } else { &extra.http };
-    extra.add(&mut response);
+    context.config.extra_headers.http.add(&mut response);
     response
+}
+
+/// Answers a request that is meant as a WebSocket handshake.
+///
+/// # Errors
+/// The response, if it is refused.
+pub async fn answer_handshake(
+    request: &Request<()>,
+    context: &Context,
+    peer: &Peer,
+) -> Result<Accepted, Response<Body>> {
+    let Asked { arrival, subject, readable } = Asked::of(request, context, peer);
+    let accepted = match readable {
+        Err(refusal) => Err(refusal),
+        Ok(()) => {
+            let upgraded = upgrade(request, &arrival, context, peer, &subject).await;
+            // Frames may already follow a handshake, so a refused one ends the connection.
+            upgraded.map_err(Refusal::close)
+        }
+    };
+    accepted.map_err(|refusal| {
+        let mut response = refuse(&subject, &logged_path(request), refusal);
+        context.config.extra_headers.ws.add(&mut response);
+        response
+    })
+}
+
+/// A request's origin, and whether it is to be read further.
+struct Asked {
+    arrival: Arrival,
+    subject: Subject,
+    readable: Result<(), Refusal>,
+}
+
+impl Asked {
+    fn of<B>(request: &Request<B>, context: &Context, peer: &Peer) -> Self {
+        let secure = peer.tls.is_some();
+        let (host, has_host) = match host::asked_for(request) {
+            Ok(host) => (host, Ok(())),
+            Err(why) => (None, Err(Refusal::bad_host(why))),
+        };
+        let arrival = context.config.trusted.arrival(request.headers(), host, peer.addr, secure);
+        let forwarded_for = arrival.forwarded_for(peer.addr);
+        let subject = Subject { forwarded_for, ..peer.subject() };
+        let readable = preliminary(request, &context.capacity.registry).and(has_host);
+        let readable = readable.and_then(|()| peer.vouched_for(context.acceptor.as_deref()));
+        Asked { arrival, subject, readable }
+    }
 }
 
 /// Logs a refusal; gives its response.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::AsyncWriteExt;
 
 use super::answer::answer;
 use super::arrived::Arrived;
 use super::context::Context;
+use super::fast_path::{self, First};
 use super::handoff::{Accepted, Handoff, Joined, Ready};
-use super::http1::{Answering, HttpEnd, HttpTimeouts, serve_requests};
+use super::http1::{Answering, HttpEnd, HttpStart, HttpTimeouts, serve_requests};
 use super::linger::linger;
 use super::peer::Peer;
 use super::permits::SessionPermits;
@@ -21,7 +23,7 @@ use super::request_state::RequestState;
 use super::subject;
 use crate::clock::timeout;
 use crate::net::stream::ByteStream;
-use crate::registry::Registration;
+use crate::registry::{Mailbox, Registration};
 use crate::session::{self, Session, Terms};
 use crate::sync::Current;
 
@@ -31,7 +33,7 @@ use crate::sync::Current;
 /// keep the memory that HTTP needed.
 pub fn serve(arrived: Arrived, current: Arc<Current<Context>>) -> impl Future<Output = ()> + Send {
     let Arrived { io, peer, left, registration } = arrived;
-    let opening = Box::pin(open(io, Arc::new(peer), left, registration, current));
+    let opening = Box::pin(open(io, peer, left, registration, current));
     async move {
         if let Some((session, permits, registration)) = opening.await {
             let reason = session.run().await;
@@ -44,29 +46,28 @@ pub fn serve(arrived: Arrived, current: Arc<Current<Context>>) -> impl Future<Ou
 
 /// Serves HTTP to its end; returns the session, if one was opened. Its future holds each argument twice.
 async fn open(
-    io: ByteStream,
-    peer: Arc<Peer>,
+    mut io: ByteStream,
+    peer: Peer,
     left: Duration,
     registration: Registration,
     current: Arc<Current<Context>>,
 ) -> Option<(Box<Session>, Arc<SessionPermits>, Registration)> {
     let card = &registration.card;
     let subject = peer.subject();
-    let handoff = Handoff::default();
     let timeouts = HttpTimeouts::of(&current.get().config, left);
-    let answer = {
-        let handoff = handoff.clone();
-        move |request, state: &RequestState| {
-            let (context, peer, handoff) = (current.get(), peer.clone(), handoff.clone());
-            let state = state.clone();
-            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff, &state).await) })
-                as Answering
-        }
-    };
-    let spoken = serve_requests(io, &subject, timeouts, &card.mailbox, answer).await;
-    let HttpEnd { mut io, early, is_whole } = spoken;
-    let Some(Accepted { head, joined }) = handoff.take().filter(|_| is_whole) else {
-        linger(io).await;
+    let (mut io, early, accepted) =
+        match fast_path::begin(&mut io, left, &peer, &current, &card.mailbox).await {
+            First::Accepted(accepted, early) => (io, early, Some(accepted)),
+            First::Gone => (io, Bytes::new(), None),
+            First::Other { ahead, answer, left } => {
+                let start = HttpStart { io, ahead, answer };
+                let timeouts = HttpTimeouts { first: left, ..timeouts };
+                // Boxed, as most sessions do not need it.
+                Box::pin(serve_http(start, peer, timeouts, &card.mailbox, current)).await
+            }
+        };
+    let Some(Accepted { head, joined }) = accepted else {
+        Box::pin(linger(io)).await;
         return None;
     };
     // Without its 101 the client has no session.
@@ -91,10 +92,34 @@ async fn open(
         }
         Joined::Refused(why, route) => {
             let close_timeout = route.session.close_timeout;
-            session::refuse(io, &early, &why, close_timeout).await;
+            Box::pin(session::refuse(io, &early, &why, close_timeout)).await;
             None
         }
     }
+}
+
+/// Serves HTTP by hyper. Returns the stream, what was read behind the last request, and the handshake that was accepted.
+async fn serve_http(
+    start: HttpStart,
+    peer: Peer,
+    timeouts: HttpTimeouts,
+    mailbox: &Mailbox,
+    current: Arc<Current<Context>>,
+) -> (ByteStream, Bytes, Option<Accepted>) {
+    let subject = peer.subject();
+    let (peer, handoff) = (Arc::new(peer), Handoff::default());
+    let answer = {
+        let handoff = handoff.clone();
+        move |request, state: &RequestState| {
+            let (context, peer, handoff) = (current.get(), peer.clone(), handoff.clone());
+            let state = state.clone();
+            Box::pin(async move { Ok(answer(request, &context, &peer, &handoff, &state).await) })
+                as Answering
+        }
+    };
+    let HttpEnd { io, early, is_whole } =
+        serve_requests(start, &subject, timeouts, mailbox, answer).await;
+    (io, early, handoff.take().filter(|_| is_whole))
 }
 
 /// Writes all of the 101. A socket takes it at once, unless answers to other requests wait there: a timer is set only

@@ -1,8 +1,9 @@
 //! HTTP/1: serves the requests of one connection, by hyper, until it is upgraded or ends.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ use super::linger::LINGER;
 use super::refusal::Refusal;
 use super::request_state::{RequestState, TrackedBody};
 use super::subject::Subject;
-use super::timed_stream::TimedStream;
+use super::timed_stream::{ReadAhead, TimedStream};
 use super::timer::Timer;
 use super::{handshake, malformed};
 use crate::clock::{Deadline, timeout};
@@ -58,6 +59,21 @@ impl HttpTimeouts {
 /// The future of a response, boxed because hyper moves it.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
+/// A connection on which HTTP begins, and what was done before hyper gets it.
+pub struct HttpStart {
+    pub io: ByteStream,
+    /// What was read of it.
+    pub ahead: ReadAhead,
+    /// The answer to the request in `ahead`, if there is one already.
+    pub answer: Option<Response<Body>>,
+}
+
+impl From<ByteStream> for HttpStart {
+    fn from(io: ByteStream) -> Self {
+        HttpStart { io, ahead: ReadAhead::Nothing, answer: None }
+    }
+}
+
 /// What is left of a connection when HTTP has ended on it.
 pub struct HttpEnd {
     pub io: ByteStream,
@@ -69,23 +85,28 @@ pub struct HttpEnd {
 
 /// Answers requests until the connection is upgraded, ends, or is stopped by an order in `mailbox`.
 pub async fn serve_requests(
-    io: ByteStream,
+    start: HttpStart,
     subject: &Subject,
     timeouts: HttpTimeouts,
     mailbox: &Mailbox,
     answer: impl Fn(Request<Incoming>, &RequestState) -> Answering + Unpin,
 ) -> HttpEnd {
+    let HttpStart { io, ahead, answer: known } = start;
     let watch = io.reset_watch();
     let state = RequestState::default();
-    let io = TimedStream::new(io, timeouts.response, state.clone());
+    let io = TimedStream::new(io, ahead, timeouts.response, state.clone());
     let HttpTimeouts { first, request: limit, .. } = timeouts;
+    let (is_known, known) = (known.is_some(), Cell::new(known));
     let is_asked = AtomicBool::new(false);
-    let shared = state.clone();
-    let answer = |request: Request<Incoming>| {
-        is_asked.store(true, Ordering::Relaxed);
+    let (asked, shared) = (&is_asked, state.clone());
+    let answer = move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         state.begin(!request.body().is_end_stream());
         let state = state.clone();
-        let answering = answer(request, &state);
+        let answering = match known.take() {
+            Some(response) => Box::pin(ready(Ok(response))),
+            None => answer(request, &state),
+        };
         answering.map_ok(|response| response.map(|body| TrackedBody::new(body, state)))
     };
     let mut connection = http1::Builder::new()
@@ -104,7 +125,9 @@ pub async fn serve_requests(
     let mut cut = false;
     let mut waker = None;
     let spoken = poll_fn(|cx| {
-        if grace.is_none() && mailbox.poll_next(cx, &mut waker) == Poll::Ready(Order::Stop) {
+        // After a stop, hyper would not even read a request whose answer is known.
+        let may_stop = grace.is_none() && (!is_known || is_asked.load(Ordering::Relaxed));
+        if may_stop && mailbox.poll_next(cx, &mut waker) == Poll::Ready(Order::Stop) {
             Pin::new(&mut connection).graceful_shutdown();
             grace = Some(Deadline::after(STOP_GRACE));
         }
@@ -112,15 +135,15 @@ pub async fn serve_requests(
             cut = true;
             return Poll::Ready(Ok(()));
         }
-        if first.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
-            first = None;
-            if !is_asked.load(Ordering::Relaxed) {
-                cut = true;
-                subject.dropped(&no_request(limit));
-                return Poll::Ready(Ok(()));
-            }
-        }
         let mut spoken = connection.poll_without_shutdown(cx);
+        if is_asked.load(Ordering::Relaxed) {
+            first = None;
+        }
+        if first.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready()) {
+            cut = true;
+            subject.dropped(&no_request(limit));
+            return Poll::Ready(Ok(()));
+        }
         // hyper does not read while a program takes nothing of a request's body.
         if spoken.is_pending()
             && watch.as_ref().is_some_and(|watch| watch.poll_reset(cx).is_ready())
@@ -149,7 +172,11 @@ pub async fn serve_requests(
     // This drops an answer that is under way, and gives back its permits.
     let parts = connection.into_parts();
     let is_answered = is_asked.load(Ordering::Relaxed);
-    let (mut io, early) = (parts.io.into_inner(), parts.read_buf);
+    let (mut io, left) = parts.io.into_inner();
+    let early = match left.is_empty() {
+        true => parts.read_buf,
+        false => [parts.read_buf, left].concat().into(),
+    };
     if let Err(error) = &spoken
         && let Some((status, why)) = log_error(subject, error, &early, is_answered, timeouts)
         && shared.is_idle()

@@ -60,7 +60,7 @@ fn receives(sent: &[u8]) -> String {
         let client = PeerAddr::Unix;
         let subject = Subject { id: 1, client, forwarded_for: None, user: None };
         let timeouts = HttpTimeouts { first: LIMIT, request: LIMIT, response: LIMIT };
-        serve_requests(io, &subject, timeouts, &Mailbox::default(), by_path).await;
+        serve_requests(io.into(), &subject, timeouts, &Mailbox::default(), by_path).await;
     });
     received.join().unwrap()
 }

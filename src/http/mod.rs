@@ -2,9 +2,10 @@
 //! refusal, or a session.
 //!
 //! ```text
-//!  Arrived ─▶ connection ─▶ answer ─┬─▶ upgrade ─▶ gate, routes ─▶ backend ─▶ 101 ─▶ session
-//!                                   ├─▶ serve: programs, files, pages (gate)
-//!                                   └─▶ refusal
+//!  Arrived ─▶ connection ─┬─▶ fast_path ───────────┐
+//!                         └─▶ http1: hyper ─▶ answer ─┬─▶ upgrade ─▶ gate, routes ─▶ backend ─▶ 101 ─▶ session
+//!                                                     ├─▶ serve: programs, files, pages (gate)
+//!                                                     └─▶ refusal
 //! ```
 
 mod answer;
@@ -14,6 +15,7 @@ mod config;
 mod connection;
 mod context;
 pub mod extra;
+mod fast_path;
 pub mod gate;
 mod handoff;
 pub mod handshake;

@@ -35,7 +35,8 @@ pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
         }
     };
     let timeouts = HttpTimeouts::of(&context.config, left);
-    let spoken = serve_requests(io, &subject, timeouts, &registration.card.mailbox, answer).await;
+    let mailbox = &registration.card.mailbox;
+    let spoken = serve_requests(io.into(), &subject, timeouts, mailbox, answer).await;
     linger(spoken.io).await;
 }
 

@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use httpdate::HttpDate;
-use hyper::body::Incoming;
 use hyper::{Request, header};
 
 use super::context::Context;
@@ -30,7 +29,7 @@ use crate::registry::SessionCard;
 /// # Errors
 /// The refusal, by any row of the table of the opening handshake.
 pub async fn upgrade(
-    request: &Request<Incoming>,
+    request: &Request<()>,
     arrival: &Arrival,
     context: &Context,
     peer: &Peer,
@@ -66,7 +65,7 @@ pub async fn upgrade(
 
 /// A correct handshake and its route.
 struct Wanted<'a> {
-    request: &'a Request<Incoming>,
+    request: &'a Request<()>,
     arrival: &'a Arrival,
     route: &'a Arc<Route>,
     /// The length of the part of the path that the route's rule matched, in bytes.

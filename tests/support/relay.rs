@@ -171,9 +171,14 @@ impl Relay {
         super::faults::client(tcp)
     }
 
-    /// A plain TCP connection to the relay.
+    /// A plain TCP connection to the relay. With `WSRELAY_TEST_WITHOUT_FAST_PATH` in the environment, it begins with an empty
+    /// line, which changes nothing but that hyper reads all of its requests.
     pub fn tcp(&self) -> TcpStream {
-        timed(TcpStream::connect(self.addr).expect("the relay accepts"))
+        let mut tcp = timed(TcpStream::connect(self.addr).expect("the relay accepts"));
+        if std::env::var_os("WSRELAY_TEST_WITHOUT_FAST_PATH").is_some() {
+            tcp.write_all(b"\r\n").unwrap();
+        }
+        tcp
     }
 
     /// Sends a request unchanged, and reads the response to its end (or, for a 101, its head).
