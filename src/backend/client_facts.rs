@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Uri, Version, header};
 
 use crate::net::address::PeerAddr;
 use crate::net::tls::Facts;
@@ -40,6 +41,30 @@ pub struct ClientFacts<'a> {
     pub user: Option<&'a str>,
     /// The authentication scheme (RFC 9110, section 11.1): `Basic` or `Bearer`.
     pub auth_scheme: Option<&'static str>,
+}
+
+impl ClientFacts<'_> {
+    /// The client's address: the one that a trusted proxy named, with the port 0, or the peer's. `None` for a client at
+    /// our Unix socket.
+    pub fn source(&self) -> Option<SocketAddr> {
+        match (self.forwarded_for, self.peer) {
+            // The known port is that of the proxy.
+            (Some(ip), _) => Some(SocketAddr::new(ip, 0)),
+            (None, PeerAddr::Ip(addr)) => Some(addr),
+            (None, PeerAddr::Unix) => None,
+        }
+    }
+
+    /// The host that the client asked for, without its port; `None` if there is none, or it is not valid. The target's
+    /// host counts before the header (RFC 9112, section 3.2.2).
+    pub fn host(&self) -> Option<String> {
+        let in_header = || {
+            let host = self.headers.get(header::HOST)?.to_str().ok()?;
+            host.parse().ok().map(|authority: Authority| authority.host().to_owned())
+        };
+        let asked = self.uri.host().map(str::to_owned).or_else(in_header);
+        asked.filter(|host| !host.is_empty())
+    }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl BackendConnector {
     }
 
     /// Opens a connection for this client within `limit`, or starts its program. A program's `permits` are given back
-    /// when it is gone.
+    /// when it is gone. A server gets `preface` before anything else, TLS included; a program does not.
     ///
     /// # Errors
     /// [`OpenError`], whose text is fit for the client: it names the backend as the operator did.
@@ -64,15 +64,16 @@ impl BackendConnector {
         client: &ClientFacts<'_>,
         limit: Duration,
         permits: ProgramPermits,
+        preface: &[u8],
     ) -> Result<BackendIo, OpenError> {
         let explain = |error: io::Error| OpenError::of_server(&error, &self.target, limit);
         match &self.kind {
             ConnectorKind::Tcp(server) => {
-                server.open(limit).await.map(BackendIo::server).map_err(explain)
+                server.open(limit, preface).await.map(BackendIo::server).map_err(explain)
             }
             // Boxed, as connections to TCP servers should not have to hold room for them.
             ConnectorKind::Unix(server) => {
-                Box::pin(server.open(limit)).await.map(BackendIo::server).map_err(explain)
+                Box::pin(server.open(limit, preface)).await.map(BackendIo::server).map_err(explain)
             }
             ConnectorKind::Program(program) => Box::pin(program.open(client, limit, permits)).await,
             ConnectorKind::Programs(programs) => {

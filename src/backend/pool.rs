@@ -12,13 +12,17 @@ use std::time::Duration;
 
 use super::connector::{BackendAuthorities, BackendConnector};
 use super::program::ProgramPermits;
-use super::{BackendIo, ClientFacts, OpenError, Target};
+use super::{BackendIo, ClientFacts, OpenError, ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::net::tls::Authorities;
 
 /// The backends of a route. There is one.
 #[derive(Debug)]
-pub struct Pool(Arc<Backend>);
+pub struct Pool {
+    backend: Arc<Backend>,
+    /// The header that each connection begins with.
+    proxy_protocol: Option<ProxyProtocol>,
+}
 
 /// A target, and what is known of it. All routes with this target share it.
 #[derive(Debug)]
@@ -40,18 +44,22 @@ pub struct Backends {
 }
 
 impl Pool {
-    /// The pool of a route to this target.
+    /// The pool of a route to this target. Connections begin with the header of `proxy_protocol`.
     ///
     /// # Errors
     /// [`StartError::Environment`], if it can't be used.
-    pub fn new(target: &Target, backends: &mut Backends) -> Result<Self, StartError> {
-        backends.get(target).map(Pool)
+    pub fn new(
+        target: &Target,
+        proxy_protocol: Option<ProxyProtocol>,
+        backends: &mut Backends,
+    ) -> Result<Self, StartError> {
+        Ok(Pool { backend: backends.get(target)?, proxy_protocol })
     }
 
     /// Whether both have the same backend.
     #[cfg(test)]
     pub fn is(&self, other: &Pool) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.backend, &other.backend)
     }
 
     /// Chooses a backend and connects to it for this client within `limit`, or starts its program. A program's
@@ -65,8 +73,9 @@ impl Pool {
         limit: Duration,
         permits: ProgramPermits,
     ) -> Result<(BackendIo, Arc<str>), OpenError> {
-        let Pool(backend) = self;
-        let mut io = backend.connector.open(client, limit, permits).await?;
+        let Pool { backend, proxy_protocol } = self;
+        let preface = proxy_protocol.map_or_else(Vec::new, |version| version.header(client));
+        let mut io = backend.connector.open(client, limit, permits, &preface).await?;
         let name = io.program().map_or_else(|| backend.name.clone(), Arc::from);
         Ok((io, name))
     }
@@ -123,7 +132,7 @@ mod tests {
     /// The next configuration, with the pools of routes to these targets.
     fn configure(old: Option<&Backends>, targets: &[Target]) -> (Backends, Vec<Pool>) {
         let mut backends = Backends::after(old);
-        let pools = targets.iter().map(|target| Pool::new(target, &mut backends).unwrap());
+        let pools = targets.iter().map(|target| Pool::new(target, None, &mut backends).unwrap());
         let pools = pools.collect();
         backends.settle();
         (backends, pools)
@@ -217,7 +226,8 @@ mod tests {
         });
         let (first, _pools) = configure(None, std::slice::from_ref(&target));
         fs::remove_file(&path).unwrap();
-        let why = Pool::new(&target, &mut Backends::after(Some(&first))).unwrap_err().to_string();
+        let why =
+            Pool::new(&target, None, &mut Backends::after(Some(&first))).unwrap_err().to_string();
         assert!(why.contains("can't start"), "{why}");
     }
 
@@ -236,7 +246,7 @@ mod tests {
         let [a, b] = ["a.example:1", "b.example:1"].map(|to| Target::parse(to).unwrap());
         let (first, pools) = configure(None, std::slice::from_ref(&a));
         let mut failed = Backends::after(Some(&first));
-        drop(Pool::new(&b, &mut failed));
+        drop(Pool::new(&b, None, &mut failed));
         drop(failed);
         let (_second, kept) = configure(Some(&first), &[a]);
         assert!(pools[0].is(&kept[0]));

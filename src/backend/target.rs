@@ -88,6 +88,11 @@ impl Target {
         matches!(self, Target::Tls { .. })
     }
 
+    /// Whether it is a program, or one of several.
+    pub fn is_program(&self) -> bool {
+        matches!(self, Target::Program(_) | Target::Programs(_))
+    }
+
     /// The number of descriptors of a session with it, including the client's.
     pub fn descriptors(&self) -> u64 {
         match self {

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures::io::AsyncWriteExt;
+
 use crate::net::connect;
 use crate::net::stream::ByteStream;
 use crate::net::tls;
@@ -33,16 +35,20 @@ impl TcpConnector {
         TcpConnector { address, tls }
     }
 
-    /// Connects within `limit`, from the start of name resolution to the open connection, TLS included.
+    /// Connects within `limit`, from the start of name resolution to the open connection, TLS included. `preface` is
+    /// sent first, before TLS.
     ///
     /// # Errors
     /// As of `connect(2)`, or of the TLS handshake; `TimedOut` after the limit.
-    pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
+    pub async fn open(&self, limit: Duration, preface: &[u8]) -> io::Result<ByteStream> {
         let deadline = Instant::now() + limit;
-        let io = match &self.address {
+        let mut io = match &self.address {
             TcpAddress::Addr(addr) => connect::to_any(&[*addr], deadline).await?,
             TcpAddress::Name(host, port) => connect::to_name(host, *port, deadline).await?,
         };
+        if !preface.is_empty() {
+            connect::within(deadline, io.write_all(preface)).await?;
+        }
         match &self.tls {
             // Boxed, as only some need the room.
             Some(tls) => Box::pin(connect::within(deadline, tls.connect(io))).await,

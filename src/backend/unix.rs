@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_io::Async;
+use futures::io::AsyncWriteExt;
 
 use crate::clock::{Deadline, timeout};
 use crate::net::plain::Plain;
@@ -25,12 +26,17 @@ impl UnixConnector {
         UnixConnector(path.to_owned())
     }
 
-    /// Connects within `limit`.
+    /// Connects within `limit`, and sends `preface`.
     ///
     /// # Errors
     /// As of `connect(2)`; `TimedOut` after the limit.
-    pub async fn open(&self, limit: Duration) -> io::Result<ByteStream> {
-        timeout(limit, open_unix(&self.0)).await?.map(ByteStream::plain)
+    pub async fn open(&self, limit: Duration, preface: &[u8]) -> io::Result<ByteStream> {
+        timeout(limit, async {
+            let mut io = open_unix(&self.0).await?;
+            io.write_all(preface).await?;
+            Ok(ByteStream::plain(io))
+        })
+        .await?
     }
 }
 

@@ -13,7 +13,7 @@ use super::gate::forwarded::Arrival;
 use super::gate::guard::{Guard, GuardConfig, GuardCounters};
 use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
-use crate::backend::{Backends, Pool, Target};
+use crate::backend::{Backends, Pool, ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::session::SessionConfig;
 
@@ -24,6 +24,8 @@ pub struct RouteConfig {
     pub rule: Rule,
     /// The backend.
     pub backend: Target,
+    /// The header that each connection to it begins with.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Who may connect.
     pub guard: GuardConfig,
     /// The options of the opening handshake.
@@ -124,7 +126,7 @@ impl Routes {
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 path: config.rule.path.to_string().into(),
-                pool: Pool::new(&config.backend, backends)?,
+                pool: Pool::new(&config.backend, config.proxy_protocol, backends)?,
                 guard: Guard::open(&config.guard, limits, files)?,
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),

@@ -11,6 +11,8 @@ pub enum About {
     Lines,
     /// Programs, of sessions or of requests.
     Programs,
+    /// A backend that is a server.
+    Server,
     /// A backend that speaks TLS.
     TlsBackend,
     /// The queue of a client that does not keep up.
@@ -36,6 +38,7 @@ impl About {
             About::Programs => {
                 !args.program.is_empty() || args.program_dir.is_some() || args.cgi_dir.is_some()
             }
+            About::Server => args.to.is_some() || !args.route.is_empty(),
             About::TlsBackend => args.to.as_ref().is_some_and(|to| to.starts_with("tls://")),
             About::Queue => {
                 args.slow_client.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("drop"))
@@ -54,6 +57,9 @@ impl About {
             About::Anything => unreachable!("it is always there"),
             About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
             About::Programs => ("to", "is about programs, and --to starts none: drop one"),
+            About::Server => {
+                ("program", "is about servers, not programs: type --to ADDR, or drop it")
+            }
             About::TlsBackend => (
                 "to",
                 "checks the certificate of a TLS backend: type --to tls://HOST:PORT, or drop it",

@@ -81,6 +81,11 @@ pub struct Args {
     #[argh(option, arg_name = "file")]
     pub backend_ca: Option<String>,
 
+    /// begin each connection to the backend with the header of the PROXY protocol, which names the client: v1 or v2.
+    /// The backend must expect it.
+    #[argh(option, arg_name = "version")]
+    pub proxy_protocol: Option<String>,
+
     /// program to start for each session. It reads the client's lines from stdin and writes lines to
     /// stdout. It comes last, after --, with its arguments.
     #[argh(positional, arg_name = "program", hidden_help)]

@@ -209,6 +209,7 @@ impl FileRoute {
     fn check(&self) -> Result<RouteConfig, StartError> {
         let config = self.options.check()?;
         About::Programs.check(&self.own)?;
+        About::Server.check(&self.own)?;
         About::TlsBackend.check(&self.own)?;
         Ok(config)
     }

@@ -8,8 +8,8 @@ use super::args::Args;
 use super::guard::guard;
 use super::session::session;
 use super::values::{bounded, choice, count, names, or_default, usage, wrong};
-use crate::backend::Target;
 use crate::backend::program::{Program, ProgramDir};
+use crate::backend::{ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
 use crate::http::gate::rule::{Prefix, Rule};
@@ -95,6 +95,7 @@ impl RouteOptions {
         Ok(RouteConfig {
             rule: self.rule()?,
             backend: backend(args)?,
+            proxy_protocol: proxy_protocol(args)?,
             guard: guard(args)?,
             handshake: handshake(args)?,
             session: Arc::new(session(args)?),
@@ -148,6 +149,12 @@ fn backend(args: &Args) -> Result<Target, StartError> {
             "say where the lines go: add --to localhost:7777, or -- and a program (or try wsrelay demo)",
         ),
     }
+}
+
+fn proxy_protocol(args: &Args) -> Result<Option<ProxyProtocol>, StartError> {
+    let versions =
+        [("off", None), ("v1", Some(ProxyProtocol::V1)), ("v2", Some(ProxyProtocol::V2))];
+    choice("proxy-protocol", &args.proxy_protocol, &versions)
 }
 
 /// A directory of programs, and what they are started with.

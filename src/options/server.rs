@@ -110,8 +110,11 @@ fn all_routes(args: &Args, more: Vec<RouteConfig>) -> Result<Vec<RouteConfig>, S
 /// Options that are about something which neither `args` nor any route has.
 fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     let any = |is: fn(&Target) -> bool| routes.iter().any(|route| is(&route.backend));
-    if !any(|backend| matches!(backend, Target::Program(_) | Target::Programs(_))) {
+    if !any(Target::is_program) {
         About::Programs.check(args)?;
+    }
+    if !any(|backend| !backend.is_program()) {
+        About::Server.check(args)?;
     }
     if !any(Target::is_tls) {
         About::TlsBackend.check(args)?;

@@ -117,6 +117,7 @@ pub const TABLE: &[Row] = &[
     whole("route", BACKEND).common(),
     route("connect-timeout", BACKEND).default("5s"),
     route("backend-ca", BACKEND).about(TlsBackend).without("the system's"),
+    route("proxy-protocol", BACKEND).about(Server).default("off"),
     own("program", PROGRAMS).common().says(Target),
     own("program-dir", PROGRAMS).common().says(Target).private(Source).theirs("dir"),
     route("pass-env", PROGRAMS).list().about(Programs).default("PATH").theirs("passenv"),

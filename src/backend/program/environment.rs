@@ -5,11 +5,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use data_encoding::HEXLOWER;
 use http::header::{self, HeaderName, HeaderValue};
-use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
 use crate::backend::ClientFacts;
-use crate::net::address::PeerAddr;
 use crate::random;
 
 const SERVER_SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
@@ -100,12 +98,11 @@ fn unique_id() -> String {
 }
 
 fn addresses(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
-    let (addr, port) = match (client.forwarded_for, client.peer) {
-        // The known port is that of the proxy.
-        (Some(ip), _) => (ip.to_string(), String::new()),
-        (None, PeerAddr::Ip(addr)) => (addr.ip().to_string(), addr.port().to_string()),
-        (None, PeerAddr::Unix) => (client.peer.to_string(), String::new()),
-    };
+    let addr =
+        client.source().map_or_else(|| client.peer.to_string(), |addr| addr.ip().to_string());
+    // An unknown port is 0.
+    let port = client.source().map_or(0, |addr| addr.port());
+    let port = if port > 0 { port.to_string() } else { String::new() };
     let default_port = if client.secure { 443 } else { 80 };
     let server_port = client.local.map_or(default_port, |local| local.port());
     vec![
@@ -120,12 +117,8 @@ fn addresses(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
 
 /// The host in the request if it is valid, else the address that the client connected to.
 fn server_name(client: &ClientFacts<'_>) -> String {
-    let in_header =
-        client.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    let in_header = in_header.map(|authority: Authority| authority.host().to_owned());
-    let asked = client.uri.host().map(str::to_owned).or(in_header);
     let ours = || client.local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
-    asked.filter(|host| !host.is_empty()).unwrap_or_else(ours)
+    client.host().unwrap_or_else(ours)
 }
 
 /// A variable for each header; the values of several with one name joined (section 4.1.18).
@@ -163,6 +156,7 @@ fn variable(name: &HeaderName) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::address::PeerAddr;
     use http::{Request, Version};
     use proptest::prelude::*;
     use std::collections::HashMap;

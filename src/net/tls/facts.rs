@@ -40,6 +40,16 @@ impl Facts {
     }
 }
 
+#[cfg(test)]
+impl Facts {
+    /// The facts of a client that proved this name, or of one without a certificate.
+    pub fn example(protocol: &'static str, cn: Option<&str>) -> Self {
+        let client =
+            cn.map(|cn| CertificateSubject { dn: format!("CN={cn}"), cn: Some(cn.into()) });
+        Facts { protocol, cipher: "", server_name: None, client, authorities: None }
+    }
+}
+
 fn protocol(version: Option<ProtocolVersion>) -> &'static str {
     match version {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
