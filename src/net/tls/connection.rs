@@ -232,3 +232,7 @@ fn write<Side>(
 fn unexpected<Side>(state: &ConnectionState<'_, '_, Side>) -> Error {
     Error::General(format!("TLS is in the state {state:?}"))
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+pub mod tests;

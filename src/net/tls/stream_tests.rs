@@ -6,50 +6,19 @@ use std::thread;
 use std::time::Duration;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConnection, RootCertStore, ServerConnection, StreamOwned, SupportedProtocolVersion,
-};
+use rustls::{ClientConnection, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::*;
-use crate::net::tls::provider;
+use crate::net::tls::connection::tests::{configs as configs_with, name};
 use crate::task::block_on;
 
 type Peer = StreamOwned<ClientConnection, TcpStream>;
 
-/// The configurations of both ends, with a certificate for `localhost`. The client has rustls's own cryptography.
+/// The configurations of both ends. The client has rustls's own cryptography.
 fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     configs_with(version, ring::default_provider())
-}
-
-fn configs_with(
-    version: &'static SupportedProtocolVersion,
-    clients: CryptoProvider,
-) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let cert = params.signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(issuer.der().to_vec())).unwrap();
-    let server = ServerConfig::builder_with_provider(provider());
-    let server = server.with_protocol_versions(&[version]).unwrap().with_no_client_auth();
-    let mut server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
-    server.send_tls13_tickets = 0;
-    let client = ClientConfig::builder_with_provider(clients.into());
-    let client = client.with_protocol_versions(&[version]).unwrap();
-    let client = client.with_root_certificates(roots).with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
-}
-
-fn name() -> ServerName<'static> {
-    "localhost".try_into().unwrap()
 }
 
 /// Two ends of a connection; the second one blocks, with a deadline.
