@@ -180,10 +180,13 @@ async fn finish_client(
 }
 
 /// Ready when nothing waits for the client. Until then its pings are not answered, as a Close is queued, but its end
-/// is noticed.
+/// is noticed. What can't be understood any more is read too: a client that can't write may not read either.
 fn poll_deliver(cx: &mut Context<'_>, client: &mut Endpoint, expects_close: &mut bool) -> Poll<()> {
     if *expects_close && poll_close_reply(cx, client).is_ready() {
         *expects_close = false;
+    }
+    if !*expects_close {
+        let _ = client.wire().poll_discard(cx);
     }
     client.poll_drain(cx)
 }

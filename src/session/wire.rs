@@ -256,6 +256,11 @@ impl Wire {
         }
     }
 
+    /// Reads from the socket and throws away; ready at the end of the client's stream.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        scratch::poll_discard(cx, &mut self.io)
+    }
+
     /// Hangs up: our FIN, and then the client's.
     pub async fn leave(&mut self) {
         self.io.leave().await;

@@ -44,7 +44,12 @@ impl Client {
     pub fn is_client(act: &Act) -> bool {
         matches!(
             act,
-            Act::Say { .. } | Act::Ping(_) | Act::Pong(_) | Act::Close(..) | Act::Break(_)
+            Act::Say { .. }
+                | Act::Ping(_)
+                | Act::Pings(..)
+                | Act::Pong(_)
+                | Act::Close(..)
+                | Act::Break(_)
         )
     }
 
@@ -53,6 +58,11 @@ impl Client {
         match act {
             Act::Say { message, cuts, ping } => self.say(message, cuts, *ping),
             Act::Ping(payload) => self.control(Opcode::Ping, payload, What::Ping(payload.clone())),
+            Act::Pings(count, payload) => {
+                for _ in 0..*count {
+                    self.control(Opcode::Ping, payload, What::Ping(payload.clone()));
+                }
+            }
             Act::Pong(payload) => self.control(Opcode::Pong, payload, What::Pong),
             Act::Close(code, reason) => self.close(*code, reason),
             Act::Break(broken) => self.break_protocol(broken),

@@ -81,3 +81,17 @@ fn what_was_received_before_a_stop_is_counted_and_kept() {
         check("stop", setup.clone(), [steps, vec![resume]].concat());
     }
 }
+
+/// A client that reads only once it has sent everything gets what waits for it, though what it sends is refused.
+#[test]
+fn a_client_that_blocks_on_what_is_refused_gets_its_lines() {
+    let mut setup = Setup { client_room: 64, client_blocks: true, ..Setup::default() };
+    setup.rules.max_line = 100;
+    let acts = vec![
+        Act::Stall(Side::Client),
+        Act::Write(b"line\n".repeat(50)),
+        say(&"x".repeat(1000)),
+        Act::Resume(Side::Client),
+    ];
+    check("refused", setup, steps(acts));
+}

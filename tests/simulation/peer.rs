@@ -35,6 +35,8 @@ pub struct Peer {
     pub outbox: VecDeque<u8>,
     pub reads: bool,
     pub is_held: bool,
+    /// Whether it reads only once all that it has sent has left.
+    pub blocks: bool,
     /// Whether its end of stream comes behind the outbox.
     pub wants_fin: bool,
     pub has_fin: bool,
@@ -51,6 +53,7 @@ impl Peer {
             outbox: VecDeque::new(),
             reads: true,
             is_held: false,
+            blocks: false,
             wants_fin: false,
             has_fin: false,
             has_reset: false,
@@ -63,6 +66,12 @@ impl Peer {
     pub fn skip(&mut self, bytes: usize) -> Vec<u8> {
         self.flow.delivered += bytes;
         self.outbox.drain(..bytes).collect()
+    }
+
+    /// Whether it reads what comes.
+    pub fn can_read(&self) -> bool {
+        let is_blocked = self.blocks && !self.is_held && !self.outbox.is_empty();
+        self.reads && !is_blocked && !self.has_reset
     }
 
     /// Delivers up to `chunk` bytes, or the end of the stream. Returns whether anything moved.

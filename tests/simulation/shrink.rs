@@ -96,6 +96,8 @@ fn simpler(setup: &Setup) -> Vec<Setup> {
     without(setup.backend_room < 65_536, &|setup| setup.backend_room = 65_536);
     without(!setup.answers_pings, &|setup| setup.answers_pings = true);
     without(!setup.answers_close, &|setup| setup.answers_close = true);
+    without(setup.client_blocks, &|setup| setup.client_blocks = false);
+    without(setup.backend_blocks, &|setup| setup.backend_blocks = false);
     without(!setup.answers_fin, &|setup| setup.answers_fin = true);
     all
 }
@@ -133,6 +135,11 @@ fn smaller(act: &Act) -> Vec<Act> {
         }
         Act::Write(bytes) => parts(bytes).into_iter().map(Act::Write).collect(),
         Act::Ping(payload) => parts(payload).into_iter().map(Act::Ping).collect(),
+        Act::Pings(count, payload) => {
+            let fewer = [*count / 2, count.saturating_sub(1)].into_iter();
+            let fewer = fewer.filter(|fewer| fewer < count);
+            fewer.map(|fewer| Act::Pings(fewer, payload.clone())).collect()
+        }
         Act::Pong(payload) => parts(payload).into_iter().map(Act::Pong).collect(),
         Act::Close(code, reason) if !reason.is_empty() => vec![Act::Close(*code, String::new())],
         _ => Vec::new(),

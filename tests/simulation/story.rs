@@ -42,6 +42,9 @@ pub struct Setup {
     pub answers_close: bool,
     /// Whether the backend ends its stream when it sees the end of ours.
     pub answers_fin: bool,
+    /// Whether a peer reads only once all that it has sent has left, as a program does that blocks on its writes.
+    pub client_blocks: bool,
+    pub backend_blocks: bool,
     /// Varies the masks of the client's frames.
     pub masks: u64,
 }
@@ -71,6 +74,8 @@ impl Default for Setup {
             answers_pings: true,
             answers_close: true,
             answers_fin: true,
+            client_blocks: false,
+            backend_blocks: false,
             masks: 1,
         }
     }
@@ -83,6 +88,8 @@ pub enum Act {
     Say { message: Message, cuts: Vec<usize>, ping: bool },
     /// The client sends a Ping.
     Ping(Vec<u8>),
+    /// The client sends so many Pings at once.
+    Pings(usize, Vec<u8>),
     /// The client sends a Pong that nobody asked for.
     Pong(Vec<u8>),
     /// The client sends a Close.
@@ -163,6 +170,9 @@ impl fmt::Display for Act {
                 }
                 if *ping { f.write_str(" with a Ping between them") } else { Ok(()) }
             }
+            Act::Pings(count, payload) => {
+                write!(f, "client sends {count} Pings {}", shown(payload))
+            }
             Act::Ping(payload) => write!(f, "client sends Ping {}", shown(payload)),
             Act::Pong(payload) => write!(f, "client sends Pong {}", shown(payload)),
             Act::Close(code, reason) => {
@@ -232,6 +242,8 @@ impl fmt::Display for Setup {
             (self.answers_pings, "client answers no Ping"),
             (self.answers_close, "client answers no Close"),
             (self.answers_fin, "backend does not answer our FIN"),
+            (!self.client_blocks, "client reads only when it has sent everything"),
+            (!self.backend_blocks, "backend reads only when it has sent everything"),
         ] {
             if !answers {
                 write!(f, "; {what}")?;

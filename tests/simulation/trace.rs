@@ -30,7 +30,7 @@ pub struct Sent {
 }
 
 /// A frame that the client has received.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Got {
     /// The number of the moment in which it read it.
     pub moment: usize,
@@ -54,6 +54,10 @@ pub struct Moment {
     /// Whether the peer reads all that comes.
     pub client_reads: bool,
     pub backend_reads: bool,
+    /// Whether it has stopped reading. It may not read for another reason: it has reset, or waits until what it sends is
+    /// taken.
+    pub client_stalls: bool,
+    pub backend_stalls: bool,
     /// Whether the peer's end of stream has arrived.
     pub client_has_fin: bool,
     pub backend_has_fin: bool,
@@ -66,6 +70,40 @@ pub struct Moment {
     pub is_over: bool,
     /// Whether the network holds back what a peer has sent.
     pub is_held: bool,
+}
+
+impl Moment {
+    /// What has passed through the connection of this peer.
+    pub fn flow(&self, side: Side) -> &Flow {
+        match side {
+            Side::Client => &self.client,
+            Side::Backend => &self.backend,
+        }
+    }
+
+    /// Whether this peer has stopped reading.
+    pub fn stalls(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client_stalls,
+            Side::Backend => self.backend_stalls,
+        }
+    }
+
+    /// Whether this peer's end of stream has arrived.
+    pub fn has_fin(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client_has_fin,
+            Side::Backend => self.backend_has_fin,
+        }
+    }
+
+    /// Whether the relay's end of stream has reached this peer's socket.
+    pub fn is_ended(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client_is_ended,
+            Side::Backend => self.backend_is_ended,
+        }
+    }
 }
 
 /// All that was seen of one session.
@@ -168,15 +206,17 @@ impl fmt::Display for Trace {
             }
             writeln!(f)?;
         }
-        for got in &self.got {
-            let (kind, bytes) = match &got.frame {
+        for got in self.got.chunk_by(|a, b| a == b) {
+            let (kind, bytes) = match &got[0].frame {
                 ServerFrame::Text(text) => ("text", text.as_bytes().to_vec()),
                 ServerFrame::Binary(bytes) => ("binary", bytes.clone()),
                 ServerFrame::Ping(bytes) => ("Ping", bytes.clone()),
                 ServerFrame::Pong(bytes) => ("Pong", bytes.clone()),
                 ServerFrame::Close(close) => ("Close", format!("{close:?}").into_bytes()),
             };
-            writeln!(f, "  client received {kind} {} in moment {}", shown(&bytes), got.moment)?;
+            let times = if got.len() > 1 { format!(" {} times", got.len()) } else { String::new() };
+            let (bytes, moment) = (shown(&bytes), got[0].moment);
+            writeln!(f, "  client received {kind} {bytes}{times} in moment {moment}")?;
         }
         writeln!(f, "  backend received {}", shown(&self.backend_received))?;
         if let Some((moment, reason)) = &self.over {

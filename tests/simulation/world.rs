@@ -111,6 +111,9 @@ impl<'a> World<'a> {
         if let Some(first) = story.steps.first() {
             client_peer.act(&first.act);
         }
+        client_peer.peer.blocks = setup.client_blocks;
+        let mut backend_peer = Peer::new(server);
+        backend_peer.blocks = setup.backend_blocks;
         let early = setup.early.min(client_peer.peer.outbox.len());
         let early = client_peer.peer.skip(early);
         let registration = Registry::new().register(None);
@@ -129,7 +132,7 @@ impl<'a> World<'a> {
             start: clock.elapsed(),
             clock,
             client: client_peer,
-            backend: Peer::new(server),
+            backend: backend_peer,
             session: Some(Box::pin(session.run())),
             waker: Waker::from(woken.clone()),
             woken,
@@ -177,8 +180,10 @@ impl<'a> World<'a> {
 
     fn finish(&mut self) -> Result<(), Failure> {
         // What the session put into the sockets is still read.
-        self.client.peer.reads = true;
-        self.backend.reads = true;
+        for side in [Side::Client, Side::Backend] {
+            self.peer(side).reads = true;
+            self.peer(side).blocks = false;
+        }
         while self.read(usize::MAX)? {}
         self.moment();
         if self.clock.waiting() > 0 {
@@ -324,7 +329,7 @@ impl<'a> World<'a> {
     fn read(&mut self, most: usize) -> Result<bool, Failure> {
         let mut moved = false;
         for side in [Side::Client, Side::Backend] {
-            if self.peer(side).reads {
+            if self.peer(side).can_read() {
                 moved |= self.take(side, most)?;
             }
         }
@@ -368,8 +373,10 @@ impl<'a> World<'a> {
             step: self.trace.step,
             client: self.client.peer.flow,
             backend: self.backend.flow,
-            client_reads: self.client.peer.reads && !self.client.peer.has_reset,
-            backend_reads: self.backend.reads && !self.backend.has_reset,
+            client_reads: self.client.peer.can_read(),
+            backend_reads: self.backend.can_read(),
+            client_stalls: !self.client.peer.reads,
+            backend_stalls: !self.backend.reads,
             client_has_fin: self.client.peer.has_fin,
             backend_has_fin: self.backend.has_fin,
             backend_is_ended: !self.backend.has_reset && self.backend.is_ended(),
