@@ -33,7 +33,12 @@ enum Theme {
     Protocol,
     /// Ends of all kinds, at once.
     Ends,
+    /// More than a session reads before it gives others their turn.
+    Torrent,
 }
+
+/// One in so many stories is a torrent: it takes as long as a hundred others.
+const TORRENTS: u32 = 100;
 
 const THEMES: [Theme; 6] =
     [Theme::Mixed, Theme::Chat, Theme::Flood, Theme::Time, Theme::Protocol, Theme::Ends];
@@ -41,24 +46,36 @@ const THEMES: [Theme; 6] =
 /// The story of this seed.
 pub fn story(seed: u64) -> Story {
     let mut rng = Rng::with_seed(seed);
-    let theme = rng.choice(THEMES).expect("there are some");
+    let is_torrent = rng.u32(..TORRENTS) == 0;
+    let theme = if is_torrent { Theme::Torrent } else { pick(&mut rng, &THEMES) };
     let setup = setup(&mut rng, theme);
-    let mut teller = Teller { rng, theme, setup, budget: 0 };
-    teller.budget = if theme == Theme::Flood { 400_000 } else { 6_000 };
-    let count = teller.rng.usize(1..if theme == Theme::Flood { 16 } else { 26 });
+    let (budget, most) = match theme {
+        Theme::Torrent => (3_000_000, 4),
+        Theme::Flood => (400_000, 16),
+        _ => (6_000, 26),
+    };
+    let mut teller = Teller { rng, theme, setup, budget };
+    let count = teller.rng.usize(1..most);
     let mut steps: Vec<Step> = (0..count).map(|_| teller.step()).collect();
-    if theme == Theme::Ends {
-        for _ in 0..teller.rng.usize(1..4) {
-            let act = teller.end();
-            steps.push(teller.told(act));
+    match theme {
+        Theme::Torrent => teller.torrent(&mut steps),
+        Theme::Chat if teller.one_in(20) => teller.burst(&mut steps),
+        Theme::Flood if teller.one_in(3) => teller.trickle(&mut steps),
+        Theme::Ends => {
+            for _ in 0..teller.rng.usize(1..4) {
+                let act = teller.end();
+                steps.push(teller.told(act));
+            }
         }
+        _ => {}
     }
     Story { setup: teller.setup, steps }
 }
 
 fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let one_in = |rng: &mut Rng, n: u32| rng.u32(..n) == 0;
-    let is_flood = theme == Theme::Flood;
+    let is_torrent = theme == Theme::Torrent;
+    let is_flood = theme == Theme::Flood || is_torrent;
     let max_line = pick(rng, &[8, 16, 100, 126, 1000, 4096]);
     let max_line = if is_flood { pick(rng, &[1000, 65_535, 70_000]) } else { max_line };
     let rules = Rules {
@@ -73,9 +90,10 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
         // Whether its state lasts over a newline that became a space is open: the text is the same.
         rules.charset = encoding_rs::SHIFT_JIS;
     }
-    let rooms: &[usize] = match is_flood {
-        true => &[4096, 16_384, 65_536],
-        false => &[1, 2, 7, 64, 300, 4096, 65_536],
+    let rooms: &[usize] = match theme {
+        Theme::Torrent => &[1 << 20, 3 << 20],
+        Theme::Flood => &[4096, 16_384, 65_536],
+        _ => &[1, 2, 7, 64, 300, 4096, 65_536],
     };
     let is_timed = theme == Theme::Time;
     let mut limit = |often: bool, values: &[Ms]| {
@@ -90,7 +108,7 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     Setup {
         stage: one_in(rng, 8),
         rules,
-        flush_after,
+        flush_after: flush_after.filter(|_| !is_torrent),
         queue: one_in(rng, 4).then(|| {
             pick(rng, if is_flood { &[1000, 65_536, 200_000] } else { &[0, 4, 10, 60, 400] })
         }),
@@ -105,6 +123,8 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
         answers_pings: !one_in(rng, 4),
         answers_close: !one_in(rng, 6),
         answers_fin: !one_in(rng, 6),
+        client_blocks: one_in(rng, 8),
+        backend_blocks: one_in(rng, 8),
         masks: rng.u64(..),
     }
 }
@@ -136,6 +156,7 @@ impl Teller {
         let settles = !self.one_in(at_once);
         let chunk = match self.theme {
             Theme::Flood => pick(&mut self.rng, &[1000, 4096, 65_536, usize::MAX]),
+            Theme::Torrent => usize::MAX,
             _ => pick(&mut self.rng, &[1, 2, 3, 5, 17, 200, usize::MAX, usize::MAX]),
         };
         Step { act, settles, chunk }
@@ -154,6 +175,7 @@ impl Teller {
             Theme::Time => [12, 18, 10, 15, 42],
             Theme::Protocol => [50, 5, 35, 3, 3],
             Theme::Ends => [25, 30, 5, 20, 10],
+            Theme::Torrent => [35, 40, 10, 10, 0],
         };
         let mut at = self.rng.u32(..100);
         let mut is = |share: u32| {
@@ -176,6 +198,62 @@ impl Teller {
         }
     }
 
+    /// Many small messages at once.
+    fn burst(&mut self, steps: &mut Vec<Step>) {
+        for _ in 0..self.rng.usize(60..140) {
+            let len = self.rng.usize(..4);
+            let text: String = (0..len).map(|_| self.rng.alphanumeric()).collect();
+            let act = Act::Say { message: Message::Text(text), cuts: Vec::new(), ping: false };
+            steps.push(Step { act, settles: false, chunk: usize::MAX });
+        }
+    }
+
+    /// Much at once, one way or the other, and perhaps an end.
+    fn torrent(&mut self, steps: &mut Vec<Step>) {
+        if self.rng.bool() {
+            let mut bytes = Vec::new();
+            for _ in 0..self.rng.usize(8..40) {
+                bytes.extend(self.lines());
+            }
+            steps.push(self.told(Act::Write(bytes)));
+        } else {
+            let held = Step { act: Act::Hold(Side::Client), settles: false, chunk: usize::MAX };
+            steps.push(held);
+            for _ in 0..self.rng.usize(8..40) {
+                let act = self.say();
+                steps.push(Step { act, settles: false, chunk: usize::MAX });
+            }
+            steps.push(self.told(Act::Release(Side::Client)));
+        }
+        if self.rng.bool() {
+            let act = self.end();
+            steps.push(self.told(act));
+        }
+    }
+
+    /// An end, while a peer takes a little now and then, and everything at last.
+    fn trickle(&mut self, steps: &mut Vec<Step>) {
+        let side = self.side();
+        steps.push(self.told(Act::Stall(side)));
+        for _ in 0..self.rng.usize(1..4) {
+            let act = if side == Side::Client { Act::Write(self.lines()) } else { self.say() };
+            steps.push(self.told(act));
+        }
+        let act = self.end();
+        steps.push(self.told(act));
+        let patience = match (side, self.setup.write_timeout) {
+            (Side::Client, Some(limit)) if self.one_in(2) => limit,
+            _ => self.setup.close_timeout,
+        };
+        let pause = patience / 2 / TICK * TICK;
+        for _ in 0..self.rng.usize(1..8) {
+            let takes = Act::Take(side, self.rng.usize(1..=16_384));
+            steps.push(self.told(takes));
+            steps.push(self.told(Act::Pass(pause.max(TICK))));
+        }
+        steps.push(self.told(Act::Resume(side)));
+    }
+
     fn say(&mut self) -> Act {
         let message = self.message();
         let len = message.payload().len();
@@ -196,13 +274,19 @@ impl Teller {
             3 => 125 + self.rng.usize(..3),
             _ => self.rng.usize(..30),
         };
-        let len =
-            if self.theme == Theme::Flood && !self.one_in(4) { self.rng.usize(..max) } else { len };
+        let is_large = match self.theme {
+            Theme::Flood => !self.one_in(4),
+            theme => theme == Theme::Torrent,
+        };
+        let len = if is_large { self.rng.usize(..max) } else { len };
         let len = self.spend(len);
         if self.one_in(6) {
             return Message::Binary((0..len).map(|_| self.byte()).collect());
         }
         let mut text = String::new();
+        if is_large {
+            text.extend((0..len).map(|_| self.rng.alphanumeric()));
+        }
         while text.len() < len {
             let room = len - text.len();
             let next = self.character();
@@ -264,8 +348,11 @@ impl Teller {
                 2 => 125 + self.rng.usize(..3),
                 _ => self.rng.usize(..25),
             };
-            let is_flood = self.theme == Theme::Flood && !self.one_in(3);
-            let len = if is_flood { self.rng.usize(..=max) } else { len };
+            let is_large = match self.theme {
+                Theme::Flood => !self.one_in(3),
+                theme => theme == Theme::Torrent,
+            };
+            let len = if is_large { self.rng.usize(..=max) } else { len };
             let len = self.spend(len);
             self.line(len, &mut bytes);
             if !self.one_in(8) {
@@ -278,7 +365,8 @@ impl Teller {
 
     fn line(&mut self, len: usize, bytes: &mut Vec<u8>) {
         let end = bytes.len() + len;
-        if self.theme == Theme::Flood || self.one_in(2) {
+        let is_plain = matches!(self.theme, Theme::Flood | Theme::Torrent);
+        if is_plain || self.one_in(2) {
             bytes.resize_with(end, || self.rng.alphanumeric() as u8);
             return;
         }
@@ -301,6 +389,12 @@ impl Teller {
     fn control(&mut self) -> Act {
         let len = pick(&mut self.rng, &[0, 1, 4, 125]);
         let payload: Vec<u8> = (0..len).map(|_| self.byte()).collect();
+        let is_large = matches!(self.theme, Theme::Flood | Theme::Torrent);
+        if is_large && self.one_in(2) {
+            let len = self.rng.usize(..300_000);
+            let count = self.spend(len) / (payload.len() + 2);
+            return Act::Pings(count.min(2000), payload);
+        }
         match self.rng.u32(..10) {
             0..5 => Act::Ping(payload),
             5..7 => Act::Pong(payload),

@@ -20,7 +20,7 @@ use self::downward::{Downward, Received};
 use self::upward::Upward;
 use crate::peer::Flow;
 use crate::spec::{Cause, Rules};
-use crate::story::{Setup, Side, Story};
+use crate::story::{Ms, Setup, Side, Story};
 use crate::trace::{Failure, Moment, Trace};
 
 /// Bytes that may wait in each direction before the relay stops reading the other side, and bytes that it reads at once
@@ -116,12 +116,38 @@ impl Known<'_> {
         }
     }
 
-    /// Whether a peer takes all that comes, from the end of the session on.
+    /// The moments from the one in which the session may have ended to the one in which it is over.
+    pub fn ending(&self) -> &[Moment] {
+        let over = self.trace.over.as_ref().map_or(self.first, |(over, _)| *over);
+        &self.moments()[self.first..=over.max(self.first)]
+    }
+
+    /// Whether a peer reads all that comes at once, from the end of the session on.
+    pub fn reads(&self, side: Side) -> bool {
+        let mut ending = self.moments()[self.first..].iter();
+        self.trace.reset_of(side).is_none() && ending.all(|moment| !moment.stalls(side))
+    }
+
+    /// Whether a peer takes all that comes from the end of the session on, though perhaps slowly: it never takes nothing
+    /// for as long as the relay waits for it.
     pub fn takes(&self, side: Side) -> bool {
-        let reads = |moment: &Moment| match side {
-            Side::Client => moment.client_reads,
-            Side::Backend => moment.backend_reads,
+        let (mut since, mut taken) = (self.ending()[0].at, 0);
+        let mut takes = |moment: &Moment| {
+            if !moment.stalls(side) || moment.flow(side).taken > taken {
+                since = moment.at;
+            }
+            taken = moment.flow(side).taken;
+            moment.at < since + self.patience(side)
         };
-        self.moments()[self.first..].iter().all(reads) && self.trace.reset_of(side).is_none()
+        self.trace.reset_of(side).is_none() && self.ending().iter().all(&mut takes)
+    }
+
+    /// How long a peer may take nothing once the session has ended.
+    pub fn patience(&self, side: Side) -> Ms {
+        let by_backend = matches!(self.cause, Cause::BackendEnd | Cause::BackendReset);
+        match (side, self.setup.write_timeout) {
+            (Side::Client, Some(limit)) if by_backend => limit,
+            _ => self.setup.close_timeout,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! While a session lives: what is there moves at once, in order, and no more waits than the bounds allow.
 
 use super::causes::may_pause;
+use super::downward::framed;
 use super::{BUFFER, Known};
 use crate::spec::ServerFrame;
 use crate::story::{Ms, Side};
@@ -22,6 +23,7 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
         up(known, number, moment)?;
         down(known, number, moment)?;
         pongs(known, number, moment)?;
+        replies_are_bounded(known, moment)?;
     }
     pings(known)
 }
@@ -47,7 +49,8 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
         ));
     }
     let unread = client.delivered - client.read;
-    let pongs = replies(known, number, moment);
+    // Pongs count until everything has left.
+    let pongs = pongs_until(known, moment);
     let is_full = may_pause(known.setup, &known.up, moment) && !has_room;
     let is_flooded = pongs >= BUFFER && !moment.client_reads;
     if unread > 0 && !is_full && !is_flooded {
@@ -55,7 +58,8 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     }
     // A read of small messages may double, by their ends of line.
     let most = BUFFER + 2 * BUFFER + 2 * known.rules().max_line + OVERHEAD;
-    let part = client.read - whole.end.min(client.read);
+    let ping = known.up.pings_until(client.read).checked_sub(1).map(|last| known.up.pings[last].0);
+    let part = client.read - whole.end.max(ping.unwrap_or(0)).min(client.read);
     if waits + part > most {
         let what = format!("at {} ms {waits} + {part} bytes wait for the backend", moment.at);
         return Err(Failure::new("unbounded", what));
@@ -63,11 +67,10 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Bytes of Pongs that may wait for the client.
-fn replies(known: &Known<'_>, number: usize, moment: &Moment) -> usize {
+/// Bytes of all Pongs by then.
+fn pongs_until(known: &Known<'_>, moment: &Moment) -> usize {
     let pings = &known.up.pings[..known.up.pings_until(moment.client.read)];
-    let pongs: usize = pings.iter().map(|(_, payload)| payload.len() + 2).sum();
-    pongs.saturating_sub(known.got.until(number).pong_bytes)
+    pings.iter().map(|(_, payload)| framed(payload.len())).sum()
 }
 
 /// What the backend has sent is read and passed on, unless the client takes nothing.
@@ -95,6 +98,16 @@ fn down(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure
             let what = format!("at {} ms {waits} bytes wait for the client", moment.at);
             return Err(Failure::new("unbounded", what));
         }
+    }
+    Ok(())
+}
+
+/// No more Pongs wait than the bounds allow, whatever the client sends.
+fn replies_are_bounded(known: &Known<'_>, moment: &Moment) -> Result<(), Failure> {
+    let waits = pongs_until(known, moment).saturating_sub(moment.client.put);
+    if waits > 2 * BUFFER {
+        let what = format!("at {} ms {waits} bytes of Pongs wait for the client", moment.at);
+        return Err(Failure::new("unbounded", what));
     }
     Ok(())
 }
@@ -147,7 +160,7 @@ fn was_silent(known: &Known<'_>, until: usize) -> bool {
     })
 }
 
-/// A client that reads gets a Ping once it has been silent for `--ping-interval`.
+/// A client that reads gets a Ping once it has been silent for `--ping-interval`, and each time again.
 fn must_ping(known: &Known<'_>) -> Result<(), Failure> {
     let Some(interval) = known.setup.ping_interval else { return Ok(()) };
     let (mut since, mut read, mut has_pinged): (Ms, usize, bool) = (0, 0, false);
@@ -155,10 +168,12 @@ fn must_ping(known: &Known<'_>) -> Result<(), Failure> {
         if moment.client.read > read {
             (since, read, has_pinged) = (moment.at, moment.client.read, false);
         }
-        if has_pinged || moment.at < since + interval {
+        // With --ping-timeout the first Ping decides.
+        let is_done = has_pinged && known.setup.ping_timeout.is_some();
+        if is_done || moment.at < since + interval {
             continue;
         }
-        has_pinged = true;
+        (since, has_pinged) = (moment.at, true);
         let before = number.checked_sub(1).map_or(0, |before| known.got.until(before).pings);
         let is_pinged = known.got.until(number).pings > before;
         if moment.client_reads && known.trace.reset_of(Side::Client).is_none() && !is_pinged {

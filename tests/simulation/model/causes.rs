@@ -4,7 +4,7 @@ use wsrelay::framing::FramingError;
 use wsrelay::session::CloseReason;
 
 use super::BUFFER;
-use super::downward::Downward;
+use super::downward::{Downward, framed};
 use super::upward::Upward;
 use crate::spec::Cause;
 use crate::story::{Ms, Setup, Side};
@@ -97,8 +97,10 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
     add(Cause::Idle, may, must);
     let (may, must) = silent(setup, trace, up);
     add(Cause::PingTimeout, may, must);
-    let (may, must) = stalled(setup, trace);
+    let (may, must) = stalled(setup, trace, up, down);
     add(Cause::TooSlow, may, must);
+    let (may, must) = stuck(setup, trace, up);
+    add(Cause::ClientGone, may, must);
     let (may, must) = overflow(setup, trace, up, down);
     add(Cause::TooSlow, may, must);
     all
@@ -171,16 +173,23 @@ fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     };
     let (mut may, mut must) = (None, None);
     let (mut since, mut pinged): (Ms, Option<Ms>) = (0, None);
+    // The time since which the silence may be the client's, and whether a Ping may have left since then.
+    let (mut silent, mut has_pinged): (Ms, bool) = (0, false);
     // Whether it can't be known from outside what the silence is worth.
     let mut is_unsure = false;
     let (mut read, mut put) = (0, 0);
     for (number, moment) in trace.moments.iter().enumerate() {
         // More came at once than the client's socket holds: at that time the client did not take all.
         let is_full = moment.client.put - put > setup.client_room;
-        put = moment.client.put;
         is_unsure |= !moment.client_reads || is_full || may_pause(setup, up, moment);
-        if may.is_none() && moment.at >= since + interval + timeout {
+        if may.is_none() && has_pinged && moment.at >= silent + interval + timeout {
             may = Some(number);
+        }
+        has_pinged |= moment.at >= silent + interval && moment.client.put > put;
+        put = moment.client.put;
+        // What was not read is no silence.
+        if moment.client.read > read || moment.client.read < moment.client.delivered {
+            (silent, has_pinged) = (moment.at, false);
         }
         match pinged {
             None if moment.at >= since + interval => pinged = Some(moment.at),
@@ -198,24 +207,81 @@ fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     (may, must)
 }
 
-/// `--write-timeout`: a client that lets no byte through.
-fn stalled(setup: &Setup, trace: &Trace) -> Moments {
-    let Some(limit) = setup.write_timeout else { return (None, None) };
-    let mut may = None;
-    // Since when the client's socket has been full, and nothing has moved.
-    let mut full: Option<(Ms, usize)> = None;
-    for (number, moment) in trace.moments.iter().enumerate() {
-        let put = moment.client.put;
-        let is_full = moment.client_is_full && !moment.client_reads;
-        full = match full {
-            Some((since, before)) if is_full && before == put => Some((since, put)),
-            _ => is_full.then_some((moment.at, put)),
+/// Since when something has been as it is.
+#[derive(Default)]
+struct Lasting(Option<(Ms, usize)>);
+
+impl Lasting {
+    /// Whether it has been so for `limit`.
+    fn reaches(&self, limit: Ms, now: Ms) -> bool {
+        self.0.is_some_and(|(since, _)| now >= since + limit)
+    }
+
+    /// It is so now, or not; and anew if `count` has changed.
+    fn note(&mut self, is: bool, now: Ms, count: usize) {
+        self.0 = match self.0 {
+            Some((since, before)) if is && before == count => Some((since, count)),
+            _ => is.then_some((now, count)),
         };
-        if full.is_some_and(|(since, _)| moment.at >= since + limit) && may.is_none() {
+    }
+}
+
+/// `--write-timeout`: a client that lets no byte through.
+fn stalled(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
+    let Some(limit) = setup.write_timeout else { return (None, None) };
+    let (mut may, mut must) = (None, None);
+    // The client's socket is full; and something surely waits behind it.
+    let (mut full, mut waiting) = (Lasting::default(), Lasting::default());
+    for (number, moment) in trace.moments.iter().enumerate() {
+        if may.is_none() && full.reaches(limit, moment.at) {
             may = Some(number);
         }
+        if must.is_none() && waiting.reaches(limit, moment.at) {
+            must = Some(number);
+        }
+        let put = moment.client.put;
+        let is_full = moment.client_is_full && !moment.client_reads;
+        full.note(is_full, moment.at, put);
+        // With a queue it is its size that counts.
+        let least = queued_until(number, moment, up, down);
+        waiting.note(is_full && least > put && setup.queue.is_none(), moment.at, put);
     }
-    (may, None)
+    (may, must)
+}
+
+/// `--write-timeout`, for a backend that takes nothing of what a client has sent that has gone since.
+fn stuck(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
+    let Some(limit) = setup.write_timeout else { return (None, None) };
+    let (mut may, mut must) = (None, None);
+    let (mut full, mut waiting) = (Lasting::default(), Lasting::default());
+    for (number, moment) in trace.moments.iter().enumerate() {
+        if may.is_none() && full.reaches(limit, moment.at) {
+            may = Some(number);
+        }
+        // What the kernel holds is given its time first.
+        if must.is_none() && waiting.reaches(limit + setup.close_timeout, moment.at) {
+            must = Some(number);
+        }
+        let put = moment.backend.put;
+        let is_full = moment.backend_is_full && !moment.backend_reads;
+        let waits = up.until(moment.client.read).bytes.saturating_sub(put);
+        full.note(moment.client_has_fin && is_full, moment.at, put);
+        // With less the relay reads on, to the end of the stream. What a stage's answers do is not known here.
+        let is_stuck = moment.client_has_fin && is_full && waits >= BUFFER && !setup.stage;
+        waiting.note(is_stuck, moment.at, put);
+    }
+    (may, must)
+}
+
+/// Bytes that have surely been queued for the client by then: messages and Pongs.
+fn queued_until(number: usize, moment: &Moment, up: &Upward, down: &Downward) -> usize {
+    let pings = &up.pings[..up.pings_until(moment.client.read)];
+    let pongs: usize = pings.iter().map(|(_, payload)| framed(payload.len())).sum();
+    let lines = match down.is_raw {
+        true => moment.backend.read,
+        false => down.framed_until(number),
+    };
+    lines + pongs
 }
 
 /// `--queue`: a client whose queue overflows.
@@ -223,24 +289,18 @@ fn overflow(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Momen
     let Some(queue) = setup.queue else { return (None, None) };
     let (mut may, mut must) = (None, None);
     for (number, moment) in trace.moments.iter().enumerate() {
-        let pings = &up.pings[..up.pings_until(moment.client.read)];
-        let pongs: usize =
-            pings.iter().map(|(_, payload)| super::downward::framed(payload.len())).sum();
-        let lines = match down.is_raw {
-            true => moment.backend.read,
-            false => down.framed_until(number),
-        };
+        let queued = queued_until(number, moment, up, down);
         // Pings of the relay's own, headers of raw messages and the Close can't be seen from outside.
         let unknown = match (setup.ping_interval, down.is_raw) {
             (None, false) => 0,
             (interval, _) => {
-                interval.map_or(0, |ms| 2 * (moment.at / ms.max(1)) as usize) + 4 * lines
+                interval.map_or(0, |ms| 2 * (moment.at / ms.max(1)) as usize) + 4 * queued
             }
         };
-        let least = (lines + pongs).saturating_sub(moment.client.put);
+        let least = queued.saturating_sub(moment.client.put);
         // What came at once may have waited in the queue before the client read.
         let before = number.checked_sub(1).map_or(0, |before| trace.moments[before].client.put);
-        if may.is_none() && lines + pongs + unknown > queue + before {
+        if may.is_none() && queued + unknown > queue + before {
             may = Some(number);
         }
         if must.is_none() && least > queue && !moment.client_reads {

@@ -176,8 +176,6 @@ pub struct Received {
 pub struct Counted {
     pub messages: usize,
     pub pongs: usize,
-    /// Bytes of the Pongs, with their headers.
-    pub pong_bytes: usize,
     pub pings: usize,
 }
 
@@ -188,10 +186,7 @@ impl Received {
             match &got.frame {
                 ServerFrame::Text(_) => all.messages += 1,
                 ServerFrame::Binary(bytes) => all.messages += bytes.len(),
-                ServerFrame::Pong(payload) => {
-                    all.pongs += 1;
-                    all.pong_bytes += framed(payload.len());
-                }
+                ServerFrame::Pong(_) => all.pongs += 1,
                 ServerFrame::Ping(_) => all.pings += 1,
                 ServerFrame::Close(_) => {}
             }

@@ -8,7 +8,7 @@ mod rules;
 pub mod stage;
 mod up;
 
-pub use close::Cause;
+pub use close::{Cause, ExpectedClose, Reason};
 pub use down::{Down, down};
 pub use frames::{Broken, Opcode, ServerFrame, ServerFrames, frame};
 pub use rules::{Message, Newlines, Refusal, Rules};
