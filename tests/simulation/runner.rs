@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,12 @@ const BATCH: u64 = 100;
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_secs(5);
 
+/// The time after which a seed will never end: it takes a millisecond as a rule.
+const ENDLESS: Duration = Duration::from_secs(20);
+
+/// The seed that a thread runs, and when it began.
+type Present = Mutex<Option<(u64, Instant)>>;
+
 /// Runs `seeds` seeds from `from` on.
 ///
 /// # Errors
@@ -29,7 +35,7 @@ pub fn run(from: u64, seeds: u64) -> Result<(), String> {
     let failed: Mutex<Option<u64>> = Mutex::new(None);
     let began = Instant::now();
     let shown = Mutex::new(began);
-    let work = || {
+    let work = |present: &Present| {
         let mut clock = ManualClock::new();
         loop {
             let first = next.fetch_add(BATCH, Ordering::Relaxed);
@@ -38,12 +44,15 @@ pub fn run(from: u64, seeds: u64) -> Result<(), String> {
                 return;
             }
             for seed in first..(first + BATCH).min(stop) {
+                *present.lock().expect("no thread panics") = Some((seed, Instant::now()));
                 if fails(&generate::story(seed), &mut clock).is_some() {
                     let mut failed = failed.lock().expect("no thread panics");
                     *failed = Some(failed.map_or(seed, |other| other.min(seed)));
+                    *present.lock().expect("no thread panics") = None;
                     return;
                 }
             }
+            *present.lock().expect("no thread panics") = None;
             let mut shown = shown.lock().expect("no thread panics");
             if shown.elapsed() >= PROGRESS {
                 *shown = Instant::now();
@@ -55,11 +64,16 @@ pub fn run(from: u64, seeds: u64) -> Result<(), String> {
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     hush();
+    let presents: Vec<Present> = (0..cores).map(|_| Present::default()).collect();
+    let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| quiet().spawn_scoped(scope, work)).collect();
-        for thread in threads {
+        let workers: Vec<_> =
+            presents.iter().map(|present| quiet().spawn_scoped(scope, || work(present))).collect();
+        scope.spawn(|| watch(from, &presents, is_done));
+        for thread in workers {
             thread.expect("a thread can be started").join().expect("it catches panics");
         }
+        drop(done);
     });
     if let Some(seed) = failed.into_inner().expect("no thread panics") {
         let report = quiet().spawn(move || report(seed, from)).expect("a thread can be started");
@@ -68,6 +82,23 @@ pub fn run(from: u64, seeds: u64) -> Result<(), String> {
     let took = began.elapsed().as_secs_f64();
     eprintln!("simulate: {seeds} seeds from {from} on, every promise kept, {took:.1} s");
     Ok(())
+}
+
+/// Ends the process if a session never leaves a poll: nothing else can be done about it.
+fn watch(from: u64, presents: &[Present], is_done: mpsc::Receiver<()>) {
+    while is_done.recv_timeout(ENDLESS / 20) == Err(mpsc::RecvTimeoutError::Timeout) {
+        for present in presents {
+            let present = *present.lock().expect("no thread panics");
+            if let Some((seed, _)) = present.filter(|(_, began)| began.elapsed() > ENDLESS) {
+                eprintln!(
+                    "seed {seed}, the {}th: endless: it never leaves a poll",
+                    seed - from + 1
+                );
+                eprintln!("{}", generate::story(seed));
+                std::process::exit(1);
+            }
+        }
+    }
 }
 
 /// The name of threads whose panics are reported otherwise.
@@ -114,10 +145,13 @@ fn report(seed: u64, from: u64) -> String {
     let Some(failure) = fails(&story, &mut clock) else {
         return format!("seed {seed} failed once, and not again: it is not deterministic");
     };
-    let short = shrink::shrink(&story, failure.kind, |story| fails(story, &mut clock));
     let mut report = String::new();
     let _ = writeln!(report, "seed {seed}, the {}th: {failure}", seed - from + 1);
     let _ = writeln!(report, "run it again: scripts/simulate 1 --from {seed}");
+    if std::env::var("SIMULATE_SHRINK").is_ok_and(|shrink| shrink == "0") {
+        return report;
+    }
+    let short = shrink::shrink(&story, failure.kind, |story| fails(story, &mut clock));
     if let Some(failure) = fails(&short, &mut clock) {
         let _ = writeln!(report, "\nthe shortest story that fails so: {failure}\n{short}");
     }
