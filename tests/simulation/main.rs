@@ -9,6 +9,7 @@
 //! `SIMULATE_SEEDS` and `SIMULATE_FROM` say which seeds are run; `scripts/simulate` sets them.
 
 mod client;
+mod faults;
 mod found;
 mod generate;
 mod model;

@@ -77,7 +77,10 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
     if let Some((reset, _)) = trace.reset_of(Side::Client) {
         add(Cause::ClientGone, Some(reset), Some(reset));
     }
-    let flows = |moment: &Moment| moment.client_reads || setup.queue.is_some();
+    // With a stage a backend that takes nothing is not read from, as it would not take the answers either.
+    let is_shut = |moment: &Moment| setup.stage && may_pause(setup, up, moment);
+    let flows =
+        |moment: &Moment| (moment.client_reads || setup.queue.is_some()) && !is_shut(moment);
     let is_read =
         |moment: &Moment| moment.backend.read == moment.backend.delivered && flows(moment);
     let fin = first(&|moment| moment.backend_has_fin);
