@@ -60,6 +60,9 @@ pub fn story(seed: u64) -> Story {
     let mut teller = Teller { rng, theme, setup, budget };
     let count = teller.rng.usize(1..most);
     let mut steps: Vec<Step> = (0..count).map(|_| teller.step()).collect();
+    if matches!(theme, Theme::Chat | Theme::Time) && teller.one_in(4) {
+        (0..teller.rng.usize(1..4)).for_each(|_| teller.prompt(&mut steps));
+    }
     match theme {
         Theme::Torrent => teller.torrent(&mut steps),
         Theme::Chat if teller.one_in(20) => teller.burst(&mut steps),

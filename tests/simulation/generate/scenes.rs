@@ -1,6 +1,6 @@
 //! Scenes: steps that belong together.
 
-use super::Teller;
+use super::{Teller, pick};
 use crate::spec::Message;
 use crate::story::{Act, Side, Step, TICK};
 
@@ -13,6 +13,33 @@ impl Teller {
             let act = Act::Say { message: Message::Text(text), cuts: Vec::new(), ping: false };
             steps.push(Step { act, settles: false, chunk: usize::MAX });
         }
+    }
+
+    /// A line that is cut anywhere, and rests there until it may have been flushed.
+    pub fn prompt(&mut self, steps: &mut Vec<Step>) {
+        let charset = self.setup.rules.charset;
+        let mut bytes = Vec::new();
+        for _ in 0..self.rng.usize(1..10) {
+            let escapes: [&[u8]; 3] = [b"\x1b(B", b"\x1b(J", b"\x1b$B"];
+            match self.rng.u32(..8) {
+                0 => bytes.push(b'\r'),
+                1 if charset == encoding_rs::ISO_2022_JP => {
+                    bytes.extend(pick(&mut self.rng, &escapes));
+                }
+                1..4 => bytes.push(self.rng.alphanumeric() as u8),
+                _ => {
+                    let wide = pick(&mut self.rng, &['é', 'ß', 'я', '€', '日', '本', '¥']);
+                    bytes.extend(&*charset.encode(wide.encode_utf8(&mut [0; 4])).0);
+                }
+            }
+        }
+        let rest = bytes.split_off(self.rng.usize(..=bytes.len()));
+        steps.push(self.told(Act::Write(bytes)));
+        if let Some(limit) = self.setup.flush_after {
+            steps.push(self.told(Act::Pass(limit)));
+        }
+        let end: &[u8] = pick(&mut self.rng, &[b"\n", b"\r\n", b""]);
+        steps.push(self.told(Act::Write([&rest, end].concat())));
     }
 
     /// Much at once, one way or the other, and perhaps an end.

@@ -33,7 +33,7 @@ pub fn down(rules: &Rules, bytes: &[u8], flushes: &[usize], ended: bool) -> Down
     loop {
         let newline = bytes[line_at..].iter().position(|&byte| byte == b'\n');
         let end = newline.map_or(bytes.len(), |at| line_at + at);
-        let mut line = Line { charset: rules.charset, sent: Vec::new(), rest_at: line_at };
+        let mut line = Line { charset: rules.charset, sent: Vec::new(), rest_at: line_at, held: 0 };
         while let Some(flush) = flushes.next_if(|&offset| offset <= end) {
             let seen = &bytes[..flush];
             down.too_long = line.too_long(seen, rules.max_line);
@@ -86,6 +86,9 @@ struct Line {
     sent: Vec<u8>,
     /// The offset of the bytes that have not been sent.
     rest_at: usize,
+    /// How many of those had come before the last flush: the beginning of a character. The limit begins anew behind
+    /// them.
+    held: usize,
 }
 
 impl Line {
@@ -102,8 +105,9 @@ impl Line {
     /// count as soon as something follows them.
     fn too_long(&self, seen: &[u8], max_line: usize) -> Option<usize> {
         let (content, at) = self.unsent(seen);
-        let beyond = content.get(max_line..)?;
-        Some(at + max_line + beyond.iter().position(|&byte| byte != b'\r')? + 1)
+        let most = max_line + self.held;
+        let beyond = content.get(most..)?;
+        Some(at + most + beyond.iter().position(|&byte| byte != b'\r')? + 1)
     }
 
     /// The text of all that has not been sent, as the end of the line completes it; `None` if that
@@ -119,6 +123,7 @@ impl Line {
         let (text, end) = self.visible(content)?;
         self.sent.extend_from_slice(&content[..end]);
         self.rest_at = at + end;
+        self.held = self.unsent(seen).0.len();
         Some(text)
     }
 
