@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use http::uri::Authority;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Version};
 
@@ -20,20 +19,16 @@ pub struct HostPort {
 impl HostPort {
     /// Reads `example.org`, `example.org:8082` or `[::1]:8082`; nothing else, such as `user@host`.
     pub fn parse(text: &str) -> Option<Self> {
-        let authority: Authority = text.parse().ok()?;
-        let (host, port) = (authority.host(), authority.port());
-        // The crate accepts user names too, a port with a sign, and reads a wrong port as none.
-        let rest = authority.as_str().strip_prefix(host)?;
-        let whole = match &port {
-            Some(port) => {
-                rest.strip_prefix(':') == Some(port.as_str()) && !port.as_str().starts_with('+')
-            }
-            None => rest.is_empty(),
+        let end = match text.starts_with('[') {
+            true => text.find(']')? + 1,
+            false => text.find(':').unwrap_or(text.len()),
         };
-        if !whole || port.as_ref().is_some_and(|port| port.as_u16() == 0) {
-            return None;
-        }
-        Some(HostPort { host: normal_host(host)?, port: port.map(|port| port.as_u16()) })
+        let (host, rest) = text.split_at(end);
+        let port = match rest.is_empty() {
+            true => None,
+            false => Some(port(rest.strip_prefix(':')?)?),
+        };
+        Some(HostPort { host: normal_host(host)?, port })
     }
 
     /// The port, or the default of the scheme.
@@ -84,6 +79,12 @@ pub fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
+/// Reads a port. 0 is none.
+fn port(digits: &str) -> Option<u16> {
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|port| is_number && *port != 0)
+}
+
 fn normal_host(host: &str) -> Option<String> {
     if let Some(inner) = host.strip_prefix('[') {
         let v6: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
@@ -98,9 +99,32 @@ fn normal_host(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::uri::Authority;
     use proptest::prelude::*;
 
+    /// As `http` reads an authority, less what it accepts besides: user names, a port with a sign, a wrong port as none.
+    fn by_http(text: &str) -> Option<HostPort> {
+        let authority: Authority = text.parse().ok()?;
+        let (host, port) = (authority.host(), authority.port());
+        let rest = authority.as_str().strip_prefix(host)?;
+        let whole = match &port {
+            Some(port) => {
+                rest.strip_prefix(':') == Some(port.as_str()) && !port.as_str().starts_with('+')
+            }
+            None => rest.is_empty(),
+        };
+        if !whole || port.as_ref().is_some_and(|port| port.as_u16() == 0) {
+            return None;
+        }
+        Some(HostPort { host: normal_host(host)?, port: port.map(|port| port.as_u16()) })
+    }
+
     proptest! {
+        #[test]
+        fn what_is_read_is_what_http_reads(text in "\\PC{0,20}|[a-zA-Z0-9.:\\[\\]@+-]{0,20}|\\[?[0-9a-f:.]{1,8}\\]?:?[0-9+]{0,6}") {
+            prop_assert_eq!(HostPort::parse(&text), by_http(&text));
+        }
+
         /// What is read is what is shown: nothing is lost on the way, and nothing guessed.
         #[test]
         fn what_is_shown_is_read_the_same(text in "\\PC{0,20}|[a-zA-Z0-9.:\\[\\]@+-]{0,20}") {
