@@ -298,3 +298,32 @@ fn handshakes_are_answered_without_hyper() {
     assert!(!is_fast(&whole.as_bytes()[..whole.len() - 1]));
     assert!(!is_fast(page.as_bytes()) && !is_fast(other.as_bytes()));
 }
+
+/// As Chromium 142, Firefox 145 and the Python library websockets 15 send them, with a cookie and a token.
+#[test]
+fn the_handshakes_of_browsers_and_libraries_are_read_here() {
+    for head in [
+        "GET /chat?token=x HTTP/1.1\r\nHost: localhost:8082\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
+         Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+         Chrome/142.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: http://localhost:8082\r\n\
+         Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
+         Accept-Language: en-US,en;q=0.9\r\nCookie: session=0123456789abcdef\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+         Sec-WebSocket-Protocol: one, bearer.x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost:8082\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) \
+         Gecko/20100101 Firefox/145.0\r\nAccept: */*\r\nAccept-Language: en-US,en;q=0.5\r\n\
+         Accept-Encoding: gzip, deflate, br, zstd\r\nSec-WebSocket-Version: 13\r\n\
+         Origin: http://localhost:8082\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nConnection: keep-alive, Upgrade\r\n\
+         Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: websocket\r\nSec-Fetch-Site: same-origin\r\n\
+         Pragma: no-cache\r\nCache-Control: no-cache\r\nUpgrade: websocket\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost:8082\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+         User-Agent: Python/3.13 websockets/15.0.1\r\n\r\n",
+    ] {
+        assert!(is_fast(head.as_bytes()), "{head}");
+        assert!(same_answers(head.as_bytes()).unwrap().starts_with("HTTP/1.1 101 "), "{head}");
+    }
+}
