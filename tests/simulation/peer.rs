@@ -134,7 +134,14 @@ impl Peer {
         self.note();
         let mut lost = vec![0; self.flow.put - self.flow.taken];
         let flow = self.flow;
-        let length = self.take(&mut lost);
+        let mut length = 0;
+        // A read need not bring all.
+        loop {
+            match self.take(&mut lost[length..]) {
+                0 => break,
+                more => length += more,
+            }
+        }
         (lost, self.flow) = (lost[..length].to_vec(), flow);
         self.has_reset = true;
         self.outbox.clear();

@@ -42,17 +42,16 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let whole = known.up.until(client.read);
     let waits = whole.bytes.saturating_sub(backend.put);
     let has_room = !moment.backend_is_full;
-    if waits > 0 && has_room {
+    // Pongs count until everything has left. With too many, nothing of the client's is looked at.
+    let is_flooded = pongs_until(known, moment) >= BUFFER && !moment.client_reads;
+    if waits > 0 && has_room && !is_flooded {
         return late(format!(
             "at {} ms {waits} bytes wait for a backend that takes them",
             moment.at
         ));
     }
     let unread = client.delivered - client.read;
-    // Pongs count until everything has left.
-    let pongs = pongs_until(known, moment);
     let is_full = may_pause(known.setup, &known.up, moment) && !has_room;
-    let is_flooded = pongs >= BUFFER && !moment.client_reads;
     if unread > 0 && !is_full && !is_flooded {
         return late(format!("at {} ms {unread} bytes of the client are not read", moment.at));
     }

@@ -114,7 +114,7 @@ impl Line {
     /// is nothing.
     fn rest(&self, seen: &[u8]) -> Option<Text> {
         let (content, _) = self.unsent(seen);
-        (!content.is_empty()).then(|| self.text(content, true))
+        (!content.is_empty()).then(|| trimmed(self.text(content, true)))
     }
 
     /// The text that a flush sends.
@@ -144,7 +144,7 @@ impl Line {
         let whole = |&end: &usize| self.text(&content[..end], true) == certain;
         let end = (0..=content.len()).rev().find(whole).expect("an incomplete character is cut");
         let trailing = content[..end].iter().rev().take_while(|&&byte| byte == b'\r').count();
-        let text = self.text(&content[..end - trailing], true);
+        let text = trimmed(self.text(&content[..end - trailing], true));
         (!text.0.is_empty()).then_some((text, end - trailing))
     }
 
@@ -159,6 +159,11 @@ impl Line {
         text.drain(..before.len());
         (text, replaced - replaced_before)
     }
+}
+
+/// Text without the `\r`s around it that escape sequences had hidden from a look at the bytes.
+fn trimmed((text, replaced): Text) -> Text {
+    (text.trim_matches('\r').to_owned(), replaced)
 }
 
 /// Decodes `bytes` from the charset's initial state. A character that is incomplete at the end is

@@ -139,7 +139,9 @@ fn a_line_over_the_limit_is_told_by_its_first_byte_beyond() {
         (b"abcdefghi\n", &[4], Some(9), 1),
         (b"abcd\r\refgh\n", &[4], None, 2),
         (b"abc\xc3\xa9fg\n", &[4], None, 2),
-        (b"abc\xc3\xa9fgh\n", &[4], Some(8), 1),
+        // What a flush held back, here half a character, came before it.
+        (b"abc\xc3\xa9fgh\n", &[4], None, 2),
+        (b"abc\xc3\xa9fghi\n", &[4], Some(9), 1),
         // No flush comes after the limit.
         (b"abcde\n", &[5], Some(5), 0),
         (b"abcdefgh\n", &[6], Some(5), 0),
