@@ -60,6 +60,9 @@ pub fn story(seed: u64) -> Story {
     let mut teller = Teller { rng, theme, setup, budget };
     let count = teller.rng.usize(1..most);
     let mut steps: Vec<Step> = (0..count).map(|_| teller.step()).collect();
+    if let Some(queue) = teller.setup.queue.filter(|_| teller.one_in(2)) {
+        steps.splice(..0, teller.brim(queue));
+    }
     if matches!(theme, Theme::Chat | Theme::Time) && teller.one_in(4) {
         (0..teller.rng.usize(1..4)).for_each(|_| teller.prompt(&mut steps));
     }
@@ -68,6 +71,10 @@ pub fn story(seed: u64) -> Story {
         Theme::Chat if teller.one_in(20) => teller.burst(&mut steps),
         Theme::Flood if teller.one_in(3) => teller.trickle(&mut steps),
         Theme::Ends => {
+            if teller.one_in(4) {
+                teller.prompt(&mut steps);
+                steps.push(teller.told(Act::Fin(Side::Backend)));
+            }
             for _ in 0..teller.rng.usize(1..4) {
                 let act = teller.end();
                 steps.push(teller.told(act));
@@ -97,7 +104,7 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
         rules.charset = encoding_rs::SHIFT_JIS;
     }
     let rooms: &[usize] = match theme {
-        Theme::Torrent => &[1 << 20, 3 << 20],
+        Theme::Torrent => &[4096, 1 << 20, 3 << 20],
         Theme::Flood => &[4096, 16_384, 65_536],
         _ => &[1, 2, 7, 64, 300, 4096, 65_536],
     };

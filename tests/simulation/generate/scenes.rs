@@ -33,6 +33,9 @@ impl Teller {
                 }
             }
         }
+        if self.one_in(3) {
+            bytes.pop();
+        }
         let rest = bytes.split_off(self.rng.usize(..=bytes.len()));
         steps.push(self.told(Act::Write(bytes)));
         if let Some(limit) = self.setup.flush_after {
@@ -42,8 +45,22 @@ impl Teller {
         steps.push(self.told(Act::Write([&rest, end].concat())));
     }
 
+    /// A line that fills socket and queue of a client that does not read, to the byte or nearly.
+    pub fn brim(&mut self, queue: usize) -> [Step; 2] {
+        let room = self.setup.client_room + queue + self.rng.usize(..3);
+        // The frame's header, and one less than what fits.
+        let len = room.saturating_sub(2 + 1).min(self.setup.rules.max_line).min(125);
+        let mut line: Vec<u8> = (0..len).map(|_| self.rng.alphanumeric() as u8).collect();
+        line.push(b'\n');
+        [self.told(Act::Stall(Side::Client)), self.told(Act::Write(line))]
+    }
+
     /// Much at once, one way or the other, and perhaps an end.
     pub fn torrent(&mut self, steps: &mut Vec<Step>) {
+        if self.one_in(3) {
+            let side = self.side();
+            steps.push(self.told(Act::Stall(side)));
+        }
         if self.rng.bool() {
             let mut bytes = Vec::new();
             for _ in 0..self.rng.usize(8..40) {

@@ -301,12 +301,17 @@ fn overflow(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Momen
             }
         };
         let least = queued.saturating_sub(moment.client.put);
-        // What came at once may have waited in the queue before the client read.
-        let before = number.checked_sub(1).map_or(0, |before| trace.moments[before].client.put);
+        // What came at once may have waited in the queue before the client read, if it did.
+        let before = number.checked_sub(1).map(|before| trace.moments[before].client);
+        let before = before.unwrap_or_default();
+        let takes_nothing = moment.client_stalls && moment.client.taken == before.taken;
+        let before = if takes_nothing { moment.client.put } else { before.put };
         if may.is_none() && queued + unknown > queue + before {
             may = Some(number);
         }
-        if must.is_none() && least > queue && !moment.client_reads {
+        // With a stage a backend that takes nothing is not read from, and the queue not looked at.
+        let is_shut = setup.stage && moment.backend_is_full;
+        if must.is_none() && least > queue && !moment.client_reads && !is_shut {
             must = Some(number);
         }
     }
