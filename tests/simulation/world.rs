@@ -166,7 +166,8 @@ impl<'a> World<'a> {
             [setup.ping_interval, setup.ping_timeout, setup.write_timeout, setup.idle_timeout];
         let longest = limits.into_iter().flatten().max().unwrap_or(0);
         // Every limit has its chance, and then the relay stops.
-        self.pass(2 * longest + 2 * setup.flush_after.unwrap_or(0) + TICK, usize::MAX)?;
+        let time = 2 * longest + 2 * setup.flush_after.unwrap_or(0) + setup.close_timeout;
+        self.pass(time + TICK, usize::MAX)?;
         if !self.trace.is_over() {
             self.act(&Act::Stop, usize::MAX)?;
             self.settle(usize::MAX)?;

@@ -1,11 +1,11 @@
 //! Scenes: steps that belong together.
 
 use super::{Teller, pick};
-use crate::spec::Message;
+use crate::spec::{Broken, Message};
 use crate::story::{Act, Side, Step, TICK};
 
 impl Teller {
-    /// Many small messages at once.
+    /// Many small messages at once, and perhaps one that is not UTF-8 behind them.
     pub fn burst(&mut self, steps: &mut Vec<Step>) {
         for _ in 0..self.rng.usize(60..140) {
             let len = self.rng.usize(..4);
@@ -13,6 +13,20 @@ impl Teller {
             let act = Act::Say { message: Message::Text(text), cuts: Vec::new(), ping: false };
             steps.push(Step { act, settles: false, chunk: usize::MAX });
         }
+        if self.one_in(3) {
+            let act = Act::Break(Broken::InvalidUtf8);
+            steps.push(Step { act, settles: true, chunk: usize::MAX });
+        }
+    }
+
+    /// A client that leaves behind what the backend does not take.
+    pub fn leave(&mut self, steps: &mut Vec<Step>) {
+        steps.push(self.told(Act::Stall(Side::Backend)));
+        for _ in 0..self.rng.usize(1..8) {
+            let act = self.say();
+            steps.push(self.told(act));
+        }
+        steps.push(self.told(Act::Fin(Side::Client)));
     }
 
     /// A line that is cut anywhere, and rests there until it may have been flushed.

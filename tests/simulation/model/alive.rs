@@ -43,7 +43,9 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let waits = whole.bytes.saturating_sub(backend.put);
     let has_room = !moment.backend_is_full;
     // Pongs count until everything has left. With too many, nothing of the client's is looked at.
-    let is_flooded = pongs_until(known, moment) >= BUFFER && !moment.client_reads;
+    let left = known.moments()[..number].iter().rev().find(|moment| moment.client_reads);
+    let pongs = pongs_until(known, moment) - left.map_or(0, |left| pongs_until(known, left));
+    let is_flooded = pongs >= BUFFER && !moment.client_reads;
     if waits > 0 && has_room && !is_flooded {
         return late(format!(
             "at {} ms {waits} bytes wait for a backend that takes them",
