@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use futures::future::poll_fn;
 use futures::io::{AsyncRead, AsyncWrite};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
+use rustls::{ClientConfig, CommonState, ServerConfig};
 
 use super::connection::{Connection, Next, RECORD, SEALED};
 use crate::net::outlet::Outlet;
@@ -31,8 +31,6 @@ pub struct Tls {
     rest: Bytes,
     /// Records that wait to leave. They count as written.
     out: Vec<u8>,
-    /// Whether those in `out` are tickets, which leave with the first record behind them.
-    has_tickets: bool,
     /// How receiving has ended, if it has.
     end: Option<End>,
     /// Whether a close_notify was made.
@@ -88,7 +86,6 @@ impl Tls {
             partial: Vec::new(),
             rest: Bytes::new(),
             out: Vec::new(),
-            has_tickets: false,
             end: None,
             closed: false,
             moved: false,
@@ -109,10 +106,8 @@ impl Tls {
             if let Some(End::Failed(error)) = &self.end {
                 return Poll::Ready(Err(tls_error(error)));
             }
-            if self.ends_with_tickets() {
-                self.has_tickets = true;
-                return Poll::Ready(Ok(()));
-            }
+            // A server's tickets leave at once, not with its first response: the segment acknowledges the client's last
+            // message, until which Nagle's algorithm holds back the request (for 40 ms, if nothing is sent).
             ready!(self.poll_send(cx))?;
             if !self.connection.is_handshaking() {
                 return Poll::Ready(Ok(()));
@@ -122,15 +117,6 @@ impl Tls {
             }
             ready!(self.poll_receive(cx, &mut []))?;
         }
-    }
-
-    /// Whether the handshake is done but for what a server of TLS 1.3 sends behind it (RFC 8446, section 4.6.1): tickets to
-    /// resume the session, which no client waits for. A client of which one thread reads and another writes can fail
-    /// over them, as those of Python before 3.13 do, if they come while it sends its request.
-    fn ends_with_tickets(&self) -> bool {
-        matches!(self.connection, Connection::Server(_))
-            && !self.connection.is_handshaking()
-            && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
     }
 
     /// The results of the handshake.
@@ -202,20 +188,15 @@ impl Tls {
         if self.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let tickets =
-            if mem::take(&mut self.has_tickets) { mem::take(&mut self.out) } else { Vec::new() };
         ready!(self.poll_send(cx))?;
         let bytes = &bytes[..bytes.len().min(RECORD)];
         scratch::with(|chunk| {
-            let (first, sealed) = chunk.split_at_mut(tickets.len());
-            first.copy_from_slice(&tickets);
-            match self.connection.encrypt(&mut self.partial, bytes, sealed) {
-                Ok(len) => match self.poll_send_now(cx, &chunk[..tickets.len() + len]) {
+            match self.connection.encrypt(&mut self.partial, bytes, chunk) {
+                Ok(len) => match self.poll_send_now(cx, &chunk[..len]) {
                     (_, Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
-                    (sent, _) => self.out.extend_from_slice(&chunk[sent..tickets.len() + len]),
+                    (sent, _) => self.out.extend_from_slice(&chunk[sent..len]),
                 },
                 Err(error) => {
-                    self.out = tickets;
                     self.connection.take_alert(&mut self.partial, &mut self.out);
                     let _ = self.poll_send(cx);
                     return Poll::Ready(Err(tls_error(&error)));

@@ -186,29 +186,6 @@ fn what_the_peer_does_not_take_is_one_record() {
 }
 
 #[test]
-fn tickets_leave_with_the_first_record_behind_the_handshake() {
-    let (server, client) = configs(&TLS13);
-    let mut server = ServerConfig::clone(&server);
-    server.send_tls13_tickets = 2;
-    let server = Arc::new(server);
-    for flushed in [false, true] {
-        let (mut tls, mut peer) = pair_of((server.clone(), client.clone()));
-        peer.sock.set_nonblocking(true).unwrap();
-        assert_eq!(peer.sock.peek(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        peer.sock.set_nonblocking(false).unwrap();
-        if flushed {
-            block_on(tls.flush()).unwrap();
-        }
-        block_on(tls.write_all(b"first")).unwrap();
-        block_on(tls.write_all(b"second")).unwrap();
-        let mut got = [0; 11];
-        peer.read_exact(&mut got).unwrap();
-        assert_eq!((&got, peer.conn.tls13_tickets_received()), (b"firstsecond", 2));
-        assert_eq!(held(&tls), 0);
-    }
-}
-
-#[test]
 fn parts_of_a_response_leave_in_one_record() {
     let (mut tls, mut peer) = pair(&TLS13);
     let long = [b'z'; RECORD];
