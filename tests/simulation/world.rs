@@ -54,6 +54,8 @@ struct World<'a> {
     registration: Registration,
     buf: Vec<u8>,
     trace: Trace,
+    /// How many deadlines were waited for once the session was over.
+    left: usize,
 }
 
 /// Runs a story to its end, on the clock of this thread.
@@ -139,6 +141,7 @@ impl<'a> World<'a> {
             registration,
             buf: vec![0; READ],
             trace: Trace::default(),
+            left: 0,
         }
     }
 
@@ -187,7 +190,7 @@ impl<'a> World<'a> {
         }
         while self.read(usize::MAX)? {}
         self.moment();
-        if self.clock.waiting() > 0 {
+        if self.left > 0 || self.clock.waiting() > 0 {
             return Err(Failure::new("left behind", "a deadline is still waited for".into()));
         }
         let cards = Arc::strong_count(&self.registration.card);
@@ -306,6 +309,7 @@ impl<'a> World<'a> {
         self.woken.0.store(false, Ordering::Relaxed);
         if let Poll::Ready(reason) = session.as_mut().poll(&mut cx) {
             self.session = None;
+            self.left = self.clock.waiting();
             self.client.peer.note();
             self.backend.note();
             self.trace.over = Some((self.trace.moments.len(), reason));

@@ -29,6 +29,22 @@ impl Teller {
         steps.push(self.told(Act::Fin(Side::Client)));
     }
 
+    /// A client whose many Pings were answered, and which takes no lines afterwards.
+    pub fn answered(&mut self, steps: &mut Vec<Step>) {
+        steps.push(self.told(Act::Resume(Side::Client)));
+        let pings = Act::Pings(self.rng.usize(300..800), vec![b'p'; 125]);
+        steps.push(Step { act: pings, settles: true, chunk: usize::MAX });
+        steps.push(self.told(Act::Stall(Side::Client)));
+        for _ in 0..self.rng.usize(1..4) {
+            let len = self.rng.usize(1..self.setup.rules.max_line.min(1000));
+            let line = [vec![b'x'; len], b"\n".to_vec()].concat();
+            let act = Act::Write(line.repeat(100_000 / line.len()));
+            steps.push(self.told(act));
+        }
+        let act = self.say();
+        steps.push(self.told(act));
+    }
+
     /// A line that is cut anywhere, and rests there until it may have been flushed.
     pub fn prompt(&mut self, steps: &mut Vec<Step>) {
         let charset = self.setup.rules.charset;
