@@ -70,7 +70,7 @@ pub fn story(seed: u64) -> Story {
         Theme::Torrent => teller.torrent(&mut steps),
         Theme::Chat if teller.one_in(20) => teller.burst(&mut steps),
         Theme::Flood if teller.one_in(3) => teller.trickle(&mut steps),
-        Theme::Flood if teller.one_in(8) => teller.leave(&mut steps),
+        Theme::Flood if teller.one_in(4) => teller.leave(&mut steps),
         Theme::Flood if teller.one_in(8) => teller.answered(&mut steps),
         Theme::Ends => {
             if teller.one_in(4) {

@@ -19,14 +19,28 @@ impl Teller {
         }
     }
 
-    /// A client that leaves behind what the backend does not take.
+    /// More from the client than the backend takes, all at once, an end, and perhaps a backend that reads again.
     pub fn leave(&mut self, steps: &mut Vec<Step>) {
         steps.push(self.told(Act::Stall(Side::Backend)));
-        for _ in 0..self.rng.usize(1..8) {
-            let act = self.say();
-            steps.push(self.told(act));
+        steps.push(self.told(Act::Hold(Side::Client)));
+        for _ in 0..self.rng.usize(2..12) {
+            let act = if self.one_in(3) { Act::Ping(Vec::new()) } else { self.say() };
+            steps.push(Step { act, settles: false, chunk: usize::MAX });
         }
-        steps.push(self.told(Act::Fin(Side::Client)));
+        if self.one_in(3) {
+            steps.push(self.told(Act::Close(Some(1000), String::new())));
+        }
+        let act = Act::Release(Side::Client);
+        steps.push(Step { act, settles: true, chunk: usize::MAX });
+        let act = match self.rng.u32(..4) {
+            0 => Act::Stop,
+            1 => self.end(),
+            _ => Act::Fin(Side::Client),
+        };
+        steps.push(self.told(act));
+        if self.rng.bool() {
+            steps.push(self.told(Act::Resume(Side::Backend)));
+        }
     }
 
     /// A client whose many Pings were answered, and which takes no lines afterwards.
