@@ -120,6 +120,8 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let write_timeout = limit(true, &[10, 30, 200, 2000]);
     let idle_timeout = limit(false, &[10, 50, 500]);
     let flush_after = limit(false, &[5, 10, 50]);
+    // With escape sequences on both sides of a flush, what is an error depends on the carriage returns between them.
+    let flush_after = flush_after.filter(|_| rules.charset != encoding_rs::ISO_2022_JP);
     Setup {
         stage: one_in(rng, 8),
         rules,

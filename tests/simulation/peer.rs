@@ -136,7 +136,7 @@ impl Peer {
         let flow = self.flow;
         let mut length = 0;
         // A read need not bring all.
-        loop {
+        while length < lost.len() {
             match self.take(&mut lost[length..]) {
                 0 => break,
                 more => length += more,
