@@ -1,6 +1,7 @@
 //! World: runs a story. The real session between a simulated client and backend, on a clock that the story turns.
 
 use std::future::Future;
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -205,8 +206,8 @@ impl<'a> World<'a> {
         match act {
             act if Client::is_client(act) => self.client.act(act),
             Act::Write(bytes) if !self.backend.wants_fin => {
-                self.backend.outbox.extend(bytes);
-                self.trace.backend_sent.extend(bytes);
+                self.backend.outbox.write_all(bytes).expect("it takes all");
+                self.trace.backend_sent.extend_from_slice(bytes);
             }
             Act::Fin(side) => self.peer(*side).wants_fin = true,
             Act::Reset { side, keeps } if !self.peer(*side).has_reset => {

@@ -1,7 +1,6 @@
 //! While a session lives: what is there moves at once, in order, and no more waits than the bounds allow.
 
-use super::causes::may_pause;
-use super::downward::framed;
+use super::causes::{may_pause, pongs_until};
 use super::{BUFFER, Known};
 use crate::spec::ServerFrame;
 use crate::story::{Ms, Side};
@@ -44,7 +43,8 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let has_room = !moment.backend_is_full;
     // Pongs count until everything has left. With too many, nothing of the client's is looked at.
     let left = known.moments()[..number].iter().rev().find(|moment| moment.client_reads);
-    let pongs = pongs_until(known, moment) - left.map_or(0, |left| pongs_until(known, left));
+    let pongs =
+        pongs_until(moment, &known.up) - left.map_or(0, |left| pongs_until(left, &known.up));
     let is_flooded = pongs >= BUFFER && !moment.client_reads;
     if waits > 0 && has_room && !is_flooded {
         return late(format!(
@@ -66,12 +66,6 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
         return Err(Failure::new("unbounded", what));
     }
     Ok(())
-}
-
-/// Bytes of all Pongs by then.
-fn pongs_until(known: &Known<'_>, moment: &Moment) -> usize {
-    let pings = &known.up.pings[..known.up.pings_until(moment.client.read)];
-    pings.iter().map(|(_, payload)| framed(payload.len())).sum()
 }
 
 /// What the backend has sent is read and passed on, unless the client takes nothing.
@@ -105,7 +99,7 @@ fn down(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure
 
 /// No more Pongs wait than the bounds allow, whatever the client sends.
 fn replies_are_bounded(known: &Known<'_>, moment: &Moment) -> Result<(), Failure> {
-    let waits = pongs_until(known, moment).saturating_sub(moment.client.put);
+    let waits = pongs_until(moment, &known.up).saturating_sub(moment.client.put);
     if waits > 2 * BUFFER {
         let what = format!("at {} ms {waits} bytes of Pongs wait for the client", moment.at);
         return Err(Failure::new("unbounded", what));

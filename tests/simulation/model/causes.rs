@@ -161,12 +161,14 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     (may, must)
 }
 
-/// Whether so much may wait for a backend that does not read that the relay does not look at what the client sends.
+/// Whether so much may wait for a peer that does not read that the relay does not look at what the client sends.
 pub fn may_pause(setup: &Setup, up: &Upward, moment: &Moment) -> bool {
     let waits = up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
     // Answers of a stage wait too.
     let is_much = waits >= BUFFER || (setup.stage && moment.backend_is_full);
-    is_much && !moment.backend_reads
+    // So do Pongs, for a client that does not read.
+    let is_flooded = pongs_until(moment, up) >= BUFFER && !moment.client_reads;
+    is_flooded || (is_much && !moment.backend_reads)
 }
 
 /// `--ping-timeout`: no byte from the client, although it was pinged and could be read from.
@@ -278,13 +280,17 @@ fn stuck(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
 
 /// Bytes that have surely been queued for the client by then: messages and Pongs.
 fn queued_until(number: usize, moment: &Moment, up: &Upward, down: &Downward) -> usize {
-    let pings = &up.pings[..up.pings_until(moment.client.read)];
-    let pongs: usize = pings.iter().map(|(_, payload)| framed(payload.len())).sum();
     let lines = match down.is_raw {
         true => moment.backend.read,
         false => down.framed_until(number),
     };
-    lines + pongs
+    lines + pongs_until(moment, up)
+}
+
+/// Bytes of all Pongs by then.
+pub fn pongs_until(moment: &Moment, up: &Upward) -> usize {
+    let pings = &up.pings[..up.pings_until(moment.client.read)];
+    pings.iter().map(|(_, payload)| framed(payload.len())).sum()
 }
 
 /// `--queue`: a client whose queue overflows.
@@ -311,7 +317,10 @@ fn overflow(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Momen
         }
         // With a stage a backend that takes nothing is not read from, and the queue not looked at.
         let is_shut = setup.stage && moment.backend_is_full;
-        if must.is_none() && least > queue && !moment.client_reads && !is_shut {
+        // With many Pongs that wait, the Pings behind them are not looked at.
+        let is_flooded = pongs_until(moment, up) >= BUFFER;
+        let is_known = !is_shut && !is_flooded;
+        if must.is_none() && least > queue && !moment.client_reads && is_known {
             must = Some(number);
         }
     }

@@ -41,7 +41,9 @@ fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
         }
     }
     frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    let start = frame.len();
+    frame.extend_from_slice(payload);
+    frame[start..].iter_mut().enumerate().for_each(|(at, byte)| *byte ^= mask[at % 4]);
     frame
 }
 
