@@ -64,14 +64,17 @@ pub fn story(seed: u64) -> Story {
         steps.splice(..0, teller.brim(queue));
     }
     if matches!(theme, Theme::Chat | Theme::Time) && teller.one_in(4) {
-        (0..teller.rng.usize(1..4)).for_each(|_| teller.prompt(&mut steps));
+        // First, as few stories go on behind some lines.
+        let mut prompts = Vec::new();
+        (0..teller.rng.usize(1..4)).for_each(|_| teller.prompt(&mut prompts));
+        steps.splice(..0, prompts);
     }
     match theme {
         Theme::Torrent => teller.torrent(&mut steps),
         Theme::Chat if teller.one_in(20) => teller.burst(&mut steps),
         Theme::Flood if teller.one_in(3) => teller.trickle(&mut steps),
         Theme::Flood if teller.one_in(4) => teller.leave(&mut steps),
-        Theme::Flood if teller.one_in(8) => teller.answered(&mut steps),
+        Theme::Flood if teller.one_in(3) => teller.answered(&mut steps),
         Theme::Ends => {
             if teller.one_in(4) {
                 teller.prompt(&mut steps);

@@ -31,6 +31,10 @@ impl Teller {
             let next = self.character();
             text.push(if next.len_utf8() <= room { next } else { 'x' });
         }
+        if self.setup.rules.charset == encoding_rs::ISO_2022_JP && self.one_in(3) {
+            // Its state is not that of ASCII before the end of line.
+            text.push_str("¥\r\n¥");
+        }
         if self.one_in(4) {
             text.push_str(pick(&mut self.rng, &["\n", "\r\n", "\r", "\n\r"]));
         }

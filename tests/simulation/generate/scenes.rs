@@ -66,7 +66,8 @@ impl Teller {
         for _ in 0..self.rng.usize(1..10) {
             let escapes: [&[u8]; 3] = [b"\x1b(B", b"\x1b(J", b"\x1b$B"];
             match self.rng.u32(..8) {
-                0 => bytes.push(b'\r'),
+                // Inside a character of two bytes it is open how much of it a flush shows.
+                0 if charset != encoding_rs::ISO_2022_JP => bytes.push(b'\r'),
                 1 if charset == encoding_rs::ISO_2022_JP => {
                     bytes.extend(pick(&mut self.rng, &escapes));
                 }

@@ -61,6 +61,9 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
     };
     if let Some(fatal) = up.fatal {
         let may = first(&|moment| moment.client.read > fatal.start);
+        // A reset before may have ended it already, under this name if what came before the reset was read at last.
+        let reset = trace.reset_of(Side::Client).filter(|(_, keeps)| *keeps);
+        let may = may.map(|may| reset.map_or(may, |(reset, _)| may.min(reset)));
         let is_known = |moment: &Moment| moment.client.read >= fatal.end;
         let must = first(&|moment| is_known(moment) && !may_pause(setup, up, moment));
         add(fatal.cause, may, must);
@@ -74,8 +77,10 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
         };
         add(Cause::ClientGone, first(&|moment| moment.client_has_fin), first(&is_read));
     }
-    if let Some((reset, _)) = trace.reset_of(Side::Client) {
-        add(Cause::ClientGone, Some(reset), Some(reset));
+    if let Some((reset, keeps)) = trace.reset_of(Side::Client) {
+        // What can still be read may end it otherwise.
+        let must = (!keeps || up.fatal.is_none()).then_some(reset);
+        add(Cause::ClientGone, Some(reset), must);
     }
     // With a stage a backend that takes nothing is not read from, as it would not take the answers either.
     let is_shut = |moment: &Moment| setup.stage && may_pause(setup, up, moment);
