@@ -74,6 +74,7 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
             moment.client_has_fin
                 && moment.client.read == moment.client.delivered
                 && moment.backend_reads
+                && !may_pause(setup, up, moment)
         };
         add(Cause::ClientGone, first(&|moment| moment.client_has_fin), first(&is_read));
     }
