@@ -27,14 +27,15 @@ impl Teller {
             let act = if self.one_in(3) { Act::Ping(Vec::new()) } else { self.say() };
             steps.push(Step { act, settles: false, chunk: usize::MAX });
         }
-        if self.one_in(3) {
+        if self.rng.bool() {
             steps.push(self.told(Act::Close(Some(1000), String::new())));
         }
         let act = Act::Release(Side::Client);
         steps.push(Step { act, settles: true, chunk: usize::MAX });
-        let act = match self.rng.u32(..4) {
-            0 => Act::Stop,
-            1 => self.end(),
+        let act = match self.rng.u32(..8) {
+            0..3 => Act::Stop,
+            3 | 4 => Act::Reset { side: Side::Client, keeps: true },
+            5 => self.end(),
             _ => Act::Fin(Side::Client),
         };
         steps.push(self.told(act));
@@ -83,7 +84,13 @@ impl Teller {
         }
         let rest = bytes.split_off(self.rng.usize(..=bytes.len()));
         steps.push(self.told(Act::Write(bytes)));
-        if let Some(limit) = self.setup.flush_after {
+        if let Some(mut limit) = self.setup.flush_after {
+            if limit > TICK && self.rng.bool() {
+                // More of it does not make it wait longer.
+                steps.push(self.told(Act::Pass(TICK)));
+                steps.push(self.told(Act::Write(b"x".to_vec())));
+                limit -= TICK;
+            }
             steps.push(self.told(Act::Pass(limit)));
         }
         let end: &[u8] = pick(&mut self.rng, &[b"\n", b"\r\n", b""]);
