@@ -54,7 +54,7 @@ impl Down {
             if sent.is_pending() {
                 match self.slow_client {
                     SlowClient::Wait => return Poll::Pending,
-                    SlowClient::Drop { queue } if client.wire().queued() > queue => {
+                    SlowClient::Drop { .. } if self.overflows(client) => {
                         return Poll::Ready(CloseReason::ClientTooSlow);
                     }
                     SlowClient::Drop { .. } => {}
@@ -81,6 +81,11 @@ impl Down {
         // There is more, but other sessions get their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether more waits for the client than its queue may hold.
+    pub fn overflows(&self, client: &mut Endpoint) -> bool {
+        matches!(self.slow_client, SlowClient::Drop { queue } if client.wire().queued() > queue)
     }
 
     /// Takes what one read brought.

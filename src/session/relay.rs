@@ -110,7 +110,9 @@ impl Session {
         }
         loop {
             // Pongs, pings and flushed tails leave here; lines have left already.
-            let _ = self.client.poll_drain(cx);
+            if self.client.poll_drain(cx).is_pending() && self.down.overflows(&mut self.client) {
+                return Poll::Ready(CloseReason::ClientTooSlow);
+            }
             if let Poll::Ready(reason) = self.poll_gone(cx) {
                 return Poll::Ready(reason);
             }

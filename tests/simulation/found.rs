@@ -95,3 +95,11 @@ fn a_client_that_blocks_on_what_is_refused_gets_its_lines() {
     ];
     check("refused", setup, steps(acts));
 }
+
+/// A tail that is flushed counts for the queue as lines do.
+#[test]
+fn a_flushed_tail_that_overflows_the_queue_ends_the_session() {
+    let setup = Setup { queue: Some(4), client_room: 1, flush_after: Some(5), ..Setup::default() };
+    let acts = vec![Act::Stall(Side::Client), Act::Write(b"hello".to_vec()), Act::Pass(5)];
+    check("queue", setup, steps(acts));
+}

@@ -19,7 +19,7 @@ use wsrelay::session::keepalive::Limits;
 use wsrelay::session::{CloseReason, Session, SessionConfig, SlowClient, Terms};
 
 use crate::client::Client;
-use crate::peer::Peer;
+use crate::peer::{Flow, Peer};
 use crate::spec;
 use crate::stage::Escapes;
 use crate::story::{Act, Ms, Setup, Side, Story, TICK};
@@ -301,10 +301,15 @@ impl<'a> World<'a> {
         self.session.is_some() && self.woken.0.load(Ordering::Relaxed)
     }
 
+    /// What can be seen from outside: bytes, and ends of streams.
+    fn seen(&self) -> [(Flow, bool); 2] {
+        [&self.client.peer, &self.backend].map(|peer| (peer.flow, peer.is_ended()))
+    }
+
     /// Polls the session. Returns whether anything moved.
     fn poll(&mut self) -> bool {
+        let before = self.seen();
         let Some(session) = &mut self.session else { return false };
-        let before = (self.client.peer.flow, self.backend.flow);
         let mut cx = Context::from_waker(&self.waker);
         self.trace.polls += 1;
         self.woken.0.store(false, Ordering::Relaxed);
@@ -319,7 +324,7 @@ impl<'a> World<'a> {
         }
         self.client.peer.note();
         self.backend.note();
-        (self.client.peer.flow, self.backend.flow) != before
+        self.seen() != before
     }
 
     /// A session that would do something if it were polled should have been woken.
