@@ -2,7 +2,7 @@
 
 use super::causes::keeps_all;
 use crate::spec::{self, Cause, Down, Rules, ServerFrame};
-use crate::story::{Ms, Setup};
+use crate::story::{Ms, Setup, Side, shown};
 use crate::trace::{Failure, Trace};
 
 /// A tail that `--flush-after` sends: how much of the backend's stream had been read, and in which moment.
@@ -94,7 +94,10 @@ impl Downward {
         cause: Cause,
         (first, seen): (usize, usize),
     ) -> Result<Self, Failure> {
-        let ended = keeps_all(trace, cause);
+        // A client's Close that is found after the backend's end names the reason; the tail has left by then.
+        let has_ended =
+            trace.moments[seen].backend_has_fin || trace.reset_of(Side::Backend).is_some();
+        let ended = keeps_all(trace, cause) || has_ended;
         let surely = flushes.partition_point(|(_, moment)| *moment < first);
         let perhaps = flushes.partition_point(|(_, moment)| *moment <= seen);
         let mut wrong = None;
@@ -132,7 +135,9 @@ impl Downward {
                 ServerFrame::Text(text) if !self.is_raw => {
                     let expected = self.messages.get(number);
                     if expected != Some(text) {
-                        let what = format!("message {number} is {text:?} in place of {expected:?}");
+                        let expected = expected.map(|text| shown(text.as_bytes()));
+                        let got = shown(text.as_bytes());
+                        let what = format!("message {number} is {got} in place of {expected:?}");
                         return Err(Failure::new("wrong message", what));
                     }
                     if self.due[number] > got.moment {
