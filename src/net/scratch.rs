@@ -86,10 +86,26 @@ pub fn poll_read_into(
 
 /// Reads and discards; ready at the end of the stream, or when reading fails.
 pub fn poll_discard(cx: &mut Context<'_>, io: &mut (impl AsyncRead + Unpin)) -> Poll<()> {
+    poll_discard_most(cx, io, &mut { usize::MAX })
+}
+
+/// The same for `most` bytes, of which those that come are taken off. Behind them nothing is read, and it is never ready.
+pub fn poll_discard_most(
+    cx: &mut Context<'_>,
+    io: &mut (impl AsyncRead + Unpin),
+    most: &mut usize,
+) -> Poll<()> {
     for _ in 0..BATCHES {
-        match with(|chunk| Pin::new(&mut *io).poll_read(cx, chunk)) {
+        if *most == 0 {
+            return Poll::Pending;
+        }
+        let read = with(|chunk| {
+            let room = chunk.len().min(*most);
+            Pin::new(&mut *io).poll_read(cx, &mut chunk[..room])
+        });
+        match read {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(n)) if n > 0 => {}
+            Poll::Ready(Ok(n)) if n > 0 => *most -= n,
             Poll::Ready(_) => return Poll::Ready(()),
         }
     }

@@ -20,6 +20,10 @@ use crate::clock::{self, timeout};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 
+/// Bytes that are read of a client behind what can't be understood, before it takes what waits for it: what it may have
+/// begun to send, and not a flood without end.
+const MOST_DISCARDED: usize = 16 << 20;
+
 /// The parts of a session that its end needs.
 #[derive(Debug)]
 pub struct Parts {
@@ -155,12 +159,14 @@ async fn finish_client(
     patience: Duration,
     close_timeout: Duration,
 ) {
+    let mut discards = MOST_DISCARDED;
     // The time of a client that takes nothing already begins anew: it has not seen the Close yet.
     let began = clock::now();
     loop {
         let stall = client.wire().stalled_since().map_or_else(clock::now, |at| at.max(began));
         let left = (stall + patience).saturating_duration_since(clock::now());
-        let deliver = poll_fn(|cx| poll_deliver(cx, &mut client, &mut expects_close));
+        let deliver =
+            poll_fn(|cx| poll_deliver(cx, &mut client, &mut expects_close, &mut discards));
         if timeout(left, deliver).await.is_ok() {
             break;
         }
@@ -180,13 +186,19 @@ async fn finish_client(
 }
 
 /// Ready when nothing waits for the client. Until then its pings are not answered, as a Close is queued, but its end
-/// is noticed. What can't be understood any more is read too: a client that can't write may not read either.
-fn poll_deliver(cx: &mut Context<'_>, client: &mut Endpoint, expects_close: &mut bool) -> Poll<()> {
+/// is noticed. What can't be understood any more is read too, up to `discards` bytes: a client that can't write may not
+/// read either.
+fn poll_deliver(
+    cx: &mut Context<'_>,
+    client: &mut Endpoint,
+    expects_close: &mut bool,
+    discards: &mut usize,
+) -> Poll<()> {
     if *expects_close && poll_close_reply(cx, client).is_ready() {
         *expects_close = false;
     }
     if !*expects_close {
-        let _ = client.wire().poll_discard(cx);
+        let _ = client.wire().poll_discard(cx, discards);
     }
     client.poll_drain(cx)
 }

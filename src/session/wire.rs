@@ -256,9 +256,9 @@ impl Wire {
         }
     }
 
-    /// Reads from the socket and throws away; ready at the end of the client's stream.
-    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        scratch::poll_discard(cx, &mut self.io)
+    /// Reads up to `most` bytes from the socket and throws them away; ready at the end of the client's stream.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>, most: &mut usize) -> Poll<()> {
+        scratch::poll_discard_most(cx, &mut self.io, most)
     }
 
     /// Hangs up: our FIN, and then the client's.
