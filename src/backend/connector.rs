@@ -11,6 +11,7 @@ use super::{BackendIo, ClientFacts, OpenError, Target};
 use crate::error::StartError;
 use crate::net::tls;
 use crate::open_files::OpenFiles;
+use crate::path;
 
 /// The trusted certificate authorities, by the file of `--backend-ca`; `None`: those of the system.
 pub type BackendAuthorities = OpenFiles<Option<PathBuf>, tls::Authorities>;
@@ -66,6 +67,10 @@ impl BackendConnector {
         permits: ProgramPermits,
         preface: &[u8],
     ) -> Result<BackendIo, OpenError> {
+        // A program gets its path in variables, which a bad one does not fit into.
+        if self.target.is_program() && !path::is_sound(client.uri.path()) {
+            return Err(OpenError::BadPath);
+        }
         let explain = |error: io::Error| OpenError::of_server(&error, &self.target, limit);
         match &self.kind {
             ConnectorKind::Tcp(server) => {

@@ -11,7 +11,6 @@ use super::launcher::{Launcher, RunningProgram, explain};
 use super::supervisor::ProgramPermits;
 use crate::backend::{BackendIo, ClientFacts, OpenError};
 use crate::clock::{TimedOut, timeout};
-use crate::path;
 use crate::text::reason;
 
 /// Starts a program for each session, found when the configuration was opened.
@@ -44,9 +43,6 @@ impl ProgramConnector {
         limit: Duration,
         permits: ProgramPermits,
     ) -> Result<BackendIo, OpenError> {
-        if !path::is_sound(client.uri.path()) {
-            return Err(OpenError::BadPath);
-        }
         let started = timeout(limit, self.start(client, permits)).await;
         let running = started.map_err(|TimedOut| OpenError::TimedOut(limit))?;
         let running = running

@@ -86,9 +86,6 @@ impl Programs {
         limit: Duration,
         permits: ProgramPermits,
     ) -> Result<BackendIo, OpenError> {
-        if !path::is_sound(client.uri.path()) {
-            return Err(OpenError::BadPath);
-        }
         let started = timeout(limit, async {
             let found = self.find(client).await?.program()?;
             let running = self.start(&found, client, false, permits).await?;
