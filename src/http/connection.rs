@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tracing::field::display;
 
 use bytes::Bytes;
 use futures::AsyncWriteExt;
@@ -72,7 +73,7 @@ async fn open(
     };
     // Without its 101 the client has no session.
     if let Err(error) = send(&mut io, &head, timeouts.response).await {
-        tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
+        subject.connection_ended(display(&error));
         return None;
     }
     match joined {

@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
+use tracing::field::display;
 
 use bytes::Bytes;
 use futures::io::AsyncRead;
@@ -27,6 +28,7 @@ use super::context::Context;
 use super::handoff::Accepted;
 use super::handshake;
 use super::peer::Peer;
+use super::subject::CLIENT_LEFT;
 use super::timed_stream::ReadAhead;
 use crate::clock::Deadline;
 use crate::net::scratch;
@@ -139,11 +141,8 @@ fn poll_gone(
     early: &mut Bytes,
     peer: &Peer,
 ) -> Poll<()> {
-    let log = |error: &dyn std::fmt::Display| {
-        tracing::debug!(id = peer.id, client = %peer.addr, %error, "connection ended");
-    };
     if let Poll::Ready(error) = io.poll_reset(cx) {
-        log(&error);
+        peer.subject().connection_ended(display(&error));
         return Poll::Ready(());
     }
     if !early.is_empty() {
@@ -151,12 +150,12 @@ fn poll_gone(
     }
     scratch::with(|buf| {
         match ready!(Pin::new(&mut *io).poll_read(cx, &mut buf[..FIRST_READ])) {
-            Ok(0) => log(&"the client left before it was answered"),
+            Ok(0) => peer.subject().connection_ended(CLIENT_LEFT),
             Ok(n) => {
                 *early = Bytes::copy_from_slice(&buf[..n]);
                 return Poll::Pending;
             }
-            Err(error) => log(&error),
+            Err(error) => peer.subject().connection_ended(display(&error)),
         }
         Poll::Ready(())
     })

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
+use tracing::field::display;
 
 use bytes::Bytes;
 use futures::{AsyncWriteExt, TryFutureExt};
@@ -23,7 +24,7 @@ use super::config::HttpConfig;
 use super::linger::LINGER;
 use super::refusal::Refusal;
 use super::request_state::{RequestState, TrackedBody};
-use super::subject::Subject;
+use super::subject::{CLIENT_LEFT, Subject};
 use super::timed_stream::{ReadAhead, TimedStream};
 use super::timer::Timer;
 use super::{handshake, malformed};
@@ -161,8 +162,7 @@ pub async fn serve_requests(
                 spoken = connection.poll_without_shutdown(cx);
             } else {
                 cut = true;
-                let error = "the client left before it was answered";
-                tracing::debug!(id = subject.id, client = %subject.client, error, "connection ended");
+                subject.connection_ended(CLIENT_LEFT);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -219,7 +219,7 @@ fn log_error(
         let limit = timeouts.response;
         subject.dropped(&format!("took nothing of its response for {limit:?}"));
     } else {
-        tracing::debug!(id = subject.id, client = %subject.client, %error, "connection ended");
+        subject.connection_ended(display(error));
     }
     None
 }

@@ -23,6 +23,9 @@ macro_rules! log_end {
 /// Bytes of a path that the log shows, so that no client fills a disk with one request.
 const LONGEST_LOGGED: usize = 200;
 
+/// How a connection ended whose client did not wait for its answer.
+pub const CLIENT_LEFT: &str = "the client left before it was answered";
+
 /// The fields of a connection's log lines. Strings that a client chose are recorded as values, which both formats
 /// escape; query strings are never logged.
 #[derive(Clone, Debug)]
@@ -61,6 +64,11 @@ pub struct RequestEnd<'a> {
 }
 
 impl Subject {
+    /// Logs how a connection ended that did not become a session, for those who look for it.
+    pub fn connection_ended(&self, error: impl tracing::Value) {
+        tracing::debug!(id = self.id, client = %self.client, error, "connection ended");
+    }
+
     /// Logs the end of a request that a program answered.
     pub fn request_ended(&self, request: &RequestEnd<'_>) {
         let RequestEnd { path, program, status, lasted, bytes_up, bytes_down, end, error, cut } =
