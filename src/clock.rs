@@ -54,15 +54,13 @@ impl From<TimedOut> for io::Error {
 #[derive(Debug)]
 pub struct ManualClock {
     clock: &'static Clock,
-    now: Instant,
     /// It belongs to its thread.
     _not_send: PhantomData<*const ()>,
 }
 
 thread_local! {
-    /// The clock that the thread has in place of the process's.
-    static MANUAL: Cell<Option<&'static Clock>> = const { Cell::new(None) };
-    static MANUAL_NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// The clock that the thread has in place of the process's, and the time that it shows.
+    static MANUAL: Cell<Option<(&'static Clock, Instant)>> = const { Cell::new(None) };
 }
 
 #[derive(Debug)]
@@ -158,7 +156,7 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, T
 /// The present moment.
 #[inline]
 pub fn now() -> Instant {
-    MANUAL_NOW.get().unwrap_or_else(Instant::now)
+    MANUAL.get().map_or_else(Instant::now, |(_, now)| now)
 }
 
 impl ManualClock {
@@ -171,14 +169,13 @@ impl ManualClock {
         assert!(MANUAL.get().is_none(), "the thread has a manual clock already");
         // A deadline may refer to it for as long as it likes. A simulation makes one a thread.
         let clock: &'static Clock = Box::leak(Box::new(Clock::new()));
-        MANUAL.set(Some(clock));
-        MANUAL_NOW.set(Some(clock.start));
-        ManualClock { clock, now: clock.start, _not_send: PhantomData }
+        MANUAL.set(Some((clock, clock.start)));
+        ManualClock { clock, _not_send: PhantomData }
     }
 
     /// The time since the clock was made.
     pub fn elapsed(&self) -> Duration {
-        self.now - self.clock.start
+        now() - self.clock.start
     }
 
     /// The time, as of [`elapsed`](Self::elapsed), of the next deadline that a task waits for.
@@ -189,9 +186,9 @@ impl ManualClock {
 
     /// Moves the clock, and wakes the tasks whose deadlines have passed.
     pub fn advance(&mut self, by: Duration) {
-        self.now += by;
-        MANUAL_NOW.set(Some(self.now));
-        self.clock.wake_due(self.now);
+        let now = now() + by;
+        MANUAL.set(Some((self.clock, now)));
+        self.clock.wake_due(now);
     }
 
     /// How many tasks wait for deadlines.
@@ -203,7 +200,6 @@ impl ManualClock {
 impl Drop for ManualClock {
     fn drop(&mut self) {
         MANUAL.set(None);
-        MANUAL_NOW.set(None);
     }
 }
 
@@ -211,11 +207,12 @@ impl Drop for ManualClock {
 #[inline]
 fn clock() -> &'static Clock {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
-    MANUAL.get().unwrap_or_else(|| {
-        CLOCK.get_or_init(|| {
-            crate::task::spawn(drive());
-            Clock::new()
-        })
+    if let Some((clock, _)) = MANUAL.get() {
+        return clock;
+    }
+    CLOCK.get_or_init(|| {
+        crate::task::spawn(drive());
+        Clock::new()
     })
 }
 
