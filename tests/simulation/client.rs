@@ -1,7 +1,8 @@
 //! Client: the simulated browser. It sends the frames of the story, and answers as browsers do.
 
-use fastrand::Rng;
 use std::io::Write;
+
+use fastrand::Rng;
 
 use crate::peer::Peer;
 use crate::spec::{Broken, Message, Opcode, ServerFrame, ServerFrames, frame};
@@ -77,7 +78,7 @@ impl Client {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        if !self.peer.has_fin && !self.peer.has_reset && !self.peer.wants_fin {
+        if self.can_send() {
             self.peer.outbox.write_all(bytes).expect("it takes all");
             self.length += bytes.len();
         }

@@ -96,14 +96,13 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let is_flood = theme == Theme::Flood || is_torrent;
     let max_line = pick(rng, &[8, 16, 100, 126, 1000, 4096]);
     let max_line = if is_flood { pick(rng, &[1000, 65_535, 70_000]) } else { max_line };
-    let rules = Rules {
+    let mut rules = Rules {
         raw: one_in(rng, 8),
         crlf: one_in(rng, 3),
         newlines: pick(rng, &[Newlines::Split, Newlines::Split, Newlines::Space, Newlines::Reject]),
         charset: if one_in(rng, 2) { encoding_rs::UTF_8 } else { pick(rng, &CHARSETS) },
         max_line,
     };
-    let mut rules = rules;
     if rules.newlines == Newlines::Space && rules.charset == encoding_rs::ISO_2022_JP {
         // Whether its state lasts over a newline that became a space is open: the text is the same.
         rules.charset = encoding_rs::SHIFT_JIS;

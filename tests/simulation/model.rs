@@ -67,7 +67,7 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     if setup.stage {
         stage::check_answers(outer, first)?;
     }
-    let down = Downward::matching(setup, trace, &flushes, cause, (first, seen))?;
+    let down = Downward::matching(setup, trace, &flushes, (first, seen))?;
     let got = Received::new(trace);
     let known = Known { setup, trace, up, down, got, cause, first, seen };
     alive::check(&known)?;
@@ -114,6 +114,11 @@ impl Known<'_> {
             Some(before) => (self.moments()[before].client, self.moments()[before].backend),
             None => Default::default(),
         }
+    }
+
+    /// How many messages were due when the session can't have ended yet.
+    pub fn due_before(&self) -> usize {
+        self.first.checked_sub(1).map_or(0, |before| self.down.due_until(before))
     }
 
     /// The moments from the one in which the session may have ended to the one in which it is over.

@@ -112,8 +112,6 @@ pub struct Trace {
     /// The step that is being taken.
     pub step: usize,
     pub moments: Vec<Moment>,
-    /// The first moment after the story.
-    pub finale: usize,
     pub sent: Vec<Sent>,
     pub backend_sent: Vec<u8>,
     pub backend_received: Vec<u8>,
@@ -135,7 +133,6 @@ pub struct Trace {
     /// The moment in which the session was over, and its reason.
     pub over: Option<(usize, CloseReason)>,
     pub counts: Counts,
-    pub polls: u64,
 }
 
 impl Trace {

@@ -164,7 +164,6 @@ impl<'a> World<'a> {
         }
         self.trace.step = self.story.steps.len();
         self.settle(usize::MAX)?;
-        self.trace.finale = self.trace.moments.len();
         let setup = &self.story.setup;
         let limits =
             [setup.ping_interval, setup.ping_timeout, setup.write_timeout, setup.idle_timeout];
@@ -311,7 +310,6 @@ impl<'a> World<'a> {
         let before = self.seen();
         let Some(session) = &mut self.session else { return false };
         let mut cx = Context::from_waker(&self.waker);
-        self.trace.polls += 1;
         self.woken.0.store(false, Ordering::Relaxed);
         if let Poll::Ready(reason) = session.as_mut().poll(&mut cx) {
             self.session = None;

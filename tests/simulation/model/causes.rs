@@ -40,15 +40,6 @@ pub fn of(reason: &CloseReason) -> Cause {
     }
 }
 
-/// Whether all that the backend sent must be delivered, its tail too, by this cause.
-pub fn keeps_all(trace: &Trace, cause: Cause) -> bool {
-    match cause {
-        Cause::BackendEnd => true,
-        Cause::BackendReset => trace.reset_of(Side::Backend).is_some(),
-        _ => false,
-    }
-}
-
 /// All causes that there were.
 pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Vec<Candidate> {
     let mut all = Vec::new();
@@ -218,70 +209,53 @@ fn silent(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     (may, must)
 }
 
-/// Since when something has been as it is.
-#[derive(Default)]
-struct Lasting(Option<(Ms, usize)>);
-
-impl Lasting {
-    /// Whether it has been so for `limit`.
-    fn reaches(&self, limit: Ms, now: Ms) -> bool {
-        self.0.is_some_and(|(since, _)| now >= since + limit)
-    }
-
-    /// It is so now, or not; and anew if `count` has changed.
-    fn note(&mut self, is: bool, now: Ms, count: usize) {
-        self.0 = match self.0 {
-            Some((since, before)) if is && before == count => Some((since, count)),
-            _ => is.then_some((now, count)),
+/// The first moment in which something has lasted for `limit`. `state` says whether it is so in a moment; it begins anew
+/// if the number that it gives changes.
+fn lasts(
+    trace: &Trace,
+    limit: Ms,
+    state: impl Fn(usize, &Moment) -> (bool, usize),
+) -> Option<usize> {
+    let mut since: Option<(Ms, usize)> = None;
+    trace.moments.iter().enumerate().position(|(number, moment)| {
+        let reached = since.is_some_and(|(since, _)| moment.at >= since + limit);
+        let (is_so, count) = state(number, moment);
+        since = match since {
+            Some((since, before)) if is_so && before == count => Some((since, count)),
+            _ => is_so.then_some((moment.at, count)),
         };
-    }
+        reached
+    })
 }
 
 /// `--write-timeout`: a client that lets no byte through.
 fn stalled(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     let Some(limit) = setup.write_timeout else { return (None, None) };
-    let (mut may, mut must) = (None, None);
-    // The client's socket is full; and something surely waits behind it.
-    let (mut full, mut waiting) = (Lasting::default(), Lasting::default());
-    for (number, moment) in trace.moments.iter().enumerate() {
-        if may.is_none() && full.reaches(limit, moment.at) {
-            may = Some(number);
-        }
-        if must.is_none() && waiting.reaches(limit, moment.at) {
-            must = Some(number);
-        }
+    let is_full = |moment: &Moment| moment.client_is_full && !moment.client_reads;
+    let full = |_: usize, moment: &Moment| (is_full(moment), moment.client.put);
+    // Something surely waits behind it. With a queue it is its size that counts.
+    let waiting = |number: usize, moment: &Moment| {
         let put = moment.client.put;
-        let is_full = moment.client_is_full && !moment.client_reads;
-        full.note(is_full, moment.at, put);
-        // With a queue it is its size that counts.
-        let least = queued_until(number, moment, up, down);
-        waiting.note(is_full && least > put && setup.queue.is_none(), moment.at, put);
-    }
-    (may, must)
+        let waits = queued_until(number, moment, up, down) > put && setup.queue.is_none();
+        (is_full(moment) && waits, put)
+    };
+    (lasts(trace, limit, full), lasts(trace, limit, waiting))
 }
 
 /// `--write-timeout`, for a backend that takes nothing of what a client has sent that has gone since.
 fn stuck(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     let Some(limit) = setup.write_timeout else { return (None, None) };
-    let (mut may, mut must) = (None, None);
-    let (mut full, mut waiting) = (Lasting::default(), Lasting::default());
-    for (number, moment) in trace.moments.iter().enumerate() {
-        if may.is_none() && full.reaches(limit, moment.at) {
-            may = Some(number);
-        }
-        // What the kernel holds is given its time first.
-        if must.is_none() && waiting.reaches(limit + setup.close_timeout, moment.at) {
-            must = Some(number);
-        }
+    let is_full =
+        |moment: &Moment| moment.client_has_fin && moment.backend_is_full && !moment.backend_reads;
+    let full = |_: usize, moment: &Moment| (is_full(moment), moment.backend.put);
+    // With less the relay reads on, to the end of the stream. What a stage's answers do is not known here.
+    let waiting = |_: usize, moment: &Moment| {
         let put = moment.backend.put;
-        let is_full = moment.backend_is_full && !moment.backend_reads;
-        let waits = up.until(moment.client.read).bytes.saturating_sub(put);
-        full.note(moment.client_has_fin && is_full, moment.at, put);
-        // With less the relay reads on, to the end of the stream. What a stage's answers do is not known here.
-        let is_stuck = moment.client_has_fin && is_full && waits >= BUFFER && !setup.stage;
-        waiting.note(is_stuck, moment.at, put);
-    }
-    (may, must)
+        let waits = up.until(moment.client.read).bytes.saturating_sub(put) >= BUFFER;
+        (is_full(moment) && waits && !setup.stage, put)
+    };
+    // What the kernel holds is given its time first.
+    (lasts(trace, limit, full), lasts(trace, limit + setup.close_timeout, waiting))
 }
 
 /// Bytes that have surely been queued for the client by then: messages and Pongs.

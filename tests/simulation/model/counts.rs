@@ -34,23 +34,23 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
     if counts.bytes_up < trace.backend_received.len() as u64 {
         return Err(Failure::new("wrong count", "the backend has more than was counted".into()));
     }
+    let is_whole = known.cause == Cause::BackendEnd && trace.reset_of(Side::Backend).is_none();
     // What is read after the end is thrown away.
-    let least = match known.cause {
-        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => at_end.backend_bytes,
-        _ => known.first.checked_sub(1).map_or(0, |before| trace.moments[before].backend_bytes),
+    let least = match is_whole {
+        true => at_end.backend_bytes,
+        false => known.first.checked_sub(1).map_or(0, |before| trace.moments[before].backend_bytes),
     };
     expect("bytes down", counts.bytes_down, least as u64..=at_end.backend_bytes as u64)?;
     if known.down.is_raw {
         return Ok(());
     }
     let all = known.down.messages.len() as u64;
-    let before = known.first.checked_sub(1).map_or(0, |before| known.down.due_until(before)) as u64;
-    let least = match known.cause {
-        Cause::BackendEnd if trace.reset_of(Side::Backend).is_none() => all,
-        _ => before.max(known.got.until(usize::MAX).messages as u64),
+    let least = match is_whole {
+        true => all,
+        false => known.due_before().max(known.got.until(usize::MAX).messages) as u64,
     };
     expect("lines down", counts.lines_down, least..=all)?;
-    if known.cause == Cause::BackendEnd && trace.reset_of(Side::Backend).is_none() {
+    if is_whole {
         expect("replaced down", counts.replaced_down, known.down.replaced..=known.down.replaced)?;
     }
     Ok(())

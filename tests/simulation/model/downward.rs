@@ -1,7 +1,6 @@
 //! What the backend's lines must make, and when each message is due.
 
-use super::causes::keeps_all;
-use crate::spec::{self, Cause, Down, Rules, ServerFrame};
+use crate::spec::{self, Down, Rules, ServerFrame};
 use crate::story::{Ms, Setup, Side, shown};
 use crate::trace::{Failure, Trace};
 
@@ -91,13 +90,11 @@ impl Downward {
         setup: &Setup,
         trace: &Trace,
         flushes: &[Flush],
-        cause: Cause,
         (first, seen): (usize, usize),
     ) -> Result<Self, Failure> {
-        // A client's Close that is found after the backend's end names the reason; the tail has left by then.
-        let has_ended =
-            trace.moments[seen].backend_has_fin || trace.reset_of(Side::Backend).is_some();
-        let ended = keeps_all(trace, cause) || has_ended;
+        // Whatever the reason: a client's Close that is found after the backend's end names it, and the tail has left by
+        // then.
+        let ended = trace.moments[seen].backend_has_fin || trace.reset_of(Side::Backend).is_some();
         let surely = flushes.partition_point(|(_, moment)| *moment < first);
         let perhaps = flushes.partition_point(|(_, moment)| *moment <= seen);
         let mut wrong = None;

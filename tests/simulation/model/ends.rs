@@ -82,9 +82,7 @@ fn client(known: &Known<'_>) -> Result<(), Failure> {
         (true, true) => known.down.bytes.len(),
         (true, false) => known.down.messages.len(),
         (false, true) => known.before().1.read,
-        (false, false) => {
-            known.first.checked_sub(1).map_or(0, |before| known.down.due_until(before))
-        }
+        (false, false) => known.due_before(),
     };
     let got = known.got.until(usize::MAX).messages;
     if got < due {
