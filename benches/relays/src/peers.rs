@@ -88,6 +88,40 @@ stream {
 }
 ";
 
+const HAPROXY_PEER: Peer = Peer {
+    name: REFERENCE,
+    wire: Wire::Tcp,
+    tls: false,
+    command: &["haproxy", "-db", "-f", "{config}"],
+    helper: None,
+    config: HAPROXY,
+    most_sessions: 9_700,
+    pings_every: None,
+    install: "Debian package haproxy",
+    versions: &[&["{program}", "-v"]],
+};
+
+const WSRELAY_PEER: Peer = Peer {
+    name: "wsrelay",
+    wire: Wire::Lines,
+    tls: false,
+    command: &[
+        "wsrelay",
+        "--listen",
+        "127.0.0.1:{port}",
+        "--to",
+        "127.0.0.1:{backend}",
+        "--log-level",
+        "error",
+    ],
+    helper: None,
+    config: "",
+    most_sessions: NO_LIMIT,
+    pings_every: Some(30.0),
+    install: "cargo build --release",
+    versions: &[&["{program}", "--version"]],
+};
+
 pub const PEERS: &[Peer] = &[
     Peer {
         name: "direct",
@@ -101,50 +135,9 @@ pub const PEERS: &[Peer] = &[
         install: "",
         versions: &[],
     },
-    Peer {
-        name: REFERENCE,
-        wire: Wire::Tcp,
-        tls: false,
-        command: &["haproxy", "-db", "-f", "{config}"],
-        helper: None,
-        config: HAPROXY,
-        most_sessions: 9_700,
-        pings_every: None,
-        install: "Debian package haproxy",
-        versions: &[&["{program}", "-v"]],
-    },
-    Peer {
-        name: "wsrelay",
-        wire: Wire::Lines,
-        tls: false,
-        command: &[
-            "wsrelay",
-            "--listen",
-            "127.0.0.1:{port}",
-            "--to",
-            "127.0.0.1:{backend}",
-            "--log-level",
-            "error",
-        ],
-        helper: None,
-        config: "",
-        most_sessions: NO_LIMIT,
-        pings_every: Some(30.0),
-        install: "cargo build --release",
-        versions: &[&["{program}", "--version"]],
-    },
-    Peer {
-        name: REFERENCE_TLS,
-        wire: Wire::Tcp,
-        tls: true,
-        command: &["haproxy", "-db", "-f", "{config}"],
-        helper: None,
-        config: HAPROXY_TLS,
-        most_sessions: 9_700,
-        pings_every: None,
-        install: "Debian package haproxy",
-        versions: &[&["{program}", "-v"]],
-    },
+    HAPROXY_PEER,
+    WSRELAY_PEER,
+    Peer { name: REFERENCE_TLS, tls: true, config: HAPROXY_TLS, ..HAPROXY_PEER },
     Peer {
         name: "nginx-tls",
         wire: Wire::Tcp,
@@ -159,7 +152,6 @@ pub const PEERS: &[Peer] = &[
     },
     Peer {
         name: "wsrelay-tls",
-        wire: Wire::Lines,
         tls: true,
         command: &[
             "wsrelay",
@@ -174,12 +166,7 @@ pub const PEERS: &[Peer] = &[
             "--log-level",
             "error",
         ],
-        helper: None,
-        config: "",
-        most_sessions: NO_LIMIT,
-        pings_every: Some(30.0),
-        install: "cargo build --release",
-        versions: &[&["{program}", "--version"]],
+        ..WSRELAY_PEER
     },
     // A process and four descriptors for each session.
     Peer {
