@@ -17,7 +17,7 @@ mod tcp;
 mod unix;
 
 pub use self::backend_io::BackendIo;
-pub use self::client_facts::ClientFacts;
+pub use self::client_facts::{ClientFacts, Fact};
 pub use self::open_error::OpenError;
 pub use self::pool::{Backends, Pool};
 pub use self::program::ProgramEnd;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use proxy_header::{ProxiedAddress, ProxyHeader, SslInfo, Tlv};
 
-use super::ClientFacts;
+use super::{ClientFacts, Fact};
 use crate::net::tls::Facts;
 
 /// The version of the header.
@@ -63,10 +63,10 @@ fn addresses(source: SocketAddr, destination: Option<SocketAddr>) -> ProxiedAddr
 /// What version 2 says besides.
 fn facts<'a>(client: &ClientFacts<'a>) -> Vec<Tlv<'a>> {
     let mut facts = Vec::with_capacity(3);
-    if let Some(host) = client.host().filter(|host| host.len() <= LONGEST_HOST) {
+    if let Some(host) = client.asked_host().filter(|host| host.len() <= LONGEST_HOST) {
         facts.push(Tlv::Authority(host.into()));
     }
-    facts.push(Tlv::UniqueId(client.id.to_string().into_bytes().into()));
+    facts.extend(client.lookup(&Fact::Id).map(Tlv::UniqueId));
     facts.extend(client.tls.map(|tls| Tlv::Ssl(ssl(tls))));
     facts
 }

@@ -1,13 +1,13 @@
 //! Environment: the facts about a client as a program's environment variables (CGI/1.1, RFC 3875).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use data_encoding::HEXLOWER;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use percent_encoding::percent_decode_str;
 
-use crate::backend::ClientFacts;
+use crate::backend::{ClientFacts, Fact};
 use crate::random;
 
 const SERVER_SOFTWARE: &str = concat!("wsrelay/", env!("CARGO_PKG_VERSION"));
@@ -21,6 +21,10 @@ pub fn of(client: &ClientFacts<'_>) -> impl Iterator<Item = (String, OsString)> 
     let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
     // Headers last, and with a prefix of their own: no client can set anything else.
     fixed.chain(headers(client)).filter(|(_, value)| !value.as_bytes().contains(&0))
+}
+
+fn fact(client: &ClientFacts<'_>, fact: &Fact) -> Option<OsString> {
+    client.lookup(fact).map(|value| OsString::from_vec(value.into_owned()))
 }
 
 fn request(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
@@ -37,18 +41,10 @@ fn request(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
         ("QUERY_STRING", client.uri.query().unwrap_or_default().into()),
         ("UNIQUE_ID", unique_id().into()),
     ];
-    if client.secure {
-        variables.push(("HTTPS", "on".into()));
-    }
-    if let Some(user) = client.user {
-        variables.push(("REMOTE_USER", user.into()));
-    }
-    if let Some(scheme) = client.auth_scheme {
-        variables.push(("AUTH_TYPE", scheme.into()));
-    }
-    if let Some(name) = client.subprotocol {
-        variables.push(("WEBSOCKET_PROTOCOL", name.into()));
-    }
+    variables.extend(fact(client, &Fact::Secure).map(|_| ("HTTPS", "on".into())));
+    variables.extend(fact(client, &Fact::User).map(|user| ("REMOTE_USER", user)));
+    variables.extend(client.auth_scheme.map(|scheme| ("AUTH_TYPE", scheme.into())));
+    variables.extend(fact(client, &Fact::Subprotocol).map(|name| ("WEBSOCKET_PROTOCOL", name)));
     variables
 }
 
@@ -98,41 +94,29 @@ fn unique_id() -> String {
 }
 
 fn addresses(client: &ClientFacts<'_>) -> Vec<(&'static str, OsString)> {
-    let addr =
-        client.source().map_or_else(|| client.peer.to_string(), |addr| addr.ip().to_string());
-    // An unknown port is 0.
-    let port = client.source().map_or(0, |addr| addr.port());
-    let port = if port > 0 { port.to_string() } else { String::new() };
-    let default_port = if client.secure { 443 } else { 80 };
-    let server_port = client.local.map_or(default_port, |local| local.port());
+    let addr = || fact(client, &Fact::Ip).unwrap_or_else(|| client.peer.to_string().into());
+    let default_port = if client.secure { "443" } else { "80" };
     vec![
-        ("SERVER_NAME", server_name(client).into()),
-        ("SERVER_PORT", server_port.to_string().into()),
-        // No name is looked up for it, so it is the address again (section 4.1.9).
-        ("REMOTE_HOST", addr.clone().into()),
-        ("REMOTE_ADDR", addr.into()),
-        ("REMOTE_PORT", port.into()),
+        ("SERVER_NAME", server_name(client)),
+        ("SERVER_PORT", fact(client, &Fact::LocalPort).unwrap_or_else(|| default_port.into())),
+        // Without a name it is the address again (section 4.1.9).
+        ("REMOTE_HOST", fact(client, &Fact::Host).unwrap_or_else(addr)),
+        ("REMOTE_ADDR", addr()),
+        ("REMOTE_PORT", fact(client, &Fact::Port).unwrap_or_default()),
     ]
 }
 
 /// The host in the request if it is valid, else the address that the client connected to.
-fn server_name(client: &ClientFacts<'_>) -> String {
-    let ours = || client.local.map_or_else(|| "localhost".into(), |local| local.ip().to_string());
-    client.host().unwrap_or_else(ours)
+fn server_name(client: &ClientFacts<'_>) -> OsString {
+    let ours = || fact(client, &Fact::LocalIp).unwrap_or_else(|| "localhost".into());
+    client.asked_host().map_or_else(ours, OsString::from)
 }
 
 /// A variable for each header; the values of several with one name joined (section 4.1.18).
 fn headers(client: &ClientFacts<'_>) -> impl Iterator<Item = (String, OsString)> {
-    let ClientFacts { uri, headers, .. } = *client;
-    headers.keys().filter_map(move |name| {
-        let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
-        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        let value = match uri.authority() {
-            // A target in absolute form overrides Host (RFC 9112, section 3.2.2), in Apache too.
-            Some(target) if *name == header::HOST => target.as_str().into(),
-            _ => OsStr::from_bytes(&values.join(separator)).to_owned(),
-        };
-        Some((variable(name)?, value))
+    client.headers.keys().filter_map(|name| {
+        let value = client.header(name)?.into_owned();
+        Some((variable(name)?, OsString::from_vec(value)))
     })
 }
 
@@ -157,7 +141,7 @@ fn variable(name: &HeaderName) -> Option<String> {
 mod tests {
     use super::*;
     use crate::net::address::PeerAddr;
-    use http::{Request, Version};
+    use http::{HeaderValue, Request, Version};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
