@@ -5,6 +5,7 @@ import shutil
 import pytest
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from conftest import DEADLINE, ROOT
@@ -52,6 +53,13 @@ class Page:
             WebDriverWait(self.driver, DEADLINE, 0.05).until(lambda _: condition())
         except TimeoutException:
             pytest.fail(f"{what} never came; the page shows {self.texts('body')}")
+
+    def say(self, text):
+        self.find("line").send_keys(text, Keys.ENTER)
+
+    def close(self):
+        self.find("status")
+        self.driver.close()
 
     def has_status(self, text):
         self.wait(lambda: text in self.find("status").text, f"status {text!r}")

@@ -8,12 +8,13 @@ import PIL.Image
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from websockets.sync.client import connect
 
-from conftest import set_size
+from conftest import DEADLINE, set_size
 from example_page import Example, Page
 from side_by_side import websockify, wsrelay_in_its_place
 
-PAGES = ["echo", "fizzbuzz", "chat", "vnc"]
+PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc"]
 
 
 @pytest.fixture
@@ -39,19 +40,19 @@ OVERFLOW = "return document.documentElement.scrollWidth - document.documentEleme
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_accessible_and_fits_a_phone(name, example, open_browser, axe):
-    running = example(name)
-    for dark in (False, True):
-        driver = open_browser(dark=dark)
-        page = Page(driver, running)
-        page.has_status("Connected")
-        for width, height in ((1000, 700), (320, 568)):
-            set_size(driver, width, height)
-            assert page.script(OVERFLOW) == 0, f"{name} is too wide for {width} pixels"
-            page.script(axe)
-            found = driver.execute_async_script(
-                "const done = arguments[0]; axe.run().then((result) => done(result.violations))")
-            assert [(v["id"], [n["html"] + " " + n["failureSummary"] for n in v["nodes"]]) for v in found] == []
-        assert page.complaints() == []
+    driver = open_browser()
+    page = Page(driver, example(name))
+    page.has_status("Connected")
+    for scheme, width, height in [("light", 1000, 700), ("dark", 1000, 700), ("light", 320, 568), ("dark", 320, 568)]:
+        features = [{"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        set_size(driver, width, height)
+        assert page.script(OVERFLOW) == 0, f"{name} is too wide for {width} pixels"
+        page.script(axe)
+        found = driver.execute_async_script(
+            "const done = arguments[0]; axe.run().then((result) => done(result.violations))")
+        assert [(v["id"], [n["html"] + " " + n["failureSummary"] for n in v["nodes"]]) for v in found] == []
+    assert page.complaints() == []
 
 
 def picture(page):
@@ -106,3 +107,50 @@ def test_novnc_shows_the_desktop_through_either(side, start, opened, wsrelay, br
     page = Page(browser, running, f"http://{relay.address}/")
     page.has_status("Connected")
     page.wait(lambda: share(picture(page), canvas(page), GREEN) > 0.99, "the desktop")
+
+
+# Redis
+
+
+def test_redis_publishes_to_who_has_subscribed(example, browser):
+    running = example("redis")
+    one, other = Page(browser, running), Page(browser, running, running.url + "?news")
+    elsewhere = Page(browser, running, running.url + "?else")
+    for page in (one, other, elsewhere):
+        page.has_status("Connected, subscribed to chat:")
+    one.say('žluťoučký "kůň" \\ <b>here</b>')
+    for page in (one, other):
+        page.shows('žluťoučký "kůň" \\ <b>here</b>')
+    one.shows("2 heard it")
+    assert elsewhere.texts("#log p") == []
+    assert [page.complaints() for page in (one, other)] == [[], []]
+
+
+def test_redis_of_the_example_does_nothing_else(example, opened):
+    client = opened.enter_context(connect(example("redis").websocket, proxy=None))
+    for refused in ("SET a 1", "CONFIG GET *", "PUBLISH other text", "SHUTDOWN", "FLUSHALL"):
+        client.send(refused)
+        assert client.recv(timeout=DEADLINE).startswith("-NOPERM ")
+
+
+# IRC
+
+
+def test_irc_two_people_talk_and_one_leaves(example, browser):
+    running = example("irc")
+    ann, bob = Page(browser, running), Page(browser, running)
+    for page in (ann, bob):
+        page.has_status("Connected as guest")
+    ann.say("/NICK ann")
+    ann.has_status("Connected as ann, in #tea")
+    bob.shows("is now ann")
+    bob.say("/NICK ann")
+    bob.shows("Nickname already in use")
+    ann.say("žluťoučký <b>kůň</b> :)")
+    for page in (ann, bob):
+        page.shows("ann: žluťoučký <b>kůň</b> :)")
+    bob.close()
+    ann.shows(" left: ")
+    ann.say("/QUIT")
+    ann.has_status("Closed: 1000 backend closed")
+    assert ann.complaints() == []
