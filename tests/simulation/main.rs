@@ -6,7 +6,8 @@
 //!                        └────────────────────── shrink ◀───────────── failure ◀────────────┘
 //! ```
 //!
-//! `SIMULATE_SEEDS` and `SIMULATE_FROM` say which seeds are run; `scripts/simulate` sets them.
+//! `SIMULATE_SEEDS` and `SIMULATE_FROM` say which seeds are run, and `SIMULATE_ALL=1` that one which fails does not end
+//! the search; `scripts/simulate` sets them.
 
 mod client;
 mod faults;
@@ -30,7 +31,8 @@ fn sessions_keep_every_promise() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse().expect(name));
     let seeds = number("SIMULATE_SEEDS").unwrap_or(FEW);
     let from = number("SIMULATE_FROM").unwrap_or(0);
-    if let Err(report) = runner::run(from, seeds) {
+    let all = number("SIMULATE_ALL").is_some_and(|all| all != 0);
+    if let Err(report) = runner::run(from, seeds, all) {
         panic!("{report}");
     }
 }

@@ -1,5 +1,6 @@
-//! Runs seeds on all cores, and reports the first that fails.
+//! Runs seeds on all cores, and reports the first that fails, or all that do.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,31 +26,81 @@ const ENDLESS: Duration = Duration::from_secs(20);
 /// The seed that a thread runs, and when it began.
 type Present = Mutex<Option<(u64, Instant)>>;
 
-/// Runs `seeds` seeds from `from` on.
+/// A seed that failed, and how.
+type Find = (u64, Failure);
+
+/// Runs `seeds` seeds from `from` on. With `all` it goes on after one that fails.
 ///
 /// # Errors
-/// A report of the lowest seed that failed: the story in short, what was seen, and how to run it again.
-pub fn run(from: u64, seeds: u64) -> Result<(), String> {
+/// A report: of the lowest seed that failed, or, with `all`, a list of them and a report of the first of each kind. A
+/// seed's report has the story in short, what was seen, and how to run it again.
+pub fn run(from: u64, seeds: u64, all: bool) -> Result<(), String> {
+    let began = Instant::now();
+    let finds = find(from, seeds, all, |seed, clock| fails(&generate::story(seed), clock));
+    if finds.is_empty() {
+        let took = began.elapsed().as_secs_f64();
+        eprintln!("simulate: {seeds} seeds from {from} on, every promise kept, {took:.1} s");
+        return Ok(());
+    }
+    let firsts = first_of_each_kind(&finds);
+    let reports = firsts.into_iter().map(|seed| {
+        let report = quiet().spawn(move || report(seed, from)).expect("a thread can be started");
+        report.join().expect("it catches panics")
+    });
+    let reports: Vec<String> = reports.collect();
+    let mut text = reports.join("\n");
+    if all {
+        let _ = writeln!(text, "\n{} of {seeds} seeds from {from} on failed:", finds.len());
+        finds.iter().for_each(|find| text.extend(["  ", &line(find), "\n"]));
+    }
+    Err(text)
+}
+
+/// A find in one line.
+fn line((seed, failure): &Find) -> String {
+    const SHOWN: usize = 160;
+    let text = failure.to_string().replace('\n', " ");
+    let cut = text.char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| at);
+    format!("seed {seed}: {}", &text[..cut])
+}
+
+/// The lowest seed of each kind of failure, in order.
+fn first_of_each_kind(finds: &[Find]) -> Vec<u64> {
+    let mut kinds = HashSet::new();
+    finds.iter().filter(|(_, failure)| kinds.insert(failure.kind)).map(|(seed, _)| *seed).collect()
+}
+
+/// The seeds for which `fails` gives a failure, in order: the lowest one only, unless `all` are asked for.
+fn find(
+    from: u64,
+    seeds: u64,
+    all: bool,
+    fails: impl Fn(u64, &mut ManualClock) -> Option<Failure> + Sync,
+) -> Vec<Find> {
     let end = from.saturating_add(seeds);
     let next = AtomicU64::new(from);
-    let failed: Mutex<Option<u64>> = Mutex::new(None);
+    let finds: Mutex<Vec<Find>> = Mutex::default();
     let began = Instant::now();
     let shown = Mutex::new(began);
     let work = |present: &Present| {
         let mut clock = ManualClock::new();
         loop {
             let first = next.fetch_add(BATCH, Ordering::Relaxed);
-            let stop = failed.lock().expect("no thread panics").unwrap_or(end);
+            let lowest = || finds.lock().expect("no thread panics").iter().map(|find| find.0).min();
+            let stop = if all { end } else { lowest().unwrap_or(end) };
             if first >= stop {
                 return;
             }
             for seed in first..(first + BATCH).min(stop) {
                 *present.lock().expect("no thread panics") = Some((seed, Instant::now()));
-                if fails(&generate::story(seed), &mut clock).is_some() {
-                    let mut failed = failed.lock().expect("no thread panics");
-                    *failed = Some(failed.map_or(seed, |other| other.min(seed)));
-                    *present.lock().expect("no thread panics") = None;
-                    return;
+                let Some(failure) = fails(seed, &mut clock) else { continue };
+                let find = (seed, failure);
+                if all {
+                    eprintln!("{}", line(&find));
+                }
+                finds.lock().expect("no thread panics").push(find);
+                if !all {
+                    break;
                 }
             }
             *present.lock().expect("no thread panics") = None;
@@ -75,13 +126,12 @@ pub fn run(from: u64, seeds: u64) -> Result<(), String> {
         }
         drop(done);
     });
-    if let Some(seed) = failed.into_inner().expect("no thread panics") {
-        let report = quiet().spawn(move || report(seed, from)).expect("a thread can be started");
-        return Err(report.join().expect("it catches panics"));
+    let mut finds = finds.into_inner().expect("no thread panics");
+    finds.sort_by_key(|(seed, _)| *seed);
+    if !all {
+        finds.truncate(1);
     }
-    let took = began.elapsed().as_secs_f64();
-    eprintln!("simulate: {seeds} seeds from {from} on, every promise kept, {took:.1} s");
-    Ok(())
+    finds
 }
 
 /// Ends the process if a session never leaves a poll: nothing else can be done about it.
@@ -156,4 +206,45 @@ fn report(seed: u64, from: u64) -> String {
         let _ = writeln!(report, "{trace}");
     }
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seeds that fail, each in one of two ways.
+    fn bad(seed: u64, _: &mut ManualClock) -> Option<Failure> {
+        let kind = match seed {
+            17 | 250 | 1099 => "late",
+            18 | 1000 => "panic",
+            _ => return None,
+        };
+        Some(Failure::new(kind, format!("{seed}\n{}", "é".repeat(1000))))
+    }
+
+    #[test]
+    fn all_seeds_that_fail_are_found_or_the_first() {
+        for (from, seeds, expected) in [
+            (0, 1100, &[17, 18, 250, 1000, 1099][..]),
+            (0, 1099, &[17, 18, 250, 1000]),
+            (18, 1, &[18]),
+            (19, 231, &[]),
+            (19, 232, &[250]),
+        ] {
+            let seeds_of = |all| -> Vec<u64> {
+                find(from, seeds, all, bad).into_iter().map(|find| find.0).collect()
+            };
+            assert_eq!(seeds_of(true), expected, "{seeds} from {from} on");
+            assert_eq!(seeds_of(false), expected[..expected.len().min(1)]);
+        }
+    }
+
+    #[test]
+    fn a_list_has_a_line_a_seed_and_one_story_a_kind() {
+        let finds = find(0, 1100, true, bad);
+        assert_eq!(first_of_each_kind(&finds), [17, 18]);
+        let line = line(&finds[2]);
+        assert!(line.starts_with("seed 250: late: 250 éé"), "{line}");
+        assert!(line.chars().count() < 200 && !line.contains('\n'), "{line}");
+    }
 }
