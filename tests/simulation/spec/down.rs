@@ -82,7 +82,8 @@ type Text = (String, u64);
 /// ends before the line's `\n`.
 struct Line {
     charset: &'static Encoding,
-    /// The bytes of the line that flushes have sent: whole characters.
+    /// The bytes of the line that flushes have sent: whole characters, and the `\r`s behind them, which were left out but
+    /// part what came before from what follows.
     sent: Vec<u8>,
     /// The offset of the bytes that have not been sent.
     rest_at: usize,
@@ -136,8 +137,8 @@ impl Line {
         (1..=content.len()).find(visible).map(|end| at + end)
     }
 
-    /// The text that a flush would send of `content`, and how many bytes it is made of: without an
-    /// incomplete character, then without the `\r`s that end it. `None` if nothing is left.
+    /// The text that a flush would send of `content`, without the `\r`s that end it, and how many bytes it is made of,
+    /// those `\r`s among them: all but an incomplete character. `None` if nothing is left.
     fn visible(&self, content: &[u8]) -> Option<(Text, usize)> {
         let certain = self.text(content, false);
         // The longest part that makes just this text, whatever follows.
@@ -145,7 +146,7 @@ impl Line {
         let end = (0..=content.len()).rev().find(whole).expect("an incomplete character is cut");
         let trailing = content[..end].iter().rev().take_while(|&&byte| byte == b'\r').count();
         let text = trimmed(self.text(&content[..end - trailing], true));
-        (!text.0.is_empty()).then_some((text, end - trailing))
+        (!text.0.is_empty()).then_some((text, end))
     }
 
     /// Decodes `content`, which follows what was sent. `last`: nothing follows it in this line.

@@ -195,6 +195,8 @@ fn charsets_are_decoded() {
         (EUC_JP, b"\x8f\xb0\xa1a\n", &[1, 2, 3], &["丂", "a"], 0),
         (GB18030, b"a\x81\x30\x81\x30\n", &[2, 3, 4], &["a", "\u{80}"], 0),
         (GB18030, b"a\x81\x30", &[3], &["a", "\u{fffd}"], 1),
+        // The carriage return that a flush left out still parts what it followed from what comes.
+        (GB18030, b"\xe3\r\xa7\n", &[3], &["\u{fffd}", "\u{fffd}"], 2),
         // Each line begins in the initial state; a flush does not.
         (ISO_2022_JP, b"\x1b$BF|\nF|\n", &[], &["日", "F|"], 0),
         (ISO_2022_JP, b"\x1b$BF|K\\\x1b(B\n", &[5, 6], &["日", "本"], 0),
