@@ -137,9 +137,15 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     let (mut may, mut must) = (None, None);
     let (mut last, mut last_or_flush): (Ms, Ms) = (0, 0);
     let mut before = (0, 0, 0);
+    let (mut was_paused, mut put) = (false, (0, 0));
     for (number, moment) in trace.moments.iter().enumerate() {
         let messages = up.messages.partition_point(|message| message.end <= moment.client.read);
         let now = (messages, moment.backend_bytes, down.due_until(number));
+        // What was read may be looked at, and so count as data, only once a peer takes some of what waits for it.
+        let is_paused = may_pause(setup, up, moment);
+        let moved = put != (moment.client.put, moment.backend.put);
+        let may_look = moved && (is_paused || was_paused);
+        (was_paused, put) = (is_paused, (moment.client.put, moment.backend.put));
         // What is read in this moment may be thrown away, as the session has ended.
         if may.is_none() && moment.at >= last + limit {
             may = Some(number);
@@ -147,10 +153,10 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
         if must.is_none() && moment.at >= last_or_flush + limit {
             must = Some(number);
         }
-        if (now.0, now.1) != (before.0, before.1) {
+        if (now.0 != before.0 && !is_paused) || now.1 != before.1 {
             last = moment.at;
         }
-        if now != before {
+        if now != before || may_look {
             last_or_flush = moment.at;
         }
         before = now;
