@@ -153,22 +153,31 @@ impl Up {
         Ok(())
     }
 
-    /// Passes a read of the backend's through the stage, whose answers join what waits for the backend. Gives
-    /// what is left; `None` without a stage.
+    /// Passes a read of the backend's through the stage, whose answers join what waits for the backend if there
+    /// is room for them. Gives what is left; `None` without a stage.
     pub fn pass_down(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
         let stage = self.stage.as_mut()?;
         let mut rest = scratch::take_spare();
-        stage.down(chunk, &mut rest, self.out.buf());
+        let has_room = self.out.len() < ENOUGH;
+        let buf = self.out.buf();
+        let before = buf.len();
+        stage.down(chunk, &mut rest, buf);
+        if !has_room {
+            buf.truncate(before);
+        }
         Some(rest)
     }
 
-    /// Ready when there is room for a stage's answers: a backend that takes none is not read from.
+    /// Ready when the backend may be read from. With a stage, one that takes none of its answers may not, unless it
+    /// has ended its stream: then what comes before the end is the last, and is relayed without answers.
     pub fn poll_room(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
         if self.stage.is_none() || self.out.len() < ENOUGH || self.poll_send(cx, backend).is_ready()
         {
             return Poll::Ready(());
         }
-        if self.out.len() < ENOUGH { Poll::Ready(()) } else { Poll::Pending }
+        // It wakes the session at the end of the stream too.
+        let _ = backend.poll_reset(cx);
+        if self.out.len() < ENOUGH || backend.is_ended() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Writes what waits; ready when all is written.

@@ -103,3 +103,21 @@ fn a_flushed_tail_that_overflows_the_queue_ends_the_session() {
     let acts = vec![Act::Stall(Side::Client), Act::Write(b"hello".to_vec()), Act::Pass(5)];
     check("queue", setup, steps(acts));
 }
+
+/// With a stage, a backend that takes nothing is not read from. Its end is noticed all the same, and what came before it
+/// is relayed.
+#[test]
+fn the_end_of_a_backend_that_takes_no_answers_is_noticed() {
+    let setup = Setup { stage: true, backend_room: 4096, ..Setup::default() };
+    let last = Act::Write(b"#1last\n#2tail".to_vec());
+    let acts =
+        vec![Act::Stall(Side::Backend), say(&"x".repeat(70_000)), last, Act::Fin(Side::Backend)];
+    for side in [None, Some(Side::Backend)] {
+        let mut acts = acts.clone();
+        if let Some(side) = side {
+            acts.insert(3, Act::Hold(side));
+            acts.push(Act::Release(side));
+        }
+        check("end", setup.clone(), steps(acts));
+    }
+}

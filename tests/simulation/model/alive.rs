@@ -72,8 +72,8 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
 fn down(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> {
     let (client, backend) = (&moment.client, &moment.backend);
     let unread = backend.delivered - backend.read;
-    // A backend that takes no answers of a stage is not read from.
-    let has_answers = known.setup.stage && moment.backend_is_full;
+    // A backend that takes no answers of a stage is not read from, unless it has ended its stream.
+    let has_answers = known.setup.stage && moment.backend_is_full && !moment.backend_has_fin;
     let may_wait = has_answers || (moment.client_is_full && known.setup.queue.is_none());
     if unread > 0 && !may_wait {
         return late(format!("at {} ms {unread} bytes of the backend are not read", moment.at));

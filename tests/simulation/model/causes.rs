@@ -74,10 +74,7 @@ pub fn candidates(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) ->
         let must = (!keeps || up.fatal.is_none()).then_some(reset);
         add(Cause::ClientGone, Some(reset), must);
     }
-    // With a stage a backend that takes nothing is not read from, as it would not take the answers either.
-    let is_shut = |moment: &Moment| setup.stage && may_pause(setup, up, moment);
-    let flows =
-        |moment: &Moment| (moment.client_reads || setup.queue.is_some()) && !is_shut(moment);
+    let flows = |moment: &Moment| moment.client_reads || setup.queue.is_some();
     let is_read =
         |moment: &Moment| moment.backend.read == moment.backend.delivered && flows(moment);
     let fin = first(&|moment| moment.backend_has_fin);
