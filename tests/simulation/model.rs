@@ -63,7 +63,7 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     let candidates = causes::candidates(setup, trace, &up, &unsure);
     let seen = seen(trace, *over);
     let first = ended_by(&candidates, cause, seen)?;
-    causes::check_missed(trace, &candidates, cause, (first, seen))?;
+    causes::check_missed(setup, trace, &up, &candidates, cause, (first, seen))?;
     if setup.stage {
         stage::check_answers(outer, first)?;
     }

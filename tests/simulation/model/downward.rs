@@ -29,6 +29,9 @@ pub fn flushes(setup: &Setup, trace: &Trace) -> Vec<Flush> {
     let (Some(limit), false) = (setup.flush_after, setup.rules.raw) else { return flushes };
     for (number, pair) in trace.moments.windows(2).enumerate() {
         let [before, now] = pair else { unreachable!("windows of two") };
+        if now.at == before.at {
+            continue;
+        }
         let read = before.backend.read;
         let offsets: Vec<usize> = flushes.iter().map(|(offset, _)| *offset).collect();
         let down = spec::down(&setup.rules, &trace.backend_sent[..read], &offsets, false);
