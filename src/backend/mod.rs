@@ -14,6 +14,7 @@ pub mod program;
 mod proxy_protocol;
 mod target;
 mod tcp;
+mod template;
 mod unix;
 
 pub use self::backend_io::BackendIo;
@@ -23,3 +24,4 @@ pub use self::pool::{Backends, Pool};
 pub use self::program::ProgramEnd;
 pub use self::proxy_protocol::ProxyProtocol;
 pub use self::target::{PROGRAM_DESCRIPTORS, Target};
+pub use self::template::Template;
