@@ -54,6 +54,22 @@ fn commands(text: &str) -> Vec<String> {
     all.filter(|text| !text.contains(['[', '…', '\\'])).map(str::to_owned).collect()
 }
 
+/// The words of a command, as a shell makes them: what stands between `'` is one word.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (number, part) in command.split('\'').enumerate() {
+        let is_quoted = number % 2 == 1;
+        for char in part.chars() {
+            match char {
+                ' ' if !is_quoted => words.push(String::new()),
+                char => words.last_mut().unwrap().push(char),
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn links_lead_somewhere() {
     let pages = pages();
@@ -87,10 +103,10 @@ fn commands_are_ones_that_wsrelay_takes() {
     for (page, text) in pages().into_iter().filter(|(page, _)| !page.ends_with("docs/options.md")) {
         for command in commands(&text) {
             seen += 1;
-            let words: Vec<_> = command.split_whitespace().skip(1).map(str::to_owned).collect();
+            let words = words(&command).into_iter().skip(1);
             // Places to fill in are numbers there.
             let words: Vec<_> =
-                words.into_iter().map(|word| if word == "N" { "1".into() } else { word }).collect();
+                words.map(|word| if word == "N" { "1".into() } else { word }).collect();
             if let Err(why) = commands::plan(&words) {
                 panic!("{page:?}: {command}: {why}");
             }

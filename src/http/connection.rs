@@ -15,7 +15,7 @@ use super::answer::answer;
 use super::arrived::Arrived;
 use super::context::Context;
 use super::fast_path::{self, First};
-use super::handoff::{Accepted, Handoff, Joined, Ready};
+use super::handoff::{Accepted, Handoff, Joined, Ready, Refused};
 use super::http1::{Answering, HttpEnd, HttpStart, HttpTimeouts, serve_requests};
 use super::linger::linger;
 use super::peer::Peer;
@@ -78,7 +78,7 @@ async fn open(
     }
     match joined {
         Joined::Session(ready) => {
-            let Ready { backend, permits, card: session, route } = *ready;
+            let Ready { backend, greeting, permits, card: session, route } = *ready;
             card.open(session);
             subject::opened(card);
             let session = Session::new(Terms {
@@ -87,13 +87,13 @@ async fn open(
                 backend,
                 config: route.session.clone(),
                 stage: None,
+                greeting,
                 card: card.clone(),
             });
             Some((session, permits, registration))
         }
-        Joined::Refused(why, route) => {
-            let close_timeout = route.session.close_timeout;
-            Box::pin(session::refuse(io, &early, &why, close_timeout)).await;
+        Joined::Refused(Refused { why, said, route }) => {
+            Box::pin(session::refuse(io, &early, &said, &why, &route.session)).await;
             None
         }
     }

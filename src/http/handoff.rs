@@ -15,6 +15,7 @@ use super::permits::SessionPermits;
 use super::routes::Route;
 use crate::backend::BackendIo;
 use crate::registry::SessionCard;
+use crate::session::Greeting;
 use crate::sync::lock;
 
 /// An accepted handshake.
@@ -31,8 +32,19 @@ pub struct Accepted {
 pub enum Joined {
     /// A session with this backend.
     Session(Box<Ready>),
-    /// A Close with this reason: `--refuse close`.
-    Refused(String, Arc<Route>),
+    /// A Close: `--refuse close`.
+    Refused(Refused),
+}
+
+/// A client whose handshake is completed only to close it.
+#[derive(Debug)]
+pub struct Refused {
+    /// The reason in the Close.
+    pub why: String,
+    /// What it is told before, as its backend would say it; empty: nothing.
+    pub said: Vec<u8>,
+    /// The route.
+    pub route: Arc<Route>,
 }
 
 /// All parts of a session but its client.
@@ -40,6 +52,8 @@ pub enum Joined {
 pub struct Ready {
     /// The open backend.
     pub backend: BackendIo,
+    /// What it is told of the client.
+    pub greeting: Greeting,
     /// Its permits.
     pub permits: Arc<SessionPermits>,
     /// Its entry in the registry.

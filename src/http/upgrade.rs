@@ -12,15 +12,17 @@ use hyper::{Request, header};
 
 use super::context::Context;
 use super::extra::Extra;
+use super::gate::auth::Identity;
 use super::gate::forwarded::Arrival;
 use super::gate::guard::Admitted;
-use super::handoff::{Accepted, Joined, Ready};
+use super::handoff::{Accepted, Joined, Ready, Refused};
 use super::handshake::{self, Upgrade};
 use super::peer::Peer;
 use super::permits::{Capacity, SessionPermits, admit};
 use super::refusal::Refusal;
 use super::routes::{Found, Refuse, Route};
 use super::subject::{Subject, logged_path};
+use crate::backend::ClientFacts;
 use crate::registry::SessionCard;
 
 /// Answers a WebSocket handshake: parse, guard, limits, backend, 101. No backend is connected for a client that is
@@ -41,21 +43,29 @@ pub async fn upgrade(
     let ours = route.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours);
     let wanted = Wanted { request, arrival, route, covered, subprotocol, peer };
-    let mut joining = pin!(join(wanted, &context.capacity));
-    let joined = poll_fn(|cx| {
-        // A stop wakes this task, which may be waiting for the backend.
-        match context.capacity.registry.is_stopping() {
-            true => Poll::Ready(Err(Refusal::stopping())),
-            false => joining.as_mut().poll(cx),
-        }
-    });
-    let joined = match joined.await {
+    let mut identity = Identity::default();
+    let joined = {
+        let mut joining = pin!(join(wanted, &context.capacity, &mut identity));
+        let joined = poll_fn(|cx| {
+            // A stop wakes this task, which may be waiting for the backend.
+            match context.capacity.registry.is_stopping() {
+                true => Poll::Ready(Err(Refusal::stopping())),
+                false => joining.as_mut().poll(cx),
+            }
+        });
+        joined.await
+    };
+    let joined = match joined {
         Ok(ready) => Joined::Session(ready),
         Err(refusal) if refusal.temporary && route.handshake.refuse == Refuse::Close => {
             let (why, is_warning) =
                 (format!("{} (closed with 1013)", refusal.why), refusal.status.is_server_error());
             subject.refused_for(&logged_path(request), 101, &why, is_warning);
-            Joined::Refused(refusal.why, route.clone())
+            let greeting = route.session.greeting.as_ref();
+            let said =
+                greeting.map(|lines| lines.refusal(&wanted.describe(&identity), &refusal.why));
+            let said = said.unwrap_or_default();
+            Joined::Refused(Refused { why: refusal.why, said, route: route.clone() })
         }
         Err(refusal) => return Err(refusal),
     };
@@ -64,6 +74,7 @@ pub async fn upgrade(
 }
 
 /// A correct handshake and its route.
+#[derive(Clone, Copy)]
 struct Wanted<'a> {
     request: &'a Request<()>,
     arrival: &'a Arrival,
@@ -74,29 +85,44 @@ struct Wanted<'a> {
     peer: &'a Peer,
 }
 
-/// Checks whether the client may connect, and connects to the backend.
-async fn join(wanted: Wanted<'_>, capacity: &Capacity) -> Result<Box<Ready>, Refusal> {
-    let Wanted { request, arrival, route, covered, subprotocol, peer } = wanted;
+impl<'a> Wanted<'a> {
+    /// What the backend is told of a client with this identity.
+    fn describe(&self, identity: &'a Identity) -> ClientFacts<'a> {
+        let script = &self.request.uri().path()[..self.covered];
+        self.peer.describe(self.request, script, self.arrival, self.subprotocol, identity)
+    }
+}
+
+/// Checks whether the client may connect, and connects to the backend. The identity that it proves is kept even if that
+/// fails.
+async fn join(
+    wanted: Wanted<'_>,
+    capacity: &Capacity,
+    identity: &mut Identity,
+) -> Result<Box<Ready>, Refusal> {
+    let Wanted { request, arrival, route, subprotocol, peer, .. } = wanted;
     let (headers, query) = (request.headers(), request.uri().query());
-    let Admitted { identity, permit: address } = route.guard.check(headers, query, arrival).await?;
-    let identity = peer.identify(identity);
+    let Admitted { identity: proved, permit: address } =
+        route.guard.check(headers, query, arrival).await?;
+    *identity = peer.identify(proved);
     let own = admit(&route.counters.sessions, route.max_sessions)?;
     let permits = SessionPermits::new(capacity.admit()?, Some(own), address);
     let limit = route.handshake.connect_timeout;
-    let script = &request.uri().path()[..covered];
-    let client = peer.describe(request, script, arrival, subprotocol, &identity);
+    let client = wanted.describe(identity);
     let connected = route.pool.connect(&client, limit, permits.clone()).await;
     let (backend, name) = connected.map_err(Refusal::no_backend)?;
+    let greeting = route.session.greeting.as_ref().map(|lines| lines.of(&client));
+    let greeting = greeting.unwrap_or_default();
     let card = SessionCard {
         since: Instant::now(),
         forwarded_for: arrival.forwarded_for(peer.addr),
-        user: identity.user,
+        user: identity.user.clone(),
         route: route.path.clone(),
         path: logged_path(request).into(),
         backend: name,
         subprotocol: subprotocol.map(Box::from),
     };
-    Ok(Box::new(Ready { backend, permits, card, route: route.clone() }))
+    Ok(Box::new(Ready { backend, greeting, permits, card, route: route.clone() }))
 }
 
 /// The head of the 101 (RFC 6455, section 4.2.2), with names spelled as there, as some clients compare bytes. No

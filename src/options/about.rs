@@ -9,6 +9,10 @@ pub enum About {
     Anything,
     /// Lines, which `--binary` does without.
     Lines,
+    /// Lines for the backend, of messages or our own.
+    LineEnds,
+    /// Clients that are refused with a message of WebSocket.
+    RefuseClose,
     /// Programs, of sessions or of requests.
     Programs,
     /// A backend that is a server.
@@ -35,6 +39,15 @@ impl About {
         match self {
             About::Anything => true,
             About::Lines => !args.binary,
+            About::LineEnds => {
+                !args.binary
+                    || !args.hello.is_empty()
+                    || !args.goodbye.is_empty()
+                    || args.refusal.is_some()
+            }
+            About::RefuseClose => {
+                args.refuse.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("close"))
+            }
             About::Programs => {
                 !args.program.is_empty() || args.program_dir.is_some() || args.cgi_dir.is_some()
             }
@@ -56,6 +69,10 @@ impl About {
         match self {
             About::Anything => unreachable!("it is always there"),
             About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
+            About::LineEnds => ("binary", "is about lines, and --binary knows none: drop one"),
+            About::RefuseClose => {
+                ("refuse", "is a message before a Close: add --refuse close, or drop {option}")
+            }
             About::Programs => ("to", "is about programs, and --to starts none: drop one"),
             About::Server => {
                 ("program", "is about servers, not programs: type --to ADDR, or drop it")

@@ -86,6 +86,16 @@ pub struct Args {
     #[argh(option, arg_name = "version")]
     pub proxy_protocol: Option<String>,
 
+    /// line to send to the backend before all that the client says. Facts about the client stand in braces:
+    /// "HELLO {ip} {user}".
+    #[argh(option, arg_name = "line")]
+    pub hello: Vec<String>,
+
+    /// line to send to the backend when the client has left, with facts in braces as in --hello: "QUIT
+    /// :{reason*}".
+    #[argh(option, arg_name = "line")]
+    pub goodbye: Vec<String>,
+
     /// program to start for each session. It reads the client's lines from stdin and writes lines to
     /// stdout. It comes last, after --, with its arguments.
     #[argh(positional, arg_name = "program", hidden_help)]
@@ -225,6 +235,11 @@ pub struct Args {
     /// (accept the handshake, then close with 1013). With close a page's script can read the reason.
     #[argh(option, arg_name = "how")]
     pub refuse: Option<String>,
+
+    /// message to a client whose backend or capacity is missing, before it is closed with 1013, with facts in braces as in
+    /// --hello: "ERROR :{reason*}".
+    #[argh(option, arg_name = "line")]
+    pub refusal: Option<String>,
 
     /// what to do with slow readers: wait or drop. With wait the backend has to wait too; with drop a
     /// client is closed when its queue is full.

@@ -8,7 +8,7 @@ use super::file::{File, Setting, Table};
 use super::parse::{self, Line, Typed};
 use super::route::RouteOptions;
 use super::server::{config_with, log_config, private};
-use super::table::{is_about_lines, is_inherited, is_target, is_way};
+use super::table::{is_about_lines, is_for_bytes, is_inherited, is_target, is_way};
 use crate::error::StartError;
 use crate::http::RouteConfig;
 use crate::log::LogConfig;
@@ -211,6 +211,10 @@ impl FileRoute {
         About::Programs.check(&self.own)?;
         About::Server.check(&self.own)?;
         About::TlsBackend.check(&self.own)?;
+        if !About::LineEnds.is_there(&self.options.args) {
+            let binary = self.options.args.binary;
+            About::LineEnds.check(&Args { binary, ..self.own.clone() })?;
+        }
         Ok(config)
     }
 }
@@ -227,7 +231,9 @@ fn gives_way(key: &str, table: &Table) -> bool {
         "binary" => table.settings.iter().any(about_lines),
         // Without a word of its own it waits.
         "queue" => table.has("slow-client") && !says("slow-client", "drop"),
-        key => is_about_lines(key) && is_binary(),
+        // Without a word of its own it refuses by HTTP, or as is said above.
+        "refusal" => table.has("refuse") && !says("refuse", "close"),
+        key => !is_for_bytes(key) && is_binary(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::values::{bounded, choice, count, usage, wrong};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
+use crate::framing::Framing;
 use crate::http::{CgiConfig, HttpConfig, PagesConfig, Private, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
@@ -115,6 +116,12 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     }
     if !any(|backend| !backend.is_program()) {
         About::Server.check(args)?;
+    }
+    let has_lines = |route: &RouteConfig| {
+        route.session.greeting.is_some() || !matches!(route.session.framing, Framing::Raw { .. })
+    };
+    if !routes.iter().any(has_lines) {
+        About::LineEnds.check(args)?;
     }
     if !any(Target::is_tls) {
         About::TlsBackend.check(args)?;

@@ -3,10 +3,11 @@
 use super::about::About;
 use super::args::Args;
 use super::values::{bounded, choice, duration, or_default, size, usage};
+use crate::backend::Template;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use crate::session::keepalive::Limits;
-use crate::session::{SessionConfig, SlowClient};
+use crate::session::{GreetingConfig, SessionConfig, SlowClient};
 
 /// Bytes: a smaller queue than this makes no sense.
 const MIN_QUEUE: usize = 1024;
@@ -19,6 +20,7 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
     let max_line = size("max-line", &args.max_line)?;
     Ok(SessionConfig {
         framing: framing(args, max_line)?,
+        greeting: greeting(args, max_line)?,
         max_line,
         slow_client: slow_client(args)?,
         limits: limits(args)?,
@@ -29,13 +31,18 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
 
 fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
     About::Lines.check(args)?;
-    if args.binary {
-        return Ok(Framing::Raw { max_message: max_line });
+    match args.binary {
+        true => Ok(Framing::Raw { max_message: max_line }),
+        false => Ok(Framing::Lines(rules(args, max_line)?)),
     }
+}
+
+/// How lines for the backend are written.
+fn rules(args: &Args, max_line: usize) -> Result<LineRules, StartError> {
     let label = or_default("charset", &args.charset);
     let charset = Charset::for_label(label)
         .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))?;
-    Ok(Framing::Lines(LineRules {
+    Ok(LineRules {
         eol: choice("eol", &args.eol, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
         newlines: choice(
             "newlines",
@@ -44,7 +51,28 @@ fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
         )?,
         charset,
         max_line,
-    }))
+    })
+}
+
+/// The lines that tell a backend of its client, if there are any.
+fn greeting(args: &Args, max_line: usize) -> Result<Option<Box<GreetingConfig>>, StartError> {
+    About::RefuseClose.check(args)?;
+    let read = |key, lines: &[String]| -> Result<Vec<_>, StartError> {
+        let read = |line: &String| {
+            Template::parse(line)
+                .or_else(|why| usage([key], format!("--{key} \"{}\": {why}", line.escape_debug())))
+        };
+        lines.iter().map(read).collect()
+    };
+    let config = GreetingConfig {
+        hello: read("hello", &args.hello)?,
+        goodbye: read("goodbye", &args.goodbye)?,
+        refusal: read("refusal", args.refusal.as_slice())?.pop(),
+        rules: rules(args, max_line)?,
+    };
+    let GreetingConfig { hello, goodbye, refusal, .. } = &config;
+    let is_silent = hello.is_empty() && goodbye.is_empty() && refusal.is_none();
+    Ok((!is_silent).then(|| Box::new(config)))
 }
 
 fn slow_client(args: &Args) -> Result<SlowClient, StartError> {

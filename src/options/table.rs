@@ -118,11 +118,13 @@ pub const TABLE: &[Row] = &[
     route("connect-timeout", BACKEND).default("5s"),
     route("backend-ca", BACKEND).about(TlsBackend).without("the system's"),
     route("proxy-protocol", BACKEND).about(Server).default("off"),
+    route("hello", BACKEND),
+    route("goodbye", BACKEND),
     own("program", PROGRAMS).common().says(Target),
     own("program-dir", PROGRAMS).common().says(Target).private(Source).theirs("dir"),
     route("pass-env", PROGRAMS).list().about(Programs).default("PATH").theirs("passenv"),
     route("kill-grace", PROGRAMS).about(Programs).default("1s").theirs("closems"),
-    route("eol", LINES).common().about(Lines).default("lf"),
+    route("eol", LINES).common().about(LineEnds).default("lf"),
     route("newlines", LINES).about(Lines).default("split"),
     route("charset", LINES).common().about(Lines).default("utf-8"),
     route("max-line", LINES).default("1MiB").theirs("maxframesize"),
@@ -149,6 +151,7 @@ pub const TABLE: &[Row] = &[
     route("max-sessions-per-ip", LIMITS).common().without("no limit"),
     route("connect-rate", LIMITS).without("no limit"),
     route("refuse", LIMITS).default("http"),
+    route("refusal", LIMITS).about(RefuseClose),
     route("slow-client", TIME).common().default("wait"),
     route("queue", TIME).about(Queue).default("1MiB"),
     route("write-timeout", TIME).default("30s"),
@@ -288,7 +291,12 @@ pub fn is_inherited(key: &str) -> bool {
 
 /// Whether a key is about lines, for which a route that speaks bytes has no use.
 pub fn is_about_lines(key: &str) -> bool {
-    find(key).is_some_and(|row| row.about == About::Lines)
+    find(key).is_some_and(|row| matches!(row.about, About::Lines | About::LineEnds))
+}
+
+/// Whether what is said of all goes for a route too that speaks bytes.
+pub fn is_for_bytes(key: &str) -> bool {
+    find(key).is_some_and(|row| row.about != About::Lines)
 }
 
 #[cfg(test)]

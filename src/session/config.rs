@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::greeting::GreetingConfig;
 use super::keepalive::Limits;
 use super::sink::{Sink, Sinks};
 use crate::framing::Framing;
@@ -19,6 +20,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// How long either side may take to close.
     pub close_timeout: Duration,
+    /// The lines that tell the backend of its client; `None` without any.
+    pub greeting: Option<Box<GreetingConfig>>,
     /// Whether payloads are logged.
     pub trace: bool,
 }

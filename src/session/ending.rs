@@ -47,6 +47,9 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     if parts.up.paused {
         (reason, has_failed) = take_rest(&mut parts, reason, has_failed).await;
     }
+    if reason.outcome().by != EndedBy::Backend {
+        parts.up.leave(&reason);
+    }
     let Parts { mut client, backend, up, config, .. } = parts;
     let settled = settle(&backend, reason);
     let (reason, ()) = join(
@@ -133,9 +136,21 @@ async fn meanwhile<T>(client: &mut Endpoint, work: impl Future<Output = T>) -> T
 }
 
 /// Completes a handshake only to close it: `--refuse close`. A page's script can read a close
-/// reason, but never an HTTP status.
-pub async fn refuse(io: ByteStream, early: &[u8], why: &str, close_timeout: Duration) {
+/// reason, but never an HTTP status. What is `said` before comes as if the backend had said it.
+pub async fn refuse(
+    io: ByteStream,
+    early: &[u8],
+    said: &[u8],
+    why: &str,
+    SessionConfig { framing, close_timeout, .. }: &SessionConfig,
+) {
+    let close_timeout = *close_timeout;
     let mut client = Endpoint::new(io, early, Role::Server, 0);
+    let mut decoder = framing.decoder();
+    let mut messages = decoder.push(said);
+    while let Ok(Some(payload)) = messages.next() {
+        client.queue(0).push(payload);
+    }
     // 1013 Try Again Later (IANA's registry of close codes).
     client.close_with(CloseCode::Again, why);
     finish_client(client, true, close_timeout, close_timeout).await;

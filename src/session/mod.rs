@@ -13,6 +13,7 @@ mod down;
 mod ending;
 mod endpoint;
 mod frame;
+mod greeting;
 pub mod keepalive;
 mod outgoing;
 mod reason;
@@ -24,5 +25,6 @@ mod wire;
 
 pub use self::config::{SessionConfig, SlowClient};
 pub use self::ending::refuse;
+pub use self::greeting::{Goodbye, Greeting, GreetingConfig};
 pub use self::reason::{CloseReason, EndedBy, Outcome};
 pub use self::relay::{Session, Terms};

@@ -13,6 +13,7 @@ use super::config::SessionConfig;
 use super::down::Down;
 use super::ending::{self, Parts};
 use super::endpoint::Endpoint;
+use super::greeting::Greeting;
 use super::keepalive::{Due, Keepalive, Seen};
 use super::reason::CloseReason;
 use super::stats::Stats;
@@ -36,6 +37,8 @@ pub struct Terms {
     pub config: Arc<SessionConfig>,
     /// The protocol between the backend's bytes and the framing, if there is one.
     pub stage: Option<Box<dyn Stage>>,
+    /// What the backend is told of the client.
+    pub greeting: Greeting,
     /// What others may know of it, and how they reach it.
     pub card: Arc<Card>,
 }
@@ -67,13 +70,13 @@ pub struct Session {
 impl Session {
     /// Joins a client to an open backend.
     pub fn new(terms: Terms) -> Box<Self> {
-        let Terms { client, early, backend, config, stage, card } = terms;
+        let Terms { client, early, backend, config, stage, greeting, card } = terms;
         let limits = config.limits;
         let decoder = config.framing.decoder();
         Box::new(Session {
             client: Endpoint::new(client, &early, Role::Server, config.max_line),
             backend,
-            up: Up::new(config.framing.encoder(), stage),
+            up: Up::new(config.framing.encoder(), stage, greeting),
             down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
             keepalive: Keepalive::default(),
             timer: Deadline::never(),

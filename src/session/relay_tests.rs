@@ -64,6 +64,7 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
         slow_client: SlowClient::Wait,
         limits: Limits::default(),
         close_timeout: Duration::from_millis(100),
+        greeting: None,
         trace: false,
     };
     let registration = Registry::new().register(None);
@@ -73,6 +74,7 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
         backend: BackendIo::server(stream(backend)),
         config: Arc::new(config),
         stage,
+        greeting: Greeting::default(),
         card: registration.card.clone(),
     });
     (session, registration, theirs, server)

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::endpoint::{Endpoint, Received};
+use super::greeting::{Goodbye, Greeting};
 use super::outgoing::Outgoing;
 use super::reason::CloseReason;
 use super::stats::Stats;
@@ -28,6 +29,8 @@ pub struct Up {
     encoder: Encoder,
     /// The protocol between the encoder and the backend, both ways.
     pub stage: Option<Box<dyn Stage>>,
+    /// The lines for the backend at the end.
+    goodbye: Option<Box<Goodbye>>,
     /// Bytes that wait for the backend. After a failed write, reading from the backend goes on: it may have sent its
     /// last lines before it left.
     out: Outgoing,
@@ -47,9 +50,31 @@ enum Gathered {
 }
 
 impl Up {
-    /// Makes lines of messages with `encoder`, which pass through `stage`.
-    pub fn new(encoder: Encoder, stage: Option<Box<dyn Stage>>) -> Self {
-        Up { encoder, stage, out: Outgoing::default(), paused: false, stuck_since: None }
+    /// Makes lines of messages with `encoder`, which pass through `stage`. The hello of `greeting` waits first.
+    pub fn new(encoder: Encoder, stage: Option<Box<dyn Stage>>, greeting: Greeting) -> Self {
+        let Greeting { hello, goodbye } = greeting;
+        let out = Outgoing::default();
+        let mut up = Up { encoder, stage, goodbye, out, paused: false, stuck_since: None };
+        up.say(&hello);
+        up
+    }
+
+    /// Appends what the session's client has left to say: the goodbye, once.
+    pub fn leave(&mut self, reason: &CloseReason) {
+        if let Some(goodbye) = self.goodbye.take() {
+            self.say(&goodbye.lines(reason));
+        }
+    }
+
+    /// Appends lines of our own, which count as nobody's.
+    fn say(&mut self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        let buf = self.out.buf();
+        let before = buf.len();
+        buf.extend_from_slice(lines);
+        self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
     }
 
     /// Relays all that can be relayed; ready when the client has ended the session. What waits then has still to be

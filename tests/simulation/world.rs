@@ -16,7 +16,7 @@ use wsrelay::net::duplex::Duplex;
 use wsrelay::net::stream::ByteStream;
 use wsrelay::registry::{Order, Registration, Registry};
 use wsrelay::session::keepalive::Limits;
-use wsrelay::session::{CloseReason, Session, SessionConfig, SlowClient, Terms};
+use wsrelay::session::{CloseReason, Greeting, Session, SessionConfig, SlowClient, Terms};
 
 use crate::client::Client;
 use crate::peer::{Flow, Peer};
@@ -101,6 +101,7 @@ fn config(setup: &Setup) -> SessionConfig {
             flush_after: limit(setup.flush_after),
         },
         close_timeout: Duration::from_millis(setup.close_timeout),
+        greeting: None,
         trace: false,
     }
 }
@@ -126,6 +127,7 @@ impl<'a> World<'a> {
             backend: BackendIo::server(ByteStream::duplex(backend)),
             config: Arc::new(config(setup)),
             stage: setup.stage.then(|| Box::new(Escapes::default()) as _),
+            greeting: Greeting::default(),
             card: registration.card.clone(),
         });
         let woken = Arc::new(Flag::default());
