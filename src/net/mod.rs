@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod outlet;
 pub mod pipes;
 pub mod plain;
+pub mod proxy;
 pub mod readiness;
 pub mod scratch;
 pub mod stream;
