@@ -17,6 +17,7 @@ mod run;
 mod shared;
 mod state;
 mod tls_handshake;
+mod waiting;
 
 pub use self::config::{ConnectionLimits, ServerConfig};
 pub use self::reload::Reloader;

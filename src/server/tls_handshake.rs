@@ -1,23 +1,20 @@
 //! TLS handshake: comes before HTTP where TLS is spoken; those who don't speak it are told so.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use futures::AsyncWriteExt;
 use futures::future::BoxFuture;
 use hyper::StatusCode;
 
-use crate::clock::{Deadline, timeout};
+use super::waiting::{Waited, before};
+use crate::clock::timeout;
 use crate::http::linger::{LINGER, linger};
 use crate::http::refusal::Refusal;
 use crate::http::{Arrived, Peer, Subject};
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::net::tls::{Acceptor, HandshakeFailure};
-use crate::registry::Order;
 
 /// What a browser that forgot the s is told, as nginx does by its status 497.
 const PLAIN_HTTP: &str =
@@ -34,24 +31,18 @@ pub fn accept(
     Box::pin(async move {
         let began = Instant::now();
         let limit = arrived.left;
-        let mailbox = &arrived.registration.card.mailbox;
         let subject = arrived.peer.subject();
-        let mut accepting = pin!(acceptor.accept(arrived.io));
-        let mut deadline = Deadline::after(limit);
-        let mut waker = None;
-        let accepted = poll_fn(|cx| {
-            if mailbox.poll_next(cx, &mut waker) == Poll::Ready(Order::Stop) {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
-                return Poll::Ready(Some(accepted));
-            }
-            pin!(&mut deadline).poll(cx).map(|()| {
+        let accepting = acceptor.accept(arrived.io);
+        let mailbox = &arrived.registration.card.mailbox;
+        let accepted = match before(limit, mailbox, accepting).await {
+            Waited::Done(accepted) => accepted,
+            Waited::Stopped => return None,
+            Waited::TimedOut => {
                 subject.dropped(&format!("no TLS handshake within {limit:?}"));
-                None
-            })
-        });
-        match accepted.await? {
+                return None;
+            }
+        };
+        match accepted {
             Ok((io, facts)) => Some(Arrived {
                 io,
                 peer: Peer { tls: Some(Arc::new(facts)), ..arrived.peer },
