@@ -92,12 +92,13 @@ struct Asked {
 
 impl Asked {
     fn of<B>(request: &Request<B>, context: &Context, peer: &Peer) -> Self {
-        let secure = peer.tls.is_some();
         let (host, has_host) = match host::asked_for(request) {
             Ok(host) => (host, Ok(())),
             Err(why) => (None, Err(Refusal::bad_host(why))),
         };
-        let arrival = context.config.trusted.arrival(request.headers(), host, peer.addr, secure);
+        let host = peer.authority().or(host);
+        let trusted = &context.config.trusted;
+        let arrival = trusted.arrival(request.headers(), host, peer.addr, peer.is_secure());
         let forwarded_for = arrival.forwarded_for(peer.addr);
         let subject = Subject { forwarded_for, ..peer.subject() };
         let readable = preliminary(request, &context.capacity.registry).and(has_host);

@@ -131,7 +131,7 @@ async fn answered(sent: &[u8], alone: usize, client: SocketAddr) -> String {
     let (near, mut far) = Duplex::pair(1 << 20);
     let registration = registry.register(Some(client));
     let card = registration.card.clone();
-    let peer = Peer { id: card.id, addr: client.into(), local: None, tls: None };
+    let peer = Peer { id: card.id, addr: client.into(), local: None, tls: None, proxied: None };
     let io = ByteStream::duplex(near);
     far.write_all(&sent[..alone]).await.unwrap();
     let served =

@@ -7,11 +7,13 @@ use hyper::{Request, StatusCode};
 
 use super::gate::auth::{Identity, User};
 use super::gate::forwarded::Arrival;
+use super::gate::host::HostPort;
 use super::refusal::Refusal;
 use super::request_state::RequestState;
 use super::subject::Subject;
 use crate::backend::ClientFacts;
 use crate::net::address::PeerAddr;
+use crate::net::proxy::ProxyHeader;
 use crate::net::tls::{Acceptor, Facts};
 
 /// The other end of a connection: its addresses and the result of its TLS handshake.
@@ -21,10 +23,12 @@ pub struct Peer {
     pub id: u64,
     /// Who connected.
     pub addr: PeerAddr,
-    /// Our address that it connected to; `None` for a Unix socket.
+    /// Our address that it connected to, or that of the proxy which names it; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
     /// The result of its TLS handshake, if there was one.
     pub tls: Option<Arc<Facts>>,
+    /// What its PROXY header says besides addresses, if it says anything.
+    pub proxied: Option<Arc<ProxyHeader>>,
 }
 
 /// A request's origin, and the state of its answer.
@@ -41,6 +45,16 @@ pub struct RequestContext<'a> {
 }
 
 impl Peer {
+    /// Whether it speaks TLS, with us or with the proxy that names it.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some() || self.proxied.as_ref().is_some_and(|header| header.has_tls)
+    }
+
+    /// The host that it asks for, if it is a proxy that says so in place of the request: in a health check.
+    pub fn authority(&self) -> Option<HostPort> {
+        HostPort::parse(self.proxied.as_ref()?.authority.as_deref()?)
+    }
+
     /// The subject of the connection's log lines.
     pub fn subject(&self) -> Subject {
         Subject { id: self.id, client: self.addr, forwarded_for: None, user: None }
@@ -94,8 +108,10 @@ impl Peer {
         }
     }
 
-    /// The name in its certificate, if it has one.
+    /// The name in its certificate, if it has one. The proxy which names it may have verified it in our place.
     fn certified(&self) -> User {
-        self.tls.as_ref()?.client.as_ref()?.cn.as_deref().map(Arc::from)
+        let own = || self.tls.as_ref()?.client.as_ref()?.cn.as_deref();
+        let proxied = || self.proxied.as_ref()?.cn.as_deref();
+        own().or_else(proxied).map(Arc::from)
     }
 }

@@ -23,6 +23,8 @@ pub enum About {
     Queue,
     /// The programs of `--cgi-dir`.
     Cgi,
+    /// A proxy that is trusted.
+    TrustedProxy,
     /// Passwords or tokens.
     Passwords,
     /// A certificate, wherever it comes from.
@@ -57,6 +59,7 @@ impl About {
                 args.slow_client.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("drop"))
             }
             About::Cgi => args.cgi_dir.is_some(),
+            About::TrustedProxy => args.trust_proxy.is_some(),
             About::Passwords => args.auth_file.is_some() || args.token_file.is_some(),
             About::Certificate => args.tls_cert.is_some() || !args.acme_domain.is_empty(),
             About::CertificateFile => args.tls_cert.is_some(),
@@ -85,6 +88,10 @@ impl About {
                 ("slow-client", "is the queue of --slow-client drop: add that, or drop {option}")
             }
             About::Cgi => ("cgi-dir", "is about the programs of --cgi-dir: add that, or drop it"),
+            About::TrustedProxy => (
+                "trust-proxy",
+                "takes the word of trusted proxies only: add their addresses, as in --trust-proxy 10.0.0.1",
+            ),
             About::Passwords => {
                 ("auth-file", "asks for a password: add --auth-file or --token-file")
             }

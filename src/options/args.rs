@@ -207,6 +207,11 @@ pub struct Args {
     #[argh(option, arg_name = "list")]
     pub trust_proxy: Option<String>,
 
+    /// require the header of the PROXY protocol, v1 or v2, at the beginning of each TCP connection. It names the
+    /// client. Only the proxies of --trust-proxy may send it.
+    #[argh(switch)]
+    pub accept_proxy: bool,
+
     /// connections at a time, sessions included. Counted from accept; further connections are closed without
     /// an answer.
     #[argh(option, arg_name = "n")]

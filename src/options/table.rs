@@ -145,6 +145,7 @@ pub const TABLE: &[Row] = &[
     route("token-file", ACCESS).common().private(Secret),
     whole("auth-static", ACCESS).about(Passwords).theirs("webauth"),
     whole("trust-proxy", ACCESS).list().without("none"),
+    whole("accept-proxy", ACCESS).about(TrustedProxy),
     whole("max-connections", LIMITS).computed(OPEN_FILES, |_, config| config.connections.max.to_string()),
     whole("max-connections-per-ip", LIMITS).without("no limit"),
     own("max-sessions", LIMITS).computed(OPEN_FILES, |_, config| config.http.max_sessions.to_string()).theirs("maxforks"),

@@ -116,6 +116,19 @@ impl Registry {
     }
 }
 
+impl Registration {
+    /// Replaces its card by one of this client, under the same number: whom a connection belongs to may turn out late.
+    /// Only before anything was ordered or counted.
+    pub fn name(&mut self, client: Option<SocketAddr>) {
+        let card = Arc::new(Card::new(self.card.id, client));
+        lock(&self.registry.live).cards.insert(card.id, card.clone());
+        if self.registry.is_stopping() {
+            card.mailbox.send(Order::Stop);
+        }
+        self.card = card;
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         lock(&self.registry.live).cards.remove(&self.card.id);
@@ -148,5 +161,24 @@ mod tests {
         assert!(registry.all_gone().now_or_never().is_none());
         drop((first, second));
         block_on(registry.all_gone());
+    }
+
+    #[test]
+    fn a_connection_that_is_named_late_keeps_its_number_and_its_orders() {
+        let registry = Registry::new();
+        let mut one = registry.register(None);
+        let (id, client) = (one.card.id, "192.0.2.7:5000".parse().ok());
+        one.name(client);
+        let cards = registry.cards();
+        assert_eq!(
+            cards.iter().map(|card| (card.id, card.client)).collect::<Vec<_>>(),
+            [(id, client)]
+        );
+        registry.stop_all();
+        one.name(client);
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(one.card.mailbox.poll_next(&cx, &mut None), Poll::Ready(Order::Stop));
+        drop(one);
+        assert!(registry.cards().is_empty());
     }
 }

@@ -16,6 +16,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// The port whose plain HTTP requests are redirected to TLS; `None` without TLS.
     pub redirect_port: Option<u16>,
+    /// Whether each TCP connection begins with a PROXY header, which only trusted proxies may send.
+    pub accept_proxy: bool,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// How long sessions may take to end once the server stops.

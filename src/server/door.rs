@@ -89,14 +89,19 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
             Entered::Arriving(arriving) => {
                 task::spawn(contain(card, permit, serve_arriving(arriving, serve.clone())))
             }
+            Entered::Proxied(arriving) => {
+                let serve = serve.clone();
+                let serve = move |(arrived, of_address)| serve(arrived).map(|()| drop(of_address));
+                task::spawn(contain(card, permit, serve_arriving(arriving, serve)))
+            }
         };
     }
 }
 
 /// Serves a connection once it has arrived. Not an async function, whose future would hold `serve` to the end.
-fn serve_arriving<F: Future<Output = ()>>(
-    arriving: BoxFuture<'static, Option<Arrived>>,
-    serve: impl FnOnce(Arrived) -> F,
+fn serve_arriving<A, F: Future<Output = ()>>(
+    arriving: BoxFuture<'static, Option<A>>,
+    serve: impl FnOnce(A) -> F,
 ) -> impl Future<Output = ()> {
     arriving.then(|arrived| OptionFuture::from(arrived.map(serve))).map(drop)
 }

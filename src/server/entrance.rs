@@ -1,22 +1,24 @@
 //! Entrance: what an accepted connection passes before a service has it.
 //!
 //! ```text
-//!  accepted socket ─▶ OpenConnections ─▶ Registry ─┬───────────────────────────▶ Arrived
-//!                       │ one too many: closed     └─▶ Arriving: TLS handshake ─▶
+//!  accepted socket ─▶ OpenConnections ─▶ Registry ─┬──────────────────────────────────────────▶ Arrived
+//!                       │ one too many: closed     └─▶ Arriving: PROXY header, TLS handshake ─▶
 //! ```
 //!
-//! What a client has to send first is read by the future that is `Arriving`, within `--handshake-timeout`. A PROXY
-//! protocol header is to be read there, before TLS begins: the client that it names is that of
-//! the `Peer`.
+//! What a client has to send first is read by the future that is `Arriving`, within `--handshake-timeout`. The client
+//! that a PROXY header names is the `Peer`; its address is counted from then on, as that of the connection is the proxy's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::open_connections::ConnectionPermit;
+use super::open_connections::{ClosedFor, ConnectionPermit};
+use super::proxy_header;
 use super::shared::Shared;
+use super::state::ServerState;
 use super::tls_handshake;
+use crate::http::gate::address_counts::AddressPermit;
 use crate::http::{Arrived, Peer};
 use crate::net::address::PeerAddr;
 use crate::net::plain::Plain;
@@ -39,6 +41,8 @@ pub enum Entered {
     Arrived(Arrived),
     /// It is to be read from first; `None`: that failed, and was logged and answered.
     Arriving(BoxFuture<'static, Option<Arrived>>),
+    /// The same, with a PROXY header before anything else. The permit is that of the address which it names.
+    Proxied(BoxFuture<'static, Option<(Arrived, Option<Box<AddressPermit>>)>>),
 }
 
 impl Entrance {
@@ -55,21 +59,61 @@ impl Entrance {
     ) -> Option<(Arc<Card>, ConnectionPermit, Entered)> {
         let state = self.shared.state.get();
         let http = state.http.config();
+        let takes_header = state.accept_proxy && addr != PeerAddr::Unix;
+        if takes_header && !http.trusted.trusts(addr) {
+            let why = "the address is none of --trust-proxy";
+            self.shared.connections.report(addr, ClosedFor::NoHeader(why));
+            return None;
+        }
         let permit = self.shared.connections.admit(addr, state.connections, &http.trusted)?;
         let registration = self.shared.registry.register(addr.socket_addr());
         let card = registration.card.clone();
-        let peer = Peer { id: card.id, addr, local: self.local, tls: None };
+        let peer = Peer { id: card.id, addr, local: self.local, tls: None, proxied: None };
         let left = http.handshake_timeout;
-        let entered = match state.acceptor.as_ref().filter(|_| self.has_tls) {
-            None => {
+        let acceptor = state.acceptor.as_ref().filter(|_| self.has_tls);
+        let entered = match (takes_header, acceptor) {
+            (false, None) => {
                 let io = ByteStream::plain(io);
                 Entered::Arrived(Arrived { io, peer, left, registration })
             }
-            Some(acceptor) => {
+            (false, Some(acceptor)) => {
                 let arriving = Arrived { io, peer, left, registration };
                 Entered::Arriving(tls_handshake::accept(arriving, acceptor.clone()))
+            }
+            (true, _) => {
+                let arriving = Arrived { io, peer, left, registration };
+                let (shared, has_tls) = (self.shared.clone(), self.has_tls);
+                Entered::Proxied(Box::pin(arrive(arriving, state, shared, has_tls)))
             }
         };
         Some((card, permit, entered))
     }
+}
+
+/// Reads the PROXY header, counts the client that it names, and does the TLS handshake where TLS is spoken.
+async fn arrive(
+    arriving: Arrived<Plain>,
+    state: Arc<ServerState>,
+    shared: Arc<Shared>,
+    has_tls: bool,
+) -> Option<(Arrived, Option<Box<AddressPermit>>)> {
+    let proxy = arriving.peer.addr;
+    let Arrived { io, peer, left, registration } =
+        proxy_header::accept(arriving, &shared.connections).await?;
+    let permit = match peer.addr == proxy {
+        true => None,
+        false => {
+            let (limits, trusted) = (state.connections, &state.http.config().trusted);
+            let permit = shared.connections.admit_address(peer.addr, limits, trusted)?;
+            Some(Box::new(permit))
+        }
+    };
+    let arrived = match state.acceptor.as_ref().filter(|_| has_tls) {
+        None => Arrived { io: ByteStream::plain(io), peer, left, registration },
+        Some(acceptor) => {
+            let arriving = Arrived { io, peer, left, registration };
+            tls_handshake::accept(arriving, acceptor.clone()).await?
+        }
+    };
+    Some((arrived, permit))
 }

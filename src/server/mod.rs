@@ -12,6 +12,7 @@ mod config;
 mod door;
 mod entrance;
 mod open_connections;
+mod proxy_header;
 mod reload;
 mod run;
 mod shared;

@@ -4,7 +4,6 @@
 //! ones never get as far as the limits of sessions.
 
 use std::mem;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,14 +35,39 @@ pub struct ConnectionPermit {
     _of_address: Option<AddressPermit>,
 }
 
-/// Connections that were closed at once, and are not logged yet.
+/// Why a connection is closed without an answer before it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedFor {
+    /// Its number is above `--max-connections`.
+    OverAll,
+    /// Its address has more than `--max-connections-per-ip`.
+    OverAddress,
+    /// Its PROXY header is missing, malformed, or not from a trusted proxy; the text says which.
+    NoHeader(&'static str),
+}
+
+/// Connections that were closed without an answer, and are not logged yet.
 #[derive(Debug, Default)]
 struct Unreported {
+    excess: Excess,
+    unnamed: Unnamed,
+    /// Whether a task is there that will log them.
+    is_reporting: bool,
+}
+
+/// Those that were too many.
+#[derive(Debug, Default)]
+struct Excess {
     over_all: u64,
     over_address: u64,
     last: Option<PeerAddr>,
-    /// Whether a task is there that will log them.
-    is_reporting: bool,
+}
+
+/// Those without a PROXY header that counts.
+#[derive(Debug, Default)]
+struct Unnamed {
+    connections: u64,
+    last: Option<(PeerAddr, &'static str)>,
 }
 
 impl OpenConnections {
@@ -57,67 +81,87 @@ impl OpenConnections {
     ) -> Option<ConnectionPermit> {
         let of_address = match peer {
             PeerAddr::Unix => None,
-            PeerAddr::Ip(addr) => {
-                // A proxy has one address for all of its clients.
-                let most = limits.max_per_ip.filter(|_| !trusted.trusts(peer));
-                let Some(permit) = self.admit_address(addr.ip().into(), most) else {
-                    self.refuse(peer, |unreported| unreported.over_address += 1);
-                    return None;
-                };
-                Some(permit)
-            }
+            PeerAddr::Ip(_) => Some(self.admit_address(peer, limits, trusted)?),
         };
         let Some(open) = self.open.admit(limits.max) else {
-            self.refuse(peer, |unreported| unreported.over_all += 1);
+            self.report(peer, ClosedFor::OverAll);
             return None;
         };
         Some(ConnectionPermit { _open: open, _of_address: of_address })
     }
 
-    fn admit_address(
-        &self,
-        prefix: AddressPrefix,
-        most: Option<NonZeroU32>,
+    /// Counts a connection of this client's address; so is done for the one that a PROXY header names, besides the
+    /// proxy's own. `None` as of [`admit`](Self::admit), or if it has no address.
+    pub fn admit_address(
+        self: &Arc<Self>,
+        client: PeerAddr,
+        limits: ConnectionLimits,
+        trusted: &TrustedProxies,
     ) -> Option<AddressPermit> {
+        let prefix = AddressPrefix::from(client.socket_addr()?.ip());
+        // A proxy has one address for all of its clients.
+        let most = limits.max_per_ip.filter(|_| !trusted.trusts(client));
         let limit = most.map(|most| (most, &[Group::WHOLE][..]));
-        self.by_address.admit(prefix, Group::WHOLE, limit)
+        let permit = self.by_address.admit(prefix, Group::WHOLE, limit);
+        if permit.is_none() {
+            self.report(client, ClosedFor::OverAddress);
+        }
+        permit
     }
 
-    fn refuse(self: &Arc<Self>, peer: PeerAddr, count: impl FnOnce(&mut Unreported)) {
+    /// Has the log report a connection that is closed without an answer.
+    pub fn report(self: &Arc<Self>, peer: PeerAddr, why: ClosedFor) {
         let mut unreported = lock(&self.unreported);
-        count(&mut unreported);
-        unreported.last = Some(peer);
+        unreported.add(peer, why);
         if !mem::replace(&mut unreported.is_reporting, true) {
             drop(unreported);
-            task::spawn(self.clone().report());
+            task::spawn(self.clone().log_unreported());
         }
     }
 
-    /// Logs those that were refused, once in a while, until there are no more.
-    async fn report(self: Arc<Self>) {
-        while let Some((over_all, over_address, last)) = self.take_unreported() {
-            tracing::warn!(
-                over_max_connections = over_all,
-                over_max_connections_per_ip = over_address,
-                last = %last,
-                "closed connections at once: too many are open"
-            );
+    /// Logs those that were closed, once in a while, until there are no more.
+    async fn log_unreported(self: Arc<Self>) {
+        while let Some((excess, unnamed)) = self.take_unreported() {
+            if let Some(last) = excess.last {
+                tracing::warn!(
+                    over_max_connections = excess.over_all,
+                    over_max_connections_per_ip = excess.over_address,
+                    last = %last,
+                    "closed connections at once: too many are open"
+                );
+            }
+            if let Some((last, why)) = unnamed.last {
+                tracing::warn!(
+                    connections = unnamed.connections, last = %last, why,
+                    "closed connections: no PROXY header that counts"
+                );
+            }
             Deadline::after(BETWEEN_REPORTS).await;
         }
     }
 
     /// Those that are to be logged; if there are none, the next one begins a task of its own.
-    fn take_unreported(&self) -> Option<(u64, u64, PeerAddr)> {
+    fn take_unreported(&self) -> Option<(Excess, Unnamed)> {
         let mut unreported = lock(&self.unreported);
-        match unreported.last.take() {
-            Some(last) => {
-                let over_all = mem::take(&mut unreported.over_all);
-                Some((over_all, mem::take(&mut unreported.over_address), last))
-            }
-            None => {
-                unreported.is_reporting = false;
-                None
+        let excess = mem::take(&mut unreported.excess);
+        let unnamed = mem::take(&mut unreported.unnamed);
+        unreported.is_reporting = excess.last.is_some() || unnamed.last.is_some();
+        unreported.is_reporting.then_some((excess, unnamed))
+    }
+}
+
+impl Unreported {
+    fn add(&mut self, peer: PeerAddr, why: ClosedFor) {
+        let Unreported { excess, unnamed, .. } = self;
+        match why {
+            ClosedFor::OverAll => excess.over_all += 1,
+            ClosedFor::OverAddress => excess.over_address += 1,
+            ClosedFor::NoHeader(why) => {
+                unnamed.connections += 1;
+                unnamed.last = Some((peer, why));
+                return;
             }
         }
+        excess.last = Some(peer);
     }
 }

@@ -12,6 +12,8 @@ use crate::registry::Registry;
 /// What holds for connections that are accepted now. Their requests go by the `Context` of that moment.
 #[derive(Debug)]
 pub struct ServerState {
+    /// Whether each TCP connection begins with a PROXY header.
+    pub accept_proxy: bool,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// How long sessions may take to end once the server stops.
@@ -32,7 +34,7 @@ impl ServerState {
         registry: Arc<Registry>,
         old: Option<&ServerState>,
     ) -> Result<Self, StartError> {
-        let ServerConfig { tls, connections, shutdown_timeout, http, .. } = config;
+        let ServerConfig { tls, accept_proxy, connections, shutdown_timeout, http, .. } = config;
         let http = Context::new(http, registry, old.map(|old| &*old.http))?;
         // Last, as it may make files: the account's key of ACME.
         let acceptor = match old {
@@ -40,7 +42,7 @@ impl ServerState {
             Some(old) => old.acceptor_for(tls.as_ref())?,
         };
         let http = Arc::new(http.with_acceptor(acceptor.clone()));
-        Ok(ServerState { connections, shutdown_timeout, acceptor, http })
+        Ok(ServerState { accept_proxy, connections, shutdown_timeout, acceptor, http })
     }
 
     /// What makes TLS streams under a new configuration. A reload can't switch TLS on or off: the addresses were
