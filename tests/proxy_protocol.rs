@@ -78,6 +78,25 @@ fn version_2_names_the_host_and_the_connection() {
     relay.wait_log(&["session opened", &format!("id={id} ")]);
 }
 
+/// A listener on all interfaces has no address of its own to tell.
+#[test]
+fn the_destination_is_the_address_that_was_connected_to() {
+    let backend = Backend::listen();
+    let to = backend.addr.to_string();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--port", "0", "--to", &to, "--proxy-protocol", "v1"]);
+    let relay = support::start(command);
+    let port = relay.addr.port();
+    for (to, family) in [("127.0.0.1", "TCP4"), ("127.0.0.9", "TCP4"), ("[::1]", "TCP6")] {
+        let mut tcp = TcpStream::connect(format!("{to}:{port}")).unwrap();
+        tcp.write_all(handshake("/", "").as_bytes()).unwrap();
+        let from = tcp.local_addr().unwrap();
+        let ip = to.trim_matches(['[', ']']);
+        let expected = format!("PROXY {family} {} {ip} {} {port}\r\n", from.ip(), from.port());
+        assert_eq!(backend.accept().read_line(), expected);
+    }
+}
+
 #[test]
 fn a_forwarded_client_is_the_source() {
     let backend = Backend::listen();

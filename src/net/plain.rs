@@ -90,6 +90,17 @@ impl Plain {
         Ok(Plain(Endpoints::Socket { socket, source, is_tcp: true }))
     }
 
+    /// Our address of a TCP connection, IPv4 never in its IPv6-mapped form; `None` with anything else.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Endpoints::Socket { socket, .. } => {
+                let addr = socket.local_addr().ok()?.as_socket()?;
+                Some(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+            }
+            Endpoints::Pipes(_) => None,
+        }
+    }
+
     /// Looks at the first bytes without taking them; none at the end of the stream.
     ///
     /// # Errors

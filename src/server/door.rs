@@ -55,7 +55,7 @@ impl Door {
     pub fn open(self, shared: Arc<Shared>) -> JoinHandle<()> {
         let Door { listener, has_tls, service } = self;
         let http = shared.http.clone();
-        let entrance = Entrance::new(listener.local_addr().connectable(), has_tls, shared);
+        let entrance = Entrance::new(listener.local_addr().clone(), has_tls, shared);
         match service {
             Service::Relay => task::spawn(accept(listener, entrance, move |arrived| {
                 http::serve(arrived, http.clone())
@@ -130,6 +130,7 @@ mod tests {
     use futures::future::pending;
 
     use super::*;
+    use crate::net::address::LocalAddr;
     use crate::net::plain::Plain;
     use crate::options::{self, Args};
     use crate::registry::Registry;
@@ -159,7 +160,7 @@ mod tests {
         let (port, to) = (Some("0".into()), Some("localhost:7".into()));
         let config = options::config(&Args { port, to, ..Args::default() }).unwrap();
         let shared = Shared::open(config).unwrap();
-        let entrance = Entrance::new(None, true, shared.clone());
+        let entrance = Entrance::new(LocalAddr::Unix("".into()), true, shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, addr) = listener.accept().unwrap();

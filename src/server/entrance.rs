@@ -20,7 +20,7 @@ use super::state::ServerState;
 use super::tls_handshake;
 use crate::http::gate::address_counts::AddressPermit;
 use crate::http::{Arrived, Peer};
-use crate::net::address::PeerAddr;
+use crate::net::address::{LocalAddr, PeerAddr};
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 use crate::registry::Card;
@@ -28,8 +28,8 @@ use crate::registry::Card;
 /// The entrance of one listener.
 #[derive(Debug)]
 pub struct Entrance {
-    /// Our address that they connect to; `None` for a Unix socket.
-    local: Option<SocketAddr>,
+    /// The listener's address.
+    listener: LocalAddr,
     /// Whether TLS is spoken, if the server has a certificate.
     has_tls: bool,
     shared: Arc<Shared>,
@@ -47,8 +47,19 @@ pub enum Entered {
 
 impl Entrance {
     /// For a listener with this address.
-    pub fn new(local: Option<SocketAddr>, has_tls: bool, shared: Arc<Shared>) -> Self {
-        Entrance { local, has_tls, shared }
+    pub fn new(listener: LocalAddr, has_tls: bool, shared: Arc<Shared>) -> Self {
+        Entrance { listener, has_tls, shared }
+    }
+
+    /// Our address that this connection was made to; `None` for a Unix socket. Of a listener on all interfaces only the
+    /// connection knows it.
+    fn local_addr(&self, io: &Plain) -> Option<SocketAddr> {
+        match &self.listener {
+            LocalAddr::Tcp(addr) if addr.ip().is_unspecified() => {
+                io.local_addr().or_else(|| self.listener.connectable())
+            }
+            listener => listener.connectable(),
+        }
     }
 
     /// Lets a connection from `addr` in; `None`: there are too many, and it is closed.
@@ -68,7 +79,8 @@ impl Entrance {
         let permit = self.shared.connections.admit(addr, state.connections, &http.trusted)?;
         let registration = self.shared.registry.register(addr.socket_addr());
         let card = registration.card.clone();
-        let peer = Peer { id: card.id, addr, local: self.local, tls: None, proxied: None };
+        let local = self.local_addr(&io);
+        let peer = Peer { id: card.id, addr, local, tls: None, proxied: None };
         let left = http.handshake_timeout;
         let acceptor = state.acceptor.as_ref().filter(|_| self.has_tls);
         let entered = match (takes_header, acceptor) {
