@@ -31,6 +31,58 @@ fn a_name_and_literal_addresses() {
     }
 }
 
+/// Zones are of this machine: the loopback interface has the number 1, and others their names.
+#[test]
+fn addresses_with_zones() {
+    let mut addresses = vec!["::1%1".to_owned()];
+    for line in std::fs::read_to_string("/proc/net/if_inet6").unwrap().lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let bits = u128::from_str_radix(words[0], 16).unwrap();
+        let address = std::net::Ipv6Addr::from_bits(bits);
+        if address.is_unicast_link_local() {
+            addresses.push(format!("{address}%{}", words[5]));
+        }
+    }
+    for address in addresses {
+        let listen = format!("[{address}]:0");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+        command.args(["--listen", &listen, "--to", &echo().to_string()]);
+        let behind = support::start(command);
+        // A line server of its own, in the relay's place: what it says first is its answer.
+        let to = format!("[{address}]:{}", behind.addr.port());
+        let mut relay = relay(&["--to", &to]);
+        let mut client = relay.connect("/");
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.recv(), "HTTP/1.1 426 Upgrade Required", "{address}");
+        relay.wait_log(&["session opened", &format!("backend={to}")]);
+    }
+}
+
+/// A name of both ends that no file has.
+#[test]
+fn abstract_unix_sockets() {
+    let name = format!("@wsrelay-test-{}", std::process::id());
+    let listen = format!("unix:{name}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsrelay"));
+    command.args(["--listen", "127.0.0.1:0", "--listen", &listen]);
+    command.args(["--to", &echo().to_string()]);
+    let behind = support::start(command);
+    assert_eq!(behind.stdout_line(), format!("listening on {listen}"));
+    let mut relay = relay(&["--to", &listen]);
+    let mut client = relay.connect("/");
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.recv(), "HTTP/1.1 426 Upgrade Required");
+    relay.wait_log(&["session opened", &format!("backend={listen}")]);
+    let other = support::run(&["--listen", &listen, "--to", "localhost:1"]);
+    let error = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("can't listen on {listen}: ")), "{error}");
+    drop(behind);
+    let gone = relay.http(&handshake("/", ""));
+    assert_eq!(gone.text(), format!("backend {listen}: connection refused\n"));
+    assert!(!Path::new(&name).exists());
+}
+
 #[test]
 fn the_name_is_shown_and_not_the_address() {
     let refusing = Refusing::bind("127.0.0.1");

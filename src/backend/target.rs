@@ -30,7 +30,7 @@ pub enum Target {
         /// The file of the trusted certificate authorities; `None`: those of the system.
         ca: Option<PathBuf>,
     },
-    /// A server on a Unix socket.
+    /// A server on a Unix socket, by its path or name (`@name`).
     Unix(PathBuf),
     /// A program, one process for each session.
     Program(Program),
@@ -45,7 +45,7 @@ const TLS: &str = "tls://";
 const USUAL: Usual = Usual { host: "localhost", port: 7777 };
 
 impl Target {
-    /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path` or `tls://HOST:PORT`.
+    /// Reads `HOST:PORT`, `[::1]:7777`, `unix:/path`, `unix:@name` or `tls://HOST:PORT`.
     ///
     /// # Errors
     /// What is wrong, and what to type instead.
@@ -139,6 +139,9 @@ mod tests {
             "[::1]:7777",
             "10.0.0.1:23",
             "unix:/run/chat.sock",
+            "unix:@chat",
+            "[fe80::1%eth0]:7777",
+            "tls://[fe80::1%eth0]:7777",
             "tls://db.example:6697",
             "tls://[::1]:6697",
         ] {
@@ -156,6 +159,7 @@ mod tests {
             ("[::1]:0", "port 0 can't be connected to", "[::1]:7777"),
             ("[::1]", "has no port", "[::1]:7777"),
             ("unix:", "unix: needs a path", "unix:/run/wsrelay.sock"),
+            ("unix:@", "unix:@ needs a name", "unix:@wsrelay"),
             ("/run/a.sock", "stands behind unix:", "unix:/run/a.sock"),
             ("./a.sock", "stands behind unix:", "unix:./a.sock"),
             ("fe80::1:80", "needs brackets", "[fe80::1]:80"),

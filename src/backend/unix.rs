@@ -9,6 +9,7 @@ use async_io::Async;
 use futures::io::AsyncWriteExt;
 
 use crate::clock::{Deadline, timeout};
+use crate::net::address::system_path;
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
 
@@ -21,9 +22,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 pub struct UnixConnector(PathBuf);
 
 impl UnixConnector {
-    /// Connects to the socket at this path.
+    /// Connects to the socket at this path, or of this name (`@name`).
     pub fn new(path: &Path) -> Self {
-        UnixConnector(path.to_owned())
+        UnixConnector(system_path(path).into_owned())
     }
 
     /// Connects within `limit`, and sends `preface`.

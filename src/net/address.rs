@@ -1,8 +1,11 @@
 //! Addresses: what is listened on, as it is typed and printed, and a peer's.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,12 +26,12 @@ pub enum ListenAddr {
     Everywhere(u16),
     /// Exactly this address.
     Exact(SocketAddr),
-    /// A Unix socket at this path.
+    /// A Unix socket at this path, or of this name (`@name`).
     Unix(PathBuf),
 }
 
 impl ListenAddr {
-    /// Reads `127.0.0.1:8082`, `[::]:8082`, `localhost:8082` or `unix:/path`.
+    /// Reads `127.0.0.1:8082`, `[::]:8082`, `localhost:8082`, `unix:/path` or `unix:@name`.
     ///
     /// # Errors
     /// What is wrong, and what to type.
@@ -71,7 +74,7 @@ impl fmt::Display for ListenAddr {
 pub enum LocalAddr {
     /// A TCP address with the port the kernel gave.
     Tcp(SocketAddr),
-    /// The path of a Unix socket.
+    /// The path of a Unix socket, or its name (`@name`).
     Unix(PathBuf),
 }
 
@@ -146,7 +149,7 @@ impl fmt::Display for PeerAddr {
     }
 }
 
-/// Reads `unix:/path`; `None`: it is no such address.
+/// Reads `unix:/path` or `unix:@name`; `None`: it is no such address.
 ///
 /// # Errors
 /// What is wrong, and what to type.
@@ -161,11 +164,25 @@ pub fn unix_path(text: &str) -> Option<Result<PathBuf, BadAddress>> {
     };
     match path.len() {
         0 => wrong("unix: needs a path".into(), "/run/wsrelay.sock"),
+        1 if path == "@" => wrong("unix:@ needs a name".into(), "@wsrelay"),
         1..=LONGEST => Some(Ok(Path::new(path).to_path_buf())),
         n => wrong(
             format!("the path of a Unix socket can have {LONGEST} bytes, this one has {n}"),
             "/run/wsrelay.sock",
         ),
+    }
+}
+
+/// Whether a Unix socket has a name and no file: `@name` (unix(7), abstract).
+pub fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_bytes().starts_with(b"@")
+}
+
+/// The path as the system calls take it: an abstract name begins with a NUL there.
+pub fn system_path(path: &Path) -> Cow<'_, Path> {
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => PathBuf::from(OsString::from_vec([b"\0", name].concat())).into(),
+        None => path.into(),
     }
 }
 
@@ -183,6 +200,7 @@ mod tests {
             ("::1", "[::1]:8082"),
             ("http://localhost:80/", "localhost:80"),
             ("unix:", "unix:/run/wsrelay.sock"),
+            ("unix:@", "unix:@wsrelay"),
             ("/run/a.sock", "unix:/run/a.sock"),
         ] {
             assert_eq!(ListenAddr::parse(text).unwrap_err().instead, instead, "{text}");

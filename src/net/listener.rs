@@ -16,7 +16,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::address::{ListenAddr, LocalAddr, PeerAddr};
+use super::address::{ListenAddr, LocalAddr, PeerAddr, is_abstract, system_path};
 use super::plain::{Plain, set_options};
 use super::readiness::Source;
 use crate::clock::Deadline;
@@ -63,6 +63,9 @@ impl Listener {
         let (socket, local, file) = match addr {
             ListenAddr::Everywhere(port) => tcp(bind_everywhere(*port)?)?,
             ListenAddr::Exact(addr) => tcp(bind_tcp(*addr, true)?)?,
+            ListenAddr::Unix(name) if is_abstract(name) => {
+                (bind_abstract(name)?, LocalAddr::Unix(name.clone()), None)
+            }
             ListenAddr::Unix(path) => {
                 let (unix, file) = bind_unix(path)?;
                 (unix, LocalAddr::Unix(path.clone()), Some(file))
@@ -239,6 +242,14 @@ fn unix_name(addr: &SockAddr) -> PathBuf {
         Some(name) => OsStr::from_bytes(&[b"@", name].concat()).into(),
         None => addr.as_pathname().map(Path::to_owned).unwrap_or_default(),
     }
+}
+
+/// Binds a name that has no file, and is free again when the last process closes the socket.
+fn bind_abstract(name: &Path) -> io::Result<ListenSocket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(system_path(name))?)?;
+    socket.listen(BACKLOG)?;
+    ListenSocket::new(socket, false)
 }
 
 fn bind_unix(path: &Path) -> io::Result<(ListenSocket, SocketFile)> {

@@ -58,12 +58,13 @@ pub struct Args {
     #[argh(option, arg_name = "n")]
     pub port: Option<String>,
 
-    /// address to listen on, such as 127.0.0.1:8082. Also [::1]:8082 (IPv6) and
-    /// unix:/path.
+    /// address to listen on, such as 127.0.0.1:8082. Also [::1]:8082 (IPv6),
+    /// unix:/path and unix:@name (abstract).
     #[argh(option, arg_name = "addr")]
     pub listen: Vec<String>,
 
-    /// the backend: HOST:PORT, unix:/path, tls://HOST:PORT. An IPv6 address needs brackets: [::1]:7777.
+    /// the backend: HOST:PORT, unix:/path, tls://HOST:PORT. An IPv6 address needs brackets: [::1]:7777,
+    /// [fe80::1%eth0]:7777. unix:@name is an abstract Unix socket.
     #[argh(option, arg_name = "addr")]
     pub to: Option<String>,
 

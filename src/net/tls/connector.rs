@@ -53,7 +53,9 @@ impl TlsConnector {
     /// # Errors
     /// A sentence that says what to type.
     pub fn new(host: &str, authorities: Arc<Authorities>) -> Result<Self, String> {
-        let name = ServerName::try_from(host.to_owned())
+        // The zone of an IPv6 address is of this machine only (RFC 4007), and in no certificate.
+        let (name, _zone) = host.split_once('%').unwrap_or((host, ""));
+        let name = ServerName::try_from(name.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
         Ok(TlsConnector { authorities, name })
     }
