@@ -1,0 +1,41 @@
+// irc-framework: two users meet in a channel.
+globalThis.scenario = async (IRC, { hostname, port }) => {
+  const next = (client, event) => new Promise((resolve) => { client.once(event, resolve); });
+  const arrive = async (nick) => {
+    const client = new IRC.Client();
+    client.connect({
+      host: hostname, port, path: "/", nick, username: nick, gecos: `${nick} in a test`, auto_reconnect: false,
+      websocket_protocol: "text.ircv3.net",
+    });
+    await next(client, "registered");
+    client.join("#tea");
+    await next(client, "userlist");
+    return client;
+  };
+  const told = [];
+  const hears = async (client, event, ...keys) => {
+    const it = await next(client, event);
+    told.push([event, ...keys.map((key) => it[key])]);
+  };
+
+  const ann = await arrive("ann");
+  const joined = hears(ann, "join", "nick", "channel");
+  const bob = await arrive("bob");
+  await joined;
+  let heard = hears(ann, "privmsg", "nick", "target", "message");
+  bob.say("#tea", "žluťoučký 🐈");
+  await heard;
+  heard = hears(bob, "action", "nick", "target", "message");
+  ann.action("bob", "nods");
+  await heard;
+  told.push(await new Promise((resolve) => {
+    ann.whois("bob", ({ nick, ident, real_name }) => resolve(["whois", nick, ident, real_name]));
+  }));
+  heard = hears(ann, "quit", "nick");
+  const closed = next(bob, "socket close");
+  bob.quit("good night");
+  await Promise.all([heard, closed]);
+  ann.quit();
+  await next(ann, "socket close");
+  return told;
+};
