@@ -22,6 +22,7 @@ os.environ.update(no_proxy="127.0.0.1,localhost", NO_PROXY="127.0.0.1,localhost"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNPACKED = pathlib.Path(os.environ.get("UNPACKED", ROOT / "target/unpacked"))  # Debian packages, not installed
 DEADLINE = 10  # seconds; far more than anything here needs, so only a hang meets it
 
 

@@ -1,8 +1,10 @@
-// irc-framework: two users meet in a channel.
-globalThis.scenario = async (IRC, { hostname, port }) => {
+// irc-framework: two users meet in a channel. With `lines`, all lines that each of them heard are told.
+globalThis.scenario = async (IRC, { hostname, port }, { lines }) => {
+  const heard = { ann: [], bob: [] };
   const next = (client, event) => new Promise((resolve) => { client.once(event, resolve); });
   const arrive = async (nick) => {
     const client = new IRC.Client();
+    client.on("raw", ({ line, from_server: fromServer }) => { if (fromServer) heard[nick].push([nick, line]); });
     client.connect({
       host: hostname, port, path: "/", nick, username: nick, gecos: `${nick} in a test`, auto_reconnect: false,
       websocket_protocol: "text.ircv3.net",
@@ -22,20 +24,20 @@ globalThis.scenario = async (IRC, { hostname, port }) => {
   const joined = hears(ann, "join", "nick", "channel");
   const bob = await arrive("bob");
   await joined;
-  let heard = hears(ann, "privmsg", "nick", "target", "message");
+  let hearing = hears(ann, "privmsg", "nick", "target", "message");
   bob.say("#tea", "žluťoučký 🐈");
-  await heard;
-  heard = hears(bob, "action", "nick", "target", "message");
+  await hearing;
+  hearing = hears(bob, "action", "nick", "target", "message");
   ann.action("bob", "nods");
-  await heard;
+  await hearing;
   told.push(await new Promise((resolve) => {
     ann.whois("bob", ({ nick, ident, real_name }) => resolve(["whois", nick, ident, real_name]));
   }));
-  heard = hears(ann, "quit", "nick");
+  hearing = hears(ann, "quit", "nick");
   const closed = next(bob, "socket close");
   bob.quit("good night");
-  await Promise.all([heard, closed]);
+  await Promise.all([hearing, closed]);
   ann.quit();
   await next(ann, "socket close");
-  return told;
+  return lines ? [...heard.ann, ...heard.bob] : told;
 };

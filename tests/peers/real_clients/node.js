@@ -2,7 +2,12 @@
 "use strict";
 const [name, library, url, facts] = process.argv.slice(2);
 
-globalThis.WebSocket = require("ws");
+const WebSocket = require("ws");
+
+// With an Origin, as browsers send one.
+globalThis.WebSocket = class extends WebSocket {
+  constructor(to, protocols) { super(to, protocols, { origin: "http://localhost" }); }
+};
 require(`./${name}.js`);
 if (library === "irc-framework") {
   require(library).Client.setDefaultTransport(require("irc-framework/src/transports/websocket"));

@@ -1,0 +1,166 @@
+"""Servers of lines that people run, each behind the relay: what a client says, and what it hears."""
+import dataclasses
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from conftest import DEADLINE, UNPACKED, closed, command
+from side_by_side import wait_until
+
+
+@dataclasses.dataclass
+class Server:
+    """A server, and a talk with it. In `argv` and `files`, {dir} is its own directory, {socket} a Unix socket.
+
+    `talk` has what is said after `>`, and patterns of what is heard after `<`; `<...` skips lines up to the next one.
+    """
+    argv: list
+    talk: str
+    options: list = ("--eol", "crlf")
+    files: dict = dataclasses.field(default_factory=dict)
+    # Prepares what the server needs to find; gets its directory.
+    prepare: object = None
+    # Whether it is started for each session, on its stdin and stdout.
+    program: bool = False
+
+
+def news_spool(folder):
+    """A newsgroup with one article."""
+    programs, environment = UNPACKED / "sn/usr/sbin", {**os.environ, "SNROOT": str(folder)}
+    subprocess.run([programs / "snnewgroup", "local.tea"], env=environment, check=True)
+    head = ["From: ann@example.net", "Subject: tea", "Newsgroups: local.tea", "Message-ID: <1@example.net>"]
+    article = "\r\n".join([*head, "", "žluťoučký", "..dot", ".", ""])
+    subprocess.run([programs / "snstore"], input=article.encode(), env=environment, check=True)
+
+
+MAIL = """
+import asyncio, sys
+from aiosmtpd.controller import UnixSocketController
+from aiosmtpd.handlers import Debugging
+UnixSocketController(Debugging(sys.stderr), sys.argv[1]).start()
+asyncio.new_event_loop().run_forever()
+"""
+
+SERVERS = {
+    "memcached": Server(["memcached", "-s", "{socket}", "-u", "root"], """
+        > set tea 0 0 10
+        > žluťouč
+        < STORED
+        > get tea
+        < VALUE tea 0 10
+        < žluťouč
+        < END
+        > nonsense
+        < ERROR
+        > quit
+        """),
+    "beanstalkd": Server(["beanstalkd", "-l", "unix:{socket}"], """
+        > put 0 0 60 5
+        > hello
+        < INSERTED 1
+        > reserve
+        < RESERVED 1 5
+        < hello
+        > delete 1
+        < DELETED
+        > reserve-with-timeout 0
+        < TIMED_OUT
+        > quit
+        """),
+    "mpd": Server(["mpd", "--no-daemon", "--stderr", "{dir}/mpd.conf"], """
+        < OK MPD \\S+
+        > status
+        <...
+        < state: stop
+        < OK
+        > setvol x
+        < ACK .*
+        > idle
+        > noidle
+        < OK
+        > close
+        """, ["--eol", "lf"], files={"mpd.conf": """
+            bind_to_address "{socket}"
+            music_directory "{dir}"
+            zeroconf_enabled "no"
+            audio_output {{
+                type "null"
+                name "nothing"
+            }}
+            """}),
+    "aiosmtpd": Server([sys.executable, "-c", MAIL, "{socket}"], """
+        < 220 .*
+        > EHLO client.example.net
+        <...
+        < 250 HELP
+        > MAIL FROM:<ann@example.net>
+        < 250 OK
+        > RCPT TO:<bob@example.net>
+        < 250 OK
+        > DATA
+        < 354 .*
+        > Subject: tea
+        >
+        > It is ready.
+        > .
+        < 250 OK
+        > QUIT
+        < 221 Bye
+        """),
+    "sn, for news": Server(["env", "SNROOT={dir}", f"{UNPACKED}/sn/usr/sbin/snntpd.bin"], """
+        < 201 .*
+        > GROUP local.tea
+        < 211 1 (\\d+) \\1 local.tea
+        > BODY <1@example.net>
+        < 222 \\d+ <1@example.net>.*
+        < žluťoučký
+        < \\.\\.dot
+        < \\.
+        > NONSENSE
+        < 500 .*
+        > QUIT
+        < 205 .*
+        """, program=True, prepare=news_spool),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_talk(name, start, relay, tmp_path):
+    server = SERVERS[name]
+    places = {"dir": tmp_path, "socket": tmp_path / "socket"}
+    for file, text in server.files.items():
+        (tmp_path / file).write_text(text.format(**places))
+    if server.prepare:
+        server.prepare(tmp_path)
+    program, *arguments = [word.format(**places) for word in server.argv]
+    argv = [command(program), *arguments]
+    if server.program:
+        running = relay(*server.options, "--", *argv)
+    else:
+        start(argv)
+        wait_until(lambda: accepts(tmp_path / "socket"), name)
+        running = relay("--to", f"unix:{tmp_path / 'socket'}", *server.options)
+    client = running.connect()
+    skip = False
+    for line in filter(None, map(str.strip, server.talk.splitlines())):
+        kind, said = line[0], line[2:]
+        if line == "<...":
+            skip = True
+        elif kind == ">":
+            client.send(said)
+        else:
+            heard = client.recv(timeout=DEADLINE)
+            while skip and not re.fullmatch(said, heard):
+                heard = client.recv(timeout=DEADLINE)
+            assert re.fullmatch(said, heard), f"{heard!r} and not {said!r}"
+            skip = False
+    assert closed(client)[0] == 1000
+
+
+def accepts(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
