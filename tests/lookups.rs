@@ -7,7 +7,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::hosts::HangingHosts;
+use support::hosts::OwnHosts;
 use support::{HttpResponse, Relay, handshake, run_command, start};
 
 const WSRELAY: &str = env!("CARGO_BIN_EXE_wsrelay");
@@ -20,7 +20,7 @@ const PASSWORDS: &str = "anna:$2y$04$qKl51kldwDeT5CsCF.X40e0TdJsPdZ9oQ.aOgemw5Am
 
 #[test]
 fn a_look_up_that_hangs_costs_its_own_sessions_a_504_and_nobody_else_anything() {
-    let hosts = HangingHosts::new();
+    let hosts = OwnHosts::that_hang();
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     fs::create_dir(at("static")).unwrap();
@@ -75,7 +75,7 @@ fn a_look_up_that_hangs_costs_its_own_sessions_a_504_and_nobody_else_anything() 
 
 #[test]
 fn a_start_and_a_check_wait_for_a_name_only_for_a_while() {
-    let hosts = HangingHosts::new();
+    let hosts = OwnHosts::that_hang();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("wsrelay.toml");
     let file = file.to_str().unwrap();

@@ -32,6 +32,8 @@ pub struct ClientFacts<'a> {
     pub peer: PeerAddr,
     /// The client's address, if the peer is a trusted proxy.
     pub forwarded_for: Option<IpAddr>,
+    /// The name of its address, if it was looked up and confirmed.
+    pub name: Option<&'a str>,
     /// Our address that the peer connected to; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
     /// Whether the request came over TLS, ours or that of a trusted proxy.
@@ -120,6 +122,7 @@ impl<'a> ClientFacts<'a> {
         // An unknown port is 0.
         let port = |addr: SocketAddr| (addr.port() > 0).then(|| shown(addr.port().to_string()));
         match fact {
+            Fact::Host if self.name.is_some() => self.name.map(|name| name.as_bytes().into()),
             Fact::Ip | Fact::Host => self.source().map(ip),
             Fact::Port => self.source().and_then(port),
             Fact::LocalIp => self.local.map(ip),
@@ -203,6 +206,7 @@ impl<'a> ClientFacts<'a> {
             headers: request.headers(),
             peer: PeerAddr::Unix,
             forwarded_for: None,
+            name: None,
             local: None,
             secure: false,
             tls: None,
@@ -276,6 +280,9 @@ mod tests {
         ] {
             assert_eq!(value(&client, name).as_deref(), want, "{name}");
         }
+        let named = ClientFacts { name: Some("a.example"), ..client };
+        assert_eq!(value(&named, "host").as_deref(), Some("a.example"));
+        assert_eq!(value(&named, "ip").as_deref(), Some("192.0.2.1"));
         let forwarded = ClientFacts { forwarded_for: "2001:db8::7".parse().ok(), ..client };
         assert_eq!(value(&forwarded, "ip").as_deref(), Some("2001:db8::7"));
         assert_eq!(value(&forwarded, "port"), None, "that of the proxy is not the client's");

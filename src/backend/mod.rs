@@ -7,6 +7,7 @@
 
 mod backend_io;
 mod client_facts;
+mod client_name;
 mod connector;
 mod open_error;
 mod pool;
@@ -19,6 +20,7 @@ mod unix;
 
 pub use self::backend_io::BackendIo;
 pub use self::client_facts::{ClientFacts, Fact};
+pub use self::client_name::client_name;
 pub use self::open_error::OpenError;
 pub use self::pool::{Backends, Pool};
 pub use self::program::ProgramEnd;

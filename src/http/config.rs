@@ -61,4 +61,6 @@ pub struct CgiConfig {
     pub programs: ProgramDir,
     /// How long a program may send nothing.
     pub timeout: Duration,
+    /// How long the name of a client is looked up for it, if it is.
+    pub resolve_clients: Option<Duration>,
 }

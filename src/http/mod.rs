@@ -41,6 +41,6 @@ pub use self::config::{CgiConfig, HttpConfig, PagesConfig, Private};
 pub use self::connection::serve;
 pub use self::context::Context;
 pub use self::peer::Peer;
-pub use self::routes::{HandshakeConfig, Refuse, RouteConfig};
+pub use self::routes::{HandshakeConfig, Refuse, ResolveClients, RouteConfig};
 pub use self::serve::site::Page;
 pub use self::subject::Subject;

@@ -99,6 +99,7 @@ impl Peer {
             headers: request.headers(),
             peer: self.addr,
             forwarded_for: arrival.forwarded_for(self.addr),
+            name: None,
             local: self.local,
             secure: arrival.secure,
             tls: self.tls.as_deref(),

@@ -45,6 +45,19 @@ pub struct HandshakeConfig {
     pub refuse: Refuse,
     /// The time limit for connecting to the backend.
     pub connect_timeout: Duration,
+    /// When the client's name is looked up, within the same limit.
+    pub resolve_clients: ResolveClients,
+}
+
+/// When a client's name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResolveClients {
+    /// Never, or nobody is told it.
+    Never,
+    /// While the backend is connected to.
+    WhileConnecting,
+    /// Before a program is started, which gets it in its environment.
+    First,
 }
 
 /// How clients are refused for lack of a backend or capacity.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
+use futures::future::try_join;
 use httpdate::HttpDate;
 use hyper::{Request, header};
 
@@ -20,9 +21,9 @@ use super::handshake::{self, Upgrade};
 use super::peer::Peer;
 use super::permits::{Capacity, SessionPermits, admit};
 use super::refusal::Refusal;
-use super::routes::{Found, Refuse, Route};
+use super::routes::{Found, HandshakeConfig, Refuse, ResolveClients, Route};
 use super::subject::{Subject, logged_path};
-use crate::backend::ClientFacts;
+use crate::backend::{BackendIo, ClientFacts, OpenError, client_name};
 use crate::registry::SessionCard;
 
 /// Answers a WebSocket handshake: parse, guard, limits, backend, 101. No backend is connected for a client that is
@@ -43,9 +44,9 @@ pub async fn upgrade(
     let ours = route.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours);
     let wanted = Wanted { request, arrival, route, covered, subprotocol, peer };
-    let mut identity = Identity::default();
+    let mut client = Client::default();
     let joined = {
-        let mut joining = pin!(join(wanted, &context.capacity, &mut identity));
+        let mut joining = pin!(join(wanted, &context.capacity, &mut client));
         let joined = poll_fn(|cx| {
             // A stop wakes this task, which may be waiting for the backend.
             match context.capacity.registry.is_stopping() {
@@ -62,8 +63,7 @@ pub async fn upgrade(
                 (format!("{} (closed with 1013)", refusal.why), refusal.status.is_server_error());
             subject.refused_for(&logged_path(request), 101, &why, is_warning);
             let greeting = route.session.greeting.as_ref();
-            let said =
-                greeting.map(|lines| lines.refusal(&wanted.describe(&identity), &refusal.why));
+            let said = greeting.map(|lines| lines.refusal(&wanted.describe(&client), &refusal.why));
             let said = said.unwrap_or_default();
             Joined::Refused(Refused { why: refusal.why, said, route: route.clone() })
         }
@@ -86,43 +86,81 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// What the backend is told of a client with this identity.
-    fn describe(&self, identity: &'a Identity) -> ClientFacts<'a> {
+    /// What the backend is told of this client.
+    fn describe(&self, Client { identity, name }: &'a Client) -> ClientFacts<'a> {
         let script = &self.request.uri().path()[..self.covered];
-        self.peer.describe(self.request, script, self.arrival, self.subprotocol, identity)
+        let facts =
+            self.peer.describe(self.request, script, self.arrival, self.subprotocol, identity);
+        ClientFacts { name: name.as_deref(), ..facts }
     }
 }
 
-/// Checks whether the client may connect, and connects to the backend. The identity that it proves is kept even if that
+/// What is found out of a client that wants a session.
+#[derive(Default)]
+struct Client {
+    /// What it has proved.
+    identity: Identity,
+    /// The name of its address.
+    name: Option<Arc<str>>,
+}
+
+/// Checks whether the client may connect, and connects to the backend. What is found out of it is kept even if that
 /// fails.
 async fn join(
     wanted: Wanted<'_>,
     capacity: &Capacity,
-    identity: &mut Identity,
+    found: &mut Client,
 ) -> Result<Box<Ready>, Refusal> {
     let Wanted { request, arrival, route, subprotocol, peer, .. } = wanted;
     let (headers, query) = (request.headers(), request.uri().query());
     let Admitted { identity: proved, permit: address } =
         route.guard.check(headers, query, arrival).await?;
-    *identity = peer.identify(proved);
+    found.identity = peer.identify(proved);
     let own = admit(&route.counters.sessions, route.max_sessions)?;
     let permits = SessionPermits::new(capacity.admit()?, Some(own), address);
     let limit = route.handshake.connect_timeout;
-    let client = wanted.describe(identity);
-    let connected = route.pool.connect(&client, limit, permits.clone()).await;
+    let connected = match route.handshake.resolve_clients {
+        ResolveClients::Never => {
+            route.pool.connect(&wanted.describe(found), limit, permits.clone()).await
+        }
+        // Boxed, as most sessions should not have to hold room for it.
+        _ => Box::pin(resolve_and_connect(wanted, found, permits.clone())).await,
+    };
     let (backend, name) = connected.map_err(Refusal::no_backend)?;
+    let client = wanted.describe(found);
     let greeting = route.session.greeting.as_ref().map(|lines| lines.of(&client));
     let greeting = greeting.unwrap_or_default();
     let card = SessionCard {
         since: Instant::now(),
         forwarded_for: arrival.forwarded_for(peer.addr),
-        user: identity.user.clone(),
+        user: found.identity.user.clone(),
         route: route.path.clone(),
         path: logged_path(request).into(),
         backend: name,
         subprotocol: subprotocol.map(Box::from),
     };
     Ok(Box::new(Ready { backend, greeting, permits, card, route: route.clone() }))
+}
+
+/// Looks up the client's name and connects to the backend, each within `--connect-timeout`. Without a name by then there
+/// is none.
+async fn resolve_and_connect(
+    wanted: Wanted<'_>,
+    found: &mut Client,
+    permits: Arc<SessionPermits>,
+) -> Result<(BackendIo, Arc<str>), OpenError> {
+    let HandshakeConfig { connect_timeout: limit, resolve_clients, .. } = wanted.route.handshake;
+    if resolve_clients == ResolveClients::First {
+        found.name = client_name(&wanted.describe(found), limit).await;
+        return wanted.route.pool.connect(&wanted.describe(found), limit, permits).await;
+    }
+    let client = wanted.describe(found);
+    let name = async { Ok(client_name(&client, limit).await) };
+    // A client whose backend refuses does not wait for its name.
+    let (name, connected) =
+        try_join(name, wanted.route.pool.connect(&client, limit, permits)).await?;
+    found.name = name;
+    Ok(connected)
 }
 
 /// The head of the 101 (RFC 6455, section 4.2.2), with names spelled as there, as some clients compare bytes. No

@@ -1,5 +1,5 @@
-//! Look-ups: which addresses a name has. The system's resolver may wait for a name server for a long
-//! time and can't be interrupted, so each name is looked up once for all that wait for it, on a thread
+//! Look-ups: which addresses a name has, and which name an address has. The system's resolver may wait for a name server for a long
+//! time and can't be interrupted, so each is looked up once for all that wait for it, on a thread
 //! that does nothing else.
 //!
 //! ```text
@@ -7,12 +7,14 @@
 //!           ├─ being looked up, or queued: wait with the others ─┐             ▲
 //!           └─ neither: queue ─▶ thread (1 to 64) ─ getaddrinfo(3) ────────────┘
 //! ```
+//!
+//! Clients' names come by `getnameinfo(3)` in the same way, on threads of their own.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -32,64 +34,125 @@ const HOLDS: Duration = Duration::from_secs(1);
 /// these threads; only this many names that all hang could stop the others.
 const MOST: usize = 64;
 
+/// How long the name of a client's address is kept. Browsers connect again and again, and names seldom change.
+const CLIENT_HOLDS: Duration = Duration::from_secs(60);
+
+/// The limit of threads for clients' names, apart from those for backends: anybody may have an address whose name
+/// server is silent.
+const MOST_CLIENTS: usize = 32;
+
+/// The names of clients that are kept, at most.
+const KNOWN_CLIENTS: usize = 1024;
+
+/// Bytes of a name, at most (RFC 1035, section 2.3.4).
+const LONGEST_NAME: usize = 253;
+
 /// The threads that stay when there is nothing to look up. At the limit of processes no other may start.
 const KEPT: usize = 1;
 
 /// The addresses of a name, in the system's order, with port 0.
 pub type Addresses = Arc<[SocketAddr]>;
 
-/// A function that looks a name up, as `getaddrinfo(3)` does.
-type LookUp = dyn Fn(&str) -> io::Result<Addresses> + Send + Sync;
+/// The name of an address; `None` if it has none.
+type ClientName = Option<Arc<str>>;
 
-type LookupResult = Result<Addresses, LookupError>;
+/// A function that looks a name up, as `getaddrinfo(3)` does.
+type LookUp<T> = dyn Fn(&str) -> io::Result<T> + Send + Sync;
+
+type LookupResult<T> = Result<T, LookupError>;
 
 /// The look-up of a name, for one of the tasks that wait for it. It is cancelled if there is no thread for it.
-type Pending = Shared<oneshot::Receiver<LookupResult>>;
+type Pending<T> = Shared<oneshot::Receiver<LookupResult<T>>>;
 
-/// Why there are no addresses.
+/// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LookupError {
     Unknown,
     NoThread,
 }
 
-/// The look-ups of a process.
-struct Lookups {
-    state: Mutex<LookupState>,
+/// The look-ups of one kind of a process.
+struct Lookups<T> {
+    state: Mutex<LookupState<T>>,
     /// Notified when a name is queued.
     queued: Condvar,
     /// Looks a name up, for as long as it takes.
-    look_up: Box<LookUp>,
+    look_up: Box<LookUp<T>>,
+    /// The most threads.
+    most: usize,
+    kept: Kept,
+}
+
+/// What is kept of answers.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// How long.
+    holds: Duration,
+    /// How many, at most.
     most: usize,
 }
 
-#[derive(Default)]
-struct LookupState {
-    names: HashMap<Arc<str>, Name>,
-    queue: VecDeque<QueuedName>,
+struct LookupState<T> {
+    names: HashMap<Arc<str>, Name<T>>,
+    queue: VecDeque<QueuedName<T>>,
     threads: usize,
     /// The number of threads that wait for a name.
     idle: usize,
 }
 
 /// The state of a name.
-enum Name {
+enum Name<T> {
     /// It is queued, or being looked up. A thread that looks it up keeps this alive, so that the look-up
     /// serves those that come after all that waited have given up.
-    Pending(WeakShared<oneshot::Receiver<LookupResult>>),
-    Known(Addresses, Instant),
+    Pending(WeakShared<oneshot::Receiver<LookupResult<T>>>),
+    Known(T, Instant),
 }
 
 /// A name in the queue.
-struct QueuedName {
+struct QueuedName<T> {
     name: Arc<str>,
-    answer: oneshot::Sender<LookupResult>,
+    answer: oneshot::Sender<LookupResult<T>>,
 }
 
-static LOOKUPS: LazyLock<Lookups> = LazyLock::new(|| Lookups::new(MOST, system));
+/// Those of backends, whose names stand in the configuration.
+static LOOKUPS: LazyLock<Lookups<Addresses>> =
+    LazyLock::new(|| Lookups::new(MOST, Kept { holds: HOLDS, most: usize::MAX }, system));
+
+/// Those of clients, by their addresses.
+static CLIENTS: LazyLock<Lookups<ClientName>> = LazyLock::new(|| {
+    let kept = Kept { holds: CLIENT_HOLDS, most: KNOWN_CLIENTS };
+    let name = |ip: &str| {
+        let reverse = |ip: &IpAddr| dns_lookup::lookup_addr(ip).ok();
+        Ok(confirmed_name(ip.parse().ok(), reverse, |name| system(name).ok()))
+    };
+    Lookups::new(MOST_CLIENTS, kept, name)
+});
 
 fn system(name: &str) -> io::Result<Addresses> {
     Ok((name, 0).to_socket_addrs()?.collect())
+}
+
+/// The name of an address, if the name has the address too: whoever owns an address can give it any name.
+fn confirmed_name(
+    ip: Option<IpAddr>,
+    reverse: impl FnOnce(&IpAddr) -> Option<String>,
+    forward: impl FnOnce(&str) -> Option<Addresses>,
+) -> ClientName {
+    let ip = ip?;
+    let name = reverse(&ip)?;
+    let name = host_name(&name)?;
+    forward(name)?.iter().any(|addr| addr.ip().to_canonical() == ip).then(|| name.into())
+}
+
+/// A name that a host may have (RFC 1123, section 2.1), without the dot that may end it; `None` for anything else, such
+/// as a number that would be taken for an address.
+fn host_name(name: &str) -> Option<&str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_plain);
+    let last = name.rsplit('.').next()?;
+    let fits = name.len() <= LONGEST_NAME && name.split('.').all(is_label);
+    (fits && last.starts_with(|c: char| c.is_ascii_alphabetic())).then_some(name)
 }
 
 /// Starts the thread that always runs.
@@ -109,6 +172,11 @@ pub async fn resolve(name: &str) -> io::Result<Addresses> {
     LOOKUPS.resolve(name).await
 }
 
+/// The name of a client's address that has this address too. It may take as long as the system's resolver does.
+pub async fn client_name(ip: IpAddr) -> Option<Arc<str>> {
+    CLIENTS.resolve(&ip.to_string()).await.ok().flatten()
+}
+
 /// Every address of a name, for a caller that can't await, within `limit`. It needs no executor.
 ///
 /// # Errors
@@ -122,13 +190,16 @@ pub fn forget(name: &str, addrs: &Addresses) {
     LOOKUPS.forget(name, addrs);
 }
 
-impl Lookups {
+impl<T: Clone + Send + Sync + 'static> Lookups<T> {
     fn new(
         most: usize,
-        look_up: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static,
+        kept: Kept,
+        look_up: impl Fn(&str) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
-        let (state, queued) = (Mutex::default(), Condvar::new());
-        Lookups { state, queued, look_up: Box::new(look_up), most }
+        let state =
+            LookupState { names: HashMap::new(), queue: VecDeque::new(), threads: 0, idle: 0 };
+        let (state, queued) = (Mutex::new(state), Condvar::new());
+        Lookups { state, queued, look_up: Box::new(look_up), most, kept }
     }
 
     fn start(&'static self) -> io::Result<()> {
@@ -141,26 +212,26 @@ impl Lookups {
         self.start_thread()
     }
 
-    async fn resolve(&'static self, name: &str) -> io::Result<Addresses> {
+    async fn resolve(&'static self, name: &str) -> io::Result<T> {
         let pending = match self.ask(name) {
-            Ok(addrs) => return Ok(addrs),
+            Ok(known) => return Ok(known),
             Err(pending) => pending,
         };
         Ok(pending.await.unwrap_or(Err(LookupError::NoThread))?)
     }
 
-    /// The addresses if they are known, otherwise the look-up, which is started if there is none.
-    fn ask(&'static self, name: &str) -> Result<Addresses, Pending> {
+    /// The answer if it is known, otherwise the look-up, which is started if there is none.
+    fn ask(&'static self, name: &str) -> Result<T, Pending<T>> {
         let mut state = lock(&self.state);
-        if let Some(Name::Known(addrs, since)) = state.names.get(name)
-            && since.elapsed() < HOLDS
+        if let Some(Name::Known(known, since)) = state.names.get(name)
+            && since.elapsed() < self.kept.holds
         {
-            return Ok(addrs.clone());
+            return Ok(known.clone());
         }
         if let Some(pending) = state.pending(name) {
             return Err(pending);
         }
-        state.tidy();
+        state.tidy(self.kept);
         let name: Arc<str> = name.into();
         let (answer, pending) = oneshot::channel();
         let pending = pending.shared();
@@ -172,7 +243,7 @@ impl Lookups {
     }
 
     /// Wakes a thread for the queue, or starts one.
-    fn assign_queue(&'static self, mut state: MutexGuard<'_, LookupState>) {
+    fn assign_queue(&'static self, mut state: MutexGuard<'_, LookupState<T>>) {
         if state.queue.len() <= state.idle {
             self.queued.notify_one();
             return;
@@ -230,8 +301,8 @@ impl Lookups {
             let outcome = (self.look_up)(&name).map_err(|_| LookupError::Unknown);
             state = lock(&self.state);
             match &outcome {
-                Ok(addrs) => {
-                    state.names.insert(name, Name::Known(addrs.clone(), Instant::now()));
+                Ok(found) => {
+                    state.names.insert(name, Name::Known(found.clone(), Instant::now()));
                 }
                 Err(_) => drop(state.names.remove(&name)),
             }
@@ -241,7 +312,9 @@ impl Lookups {
             state = lock(&self.state);
         }
     }
+}
 
+impl Lookups<Addresses> {
     fn forget(&self, name: &str, addrs: &Addresses) {
         let mut state = lock(&self.state);
         // Other addresses may be known by now.
@@ -253,22 +326,26 @@ impl Lookups {
     }
 }
 
-impl LookupState {
+impl<T: Clone> LookupState<T> {
     /// The look-up of a name, if it is under way, or queued and a task waits for it.
-    fn pending(&self, name: &str) -> Option<Pending> {
+    fn pending(&self, name: &str) -> Option<Pending<T>> {
         match self.names.get(name) {
             Some(Name::Pending(pending)) => pending.upgrade(),
             _ => None,
         }
     }
 
-    /// Drops entries that are of no use any more. Otherwise each reload could leave names behind.
-    fn tidy(&mut self) {
+    /// Drops entries that are of no use any more, or too many. Otherwise each reload could leave names behind, and each
+    /// client.
+    fn tidy(&mut self, kept: Kept) {
         self.queue.retain(|queued| !queued.answer.is_canceled());
         self.names.retain(|_, name| match name {
             Name::Pending(pending) => pending.upgrade().is_some(),
-            Name::Known(_, since) => since.elapsed() < HOLDS,
+            Name::Known(_, since) => since.elapsed() < kept.holds,
         });
+        if self.names.len() >= kept.most {
+            self.names.retain(|_, name| matches!(name, Name::Pending(_)));
+        }
     }
 }
 

@@ -7,9 +7,12 @@ use super::*;
 /// The limit of every wait here, long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The most names that are kept here.
+const KNOWN: usize = 50;
+
 /// A name server that answers only when it is told to.
 struct NameServer {
-    lookups: &'static Lookups,
+    lookups: &'static Lookups<Addresses>,
     /// The names that it was asked for, and where each answer goes.
     asked: Receiver<(String, Sender<io::Result<Addresses>>)>,
 }
@@ -24,7 +27,9 @@ fn name_server(most: usize) -> NameServer {
         lock(&asked).send((name.to_owned(), answer)).unwrap();
         answered.recv().unwrap_or_else(|_| Err(io::Error::other("no such name")))
     };
-    NameServer { lookups: Box::leak(Box::new(Lookups::new(most, look_up))), asked: receiver }
+    let kept = Kept { holds: HOLDS, most: KNOWN };
+    let lookups = Box::leak(Box::new(Lookups::new(most, kept, look_up)));
+    NameServer { lookups, asked: receiver }
 }
 
 impl NameServer {
@@ -188,4 +193,78 @@ fn the_system_is_asked() {
     let found = wait("localhost", DEADLINE).unwrap();
     assert!(found.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 0), "{found:?}");
     assert!(!found.is_empty());
+}
+
+/// As clients come from many addresses.
+#[test]
+fn no_more_answers_are_kept_than_there_may_be() {
+    let server = name_server(4);
+    for n in 0..10 * KNOWN {
+        let name: &'static str = format!("{n}.example").leak();
+        let asked = server.ask(name);
+        server.asked(name).send(Ok(addr(1))).unwrap();
+        asked.join().unwrap().unwrap();
+        assert!(lock(&server.lookups.state).names.len() <= KNOWN);
+    }
+    // The last one is among them.
+    assert_eq!(server.wait(&format!("{}.example", 10 * KNOWN - 1)).unwrap(), addr(1));
+    assert!(server.is_silent());
+}
+
+#[test]
+fn names_that_a_host_may_have() {
+    for (name, want) in [
+        ("localhost", Some("localhost")),
+        ("a-1.b_c.example", Some("a-1.b_c.example")),
+        ("a.example.", Some("a.example")),
+        ("xn--bcher-kva.example", Some("xn--bcher-kva.example")),
+        ("", None),
+        (".", None),
+        ("a..example", None),
+        ("a.example..", None),
+        ("a b.example", None),
+        ("a\nb.example", None),
+        ("b\u{fc}cher.example", None),
+        ("a/b.example", None),
+        ("192.0.2.1", None),
+        ("0x7f.1", None),
+        ("16909060", None),
+        ("::1", None),
+        ("a.1", None),
+    ] {
+        assert_eq!(host_name(name), want, "{name:?}");
+    }
+    let long = ["a".repeat(60).as_str(); 4].join(".");
+    assert_eq!(host_name(&format!("{long}.abcdefghi")), Some(&*format!("{long}.abcdefghi")));
+    assert_eq!(host_name(&format!("{long}.abcdefghij")), None);
+}
+
+#[test]
+fn a_name_counts_that_has_the_address_too() {
+    let mapped = SocketAddr::from(("::ffff:127.0.0.1".parse::<IpAddr>().unwrap(), 0));
+    let confirm = |name: Option<&str>, addrs: Option<Addresses>| {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        confirmed_name(Some(ip), |_| name.map(str::to_owned), |_| addrs)
+    };
+    for (name, addrs, want) in [
+        (Some("a.example"), Some(addr(1)), Some("a.example")),
+        (Some("a.example."), Some(addr(1)), Some("a.example")),
+        (Some("a.example"), Some([addr(2)[0], addr(1)[0]].into()), Some("a.example")),
+        (Some("a.example"), Some([mapped].into()), Some("a.example")),
+        // Anybody can give his address the name of another.
+        (Some("a.example"), Some(addr(2)), None),
+        (Some("a.example"), Some([].into()), None),
+        (Some("a.example"), None, None),
+        (Some("127.0.0.1"), Some(addr(1)), None),
+        (Some("a b"), Some(addr(1)), None),
+        (None, None, None),
+    ] {
+        assert_eq!(confirm(name, addrs.clone()).as_deref(), want, "{name:?} {addrs:?}");
+    }
+}
+
+/// `/etc/hosts` has it.
+#[test]
+fn the_name_of_this_machine_is_confirmed() {
+    assert_eq!(run(client_name([127, 0, 0, 1].into())).as_deref(), Some("localhost"));
 }

@@ -11,6 +11,8 @@ pub enum About {
     Lines,
     /// Lines for the backend, of messages or our own.
     LineEnds,
+    /// What shows the name of a client.
+    ClientName,
     /// Clients that are refused with a message of WebSocket.
     RefuseClose,
     /// Programs, of sessions or of requests.
@@ -47,6 +49,10 @@ impl About {
                     || !args.goodbye.is_empty()
                     || args.refusal.is_some()
             }
+            About::ClientName => {
+                let mut lines = args.hello.iter().chain(&args.goodbye).chain(&args.refusal);
+                lines.any(|line| line.contains("{host")) || About::Programs.is_there(args)
+            }
             About::RefuseClose => {
                 args.refuse.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("close"))
             }
@@ -73,6 +79,11 @@ impl About {
             About::Anything => unreachable!("it is always there"),
             About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
             About::LineEnds => ("binary", "is about lines, and --binary knows none: drop one"),
+            About::ClientName => (
+                "hello",
+                "is about {host} in lines for the backend, and about programs: add --hello \
+                 'CLIENT {host}', or drop it",
+            ),
             About::RefuseClose => {
                 ("refuse", "is a message before a Close: add --refuse close, or drop {option}")
             }

@@ -97,6 +97,11 @@ pub struct Args {
     #[argh(option, arg_name = "line")]
     pub goodbye: Vec<String>,
 
+    /// look up the name of each client's address, for {host} in lines such as --hello and for programs. A name counts only
+    /// if it has the address, too. The look-up may take --connect-timeout; without a name it is the address.
+    #[argh(switch)]
+    pub resolve_clients: bool,
+
     /// program to start for each session. It reads the client's lines from stdin and writes lines to
     /// stdout. It comes last, after --, with its arguments.
     #[argh(positional, arg_name = "program", hidden_help)]

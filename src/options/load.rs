@@ -215,6 +215,9 @@ impl FileRoute {
             let binary = self.options.args.binary;
             About::LineEnds.check(&Args { binary, ..self.own.clone() })?;
         }
+        if !About::ClientName.is_there(&self.options.args) {
+            About::ClientName.check(&self.own)?;
+        }
         Ok(config)
     }
 }

@@ -9,12 +9,12 @@ use super::guard::guard;
 use super::session::session;
 use super::values::{bounded, choice, count, names, or_default, usage, wrong};
 use crate::backend::program::{Program, ProgramDir};
-use crate::backend::{ProxyProtocol, Target};
+use crate::backend::{Fact, ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
 use crate::http::gate::rule::{Prefix, Rule};
 use crate::http::handshake::is_token;
-use crate::http::{HandshakeConfig, Refuse, RouteConfig};
+use crate::http::{HandshakeConfig, Refuse, ResolveClients, RouteConfig};
 use crate::net::host_port::BadAddress;
 
 /// A route as somebody wrote it: for whom it is, and the options that hold for it.
@@ -92,13 +92,20 @@ impl RouteOptions {
     /// [`StartError::Usage`].
     pub fn check(&self) -> Result<RouteConfig, StartError> {
         let args = &self.args;
+        let (backend, session) = (backend(args)?, session(args)?);
+        let names = session.greeting.as_ref().is_some_and(|lines| lines.names(&Fact::Host));
+        let resolve_clients = match args.resolve_clients {
+            true if backend.is_program() => ResolveClients::First,
+            true if names => ResolveClients::WhileConnecting,
+            _ => ResolveClients::Never,
+        };
         Ok(RouteConfig {
             rule: self.rule()?,
-            backend: backend(args)?,
+            backend,
             proxy_protocol: proxy_protocol(args)?,
             guard: guard(args)?,
-            handshake: handshake(args)?,
-            session: Arc::new(session(args)?),
+            handshake: HandshakeConfig { resolve_clients, ..handshake(args)? },
+            session: Arc::new(session),
             max_sessions: max_sessions(args)?,
         })
     }
@@ -116,6 +123,7 @@ pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
             &args.refuse,
             &[("http", Refuse::Http), ("close", Refuse::Close)],
         )?,
+        resolve_clients: ResolveClients::Never,
         connect_timeout: bounded("connect-timeout", &args.connect_timeout)?,
     })
 }

@@ -15,7 +15,7 @@ use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
 use crate::framing::Framing;
-use crate::http::{CgiConfig, HttpConfig, PagesConfig, Private, RouteConfig};
+use crate::http::{CgiConfig, HttpConfig, PagesConfig, Private, ResolveClients, RouteConfig};
 use crate::limits;
 use crate::log::{LogConfig, LogFormat};
 use crate::net::address::ListenAddr;
@@ -124,6 +124,10 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     if !routes.iter().any(has_lines) {
         About::LineEnds.check(args)?;
     }
+    let names = |route: &RouteConfig| route.handshake.resolve_clients != ResolveClients::Never;
+    if !routes.iter().any(names) {
+        About::ClientName.check(args)?;
+    }
     if !any(Target::is_tls) {
         About::TlsBackend.check(args)?;
     }
@@ -141,7 +145,9 @@ fn cgi(args: &Args) -> Result<Option<CgiConfig>, StartError> {
     let timeout = bounded("cgi-timeout", &args.cgi_timeout)?;
     About::Cgi.check(args)?;
     let programs = args.cgi_dir.as_ref().map(|dir| route::program_dir(args, dir)).transpose()?;
-    Ok(programs.map(|programs| CgiConfig { programs, timeout }))
+    let limit = bounded("connect-timeout", &args.connect_timeout)?;
+    let resolve_clients = args.resolve_clients.then_some(limit);
+    Ok(programs.map(|programs| CgiConfig { programs, timeout, resolve_clients }))
 }
 
 /// What these options name and is not for everybody to read.

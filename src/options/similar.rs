@@ -8,7 +8,6 @@ const WITHOUT: &[(&[&str], &str)] = &[
     // websocketd
     (&["address"], "type --listen ADDRESS:PORT in place of --address and --port"),
     (&["ssl"], "a port speaks TLS with --tls-cert FILE --tls-key FILE"),
-    (&["reverselookup"], "the names of clients are not looked up, so leave it out"),
     (&["passstderr"], "stderr is logged; to send it to the client, type -- sh -c './program 2>&1'"),
     (&["license"], "it is the MIT License, in the file LICENSE"),
     // websockify

@@ -120,6 +120,7 @@ pub const TABLE: &[Row] = &[
     route("proxy-protocol", BACKEND).about(Server).default("off"),
     route("hello", BACKEND),
     route("goodbye", BACKEND),
+    route("resolve-clients", BACKEND).about(ClientName).theirs("reverselookup"),
     own("program", PROGRAMS).common().says(Target),
     own("program-dir", PROGRAMS).common().says(Target).private(Source).theirs("dir"),
     route("pass-env", PROGRAMS).list().about(Programs).default("PATH").theirs("passenv"),

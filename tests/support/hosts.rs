@@ -1,29 +1,40 @@
-//! A process for which every look-up of a name hangs.
+//! A process with names of its own, or for which every look-up of a name hangs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A mount namespace in which `/etc/hosts` is a pipe without a writer. `getaddrinfo(3)` opens it first and
-/// waits without end, as for a name server that does not answer.
-pub struct HangingHosts(TempDir);
+/// A mount namespace in which `/etc/hosts` is another file, or a pipe without a writer. `getaddrinfo(3)` opens it first
+/// and waits without end, as for a name server that does not answer.
+pub struct OwnHosts(TempDir);
 
 /// Mounts our files over the system's in a namespace of its own, and becomes the command.
 const SCRIPT: &str = r#"mount --bind "$0/hosts" /etc/hosts &&
     mount --bind "$0/nsswitch.conf" /etc/nsswitch.conf && exec "$@""#;
 
-impl HangingHosts {
-    /// Checks that such a process can be started here, as the tests would be meaningless otherwise.
-    pub fn new() -> Self {
+impl OwnHosts {
+    /// Names whose look-up hangs. Checks that such a process can be started here, as the tests would be meaningless otherwise.
+    pub fn that_hang() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // No name server is ever asked.
-        std::fs::write(dir.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
         let made = Command::new("mkfifo").arg(dir.path().join("hosts")).status().unwrap();
         assert!(made.success());
-        let hosts = HangingHosts(dir);
+        OwnHosts::of(dir, "-p")
+    }
+
+    /// The names of this text. Checks the same.
+    pub fn with(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hosts"), text).unwrap();
+        OwnHosts::of(dir, "-f")
+    }
+
+    fn of(dir: TempDir, is_there: &str) -> Self {
+        // No name server is ever asked.
+        std::fs::write(dir.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
+        let hosts = OwnHosts(dir);
         let mut tried = hosts.command("test");
-        tried.args(["-p", "/etc/hosts"]).stderr(Stdio::piped());
+        tried.args([is_there, "/etc/hosts"]).stderr(Stdio::piped());
         let tried = tried.output().expect("unshare of util-linux is installed");
         assert!(
             tried.status.success(),

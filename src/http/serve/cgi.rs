@@ -25,8 +25,8 @@ use self::exchange::{Exchange, ExchangeError};
 use self::head::Head;
 use self::program_guard::{RequestRecord, ResponseState};
 use self::response_body::ResponseBody;
-use crate::backend::OpenError;
 use crate::backend::program::{FoundProgram, Lookup, Programs, RunningProgram};
+use crate::backend::{ClientFacts, OpenError, client_name};
 use crate::clock::timeout;
 use crate::error::StartError;
 use crate::http::body::{Body, full};
@@ -45,6 +45,7 @@ pub struct Cgi {
     programs: Programs,
     /// How long a program may exchange no byte with its client.
     timeout: Duration,
+    resolve_clients: Option<Duration>,
 }
 
 impl Cgi {
@@ -54,7 +55,8 @@ impl Cgi {
     /// [`StartError::Environment`], if it can't be opened.
     pub fn open(config: &CgiConfig) -> Result<Self, StartError> {
         let programs = Programs::new(&config.programs).map_err(StartError::Environment)?;
-        Ok(Cgi { programs, timeout: config.timeout })
+        let CgiConfig { timeout, resolve_clients, .. } = *config;
+        Ok(Cgi { programs, timeout, resolve_clients })
     }
 
     /// Looks up the program for a request. If it finds none, the request is for files and pages.
@@ -133,6 +135,11 @@ impl Cgi {
         permits: Arc<SessionPermits>,
     ) -> Result<RunningProgram, Refusal> {
         let client = context.peer.describe(request, "", context.arrival, None, identity);
+        let name = match self.resolve_clients {
+            Some(limit) => Box::pin(client_name(&client, limit)).await,
+            None => None,
+        };
+        let client = ClientFacts { name: name.as_deref(), ..client };
         // CGI programs run in their own directory (RFC 3875, section 7.2).
         let started =
             timeout(self.timeout, self.programs.start(found, &client, true, permits)).await;
