@@ -24,4 +24,4 @@ pub use self::line::{LineDecoder, LineEncoder};
 pub use self::payload::{Batch, Payload};
 pub use self::raw::{RawDecoder, RawEncoder};
 pub use self::rules::{Eol, LineRules, Newlines};
-pub use self::stage::Stage;
+pub use self::stage::{Event, Mark, Stage};

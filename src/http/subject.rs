@@ -127,6 +127,7 @@ pub fn closed(card: &Card, reason: &CloseReason) {
         lines_down = counts.lines_down, bytes_down = counts.bytes_down,
         replaced_up = (counts.replaced_up > 0).then_some(counts.replaced_up),
         replaced_down = (counts.replaced_down > 0).then_some(counts.replaced_down),
+        dropped = (counts.dropped > 0).then_some(counts.dropped),
         by = outcome.by.as_str(), reason = &*reason.text(), code = outcome.code,
         "session closed"
     );

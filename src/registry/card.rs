@@ -1,7 +1,7 @@
 //! The card of a connection: its facts and counters for other tasks, and its mailbox.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -65,6 +65,8 @@ pub struct Counts {
     pub replaced_up: u64,
     /// The same, going down.
     pub replaced_down: u64,
+    /// Pieces of telnet that were dropped, as they were beyond a limit.
+    pub dropped: u64,
 }
 
 /// A session's counters. Only its own task writes them, so that adding takes no atomic read-modify-write.
@@ -72,7 +74,9 @@ pub struct Counts {
 pub struct Traffic {
     lines: [AtomicU64; 2],
     bytes: [AtomicU64; 2],
-    replaced: [AtomicU64; 2],
+    // Rare, and small, as every connection has them: they stop at the largest number.
+    replaced: [AtomicU32; 2],
+    dropped: AtomicU32,
 }
 
 impl Card {
@@ -110,16 +114,28 @@ impl Traffic {
 
     /// Sets the total of failed conversions, and returns the previous one.
     pub fn set_replaced(&self, direction: Direction, total: u64) -> u64 {
-        self.replaced[direction as usize].swap(total, Ordering::Relaxed)
+        set(&self.replaced[direction as usize], total)
+    }
+
+    /// Sets the total of what was dropped, and returns the previous one.
+    pub fn set_dropped(&self, total: u64) -> u64 {
+        set(&self.dropped, total)
     }
 
     /// The counts so far.
     pub fn counts(&self) -> Counts {
-        let [[lines_up, lines_down], [bytes_up, bytes_down], [replaced_up, replaced_down]] =
-            [&self.lines, &self.bytes, &self.replaced]
-                .map(|both| [0, 1].map(|i: usize| both[i].load(Ordering::Relaxed)));
-        Counts { lines_up, bytes_up, lines_down, bytes_down, replaced_up, replaced_down }
+        let [[lines_up, lines_down], [bytes_up, bytes_down]] = [&self.lines, &self.bytes]
+            .map(|both| [0, 1].map(|i: usize| both[i].load(Ordering::Relaxed)));
+        let [replaced_up, replaced_down] =
+            [0, 1].map(|i: usize| self.replaced[i].load(Ordering::Relaxed).into());
+        let dropped = self.dropped.load(Ordering::Relaxed).into();
+        Counts { lines_up, bytes_up, lines_down, bytes_down, replaced_up, replaced_down, dropped }
     }
+}
+
+/// Sets a counter, and returns its previous value.
+fn set(counter: &AtomicU32, total: u64) -> u64 {
+    counter.swap(u32::try_from(total).unwrap_or(u32::MAX), Ordering::Relaxed).into()
 }
 
 #[cfg(test)]
@@ -141,6 +157,7 @@ mod tests {
         traffic.add(Direction::Up, 3, 30);
         assert_eq!(traffic.set_replaced(Direction::Down, 5), 0);
         assert_eq!(traffic.set_replaced(Direction::Down, 6), 5);
+        assert_eq!(traffic.set_dropped(2), 0);
         let want = Counts {
             lines_up: 4,
             bytes_up: 40,
@@ -148,6 +165,7 @@ mod tests {
             bytes_down: 20,
             replaced_up: 0,
             replaced_down: 6,
+            dropped: 2,
         };
         assert_eq!(traffic.counts(), want);
     }

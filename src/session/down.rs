@@ -13,7 +13,7 @@ use super::reason::CloseReason;
 use super::stats::Stats;
 use super::up::Up;
 use crate::clock;
-use crate::framing::{Decoder, FramingError, Payload};
+use crate::framing::{Decoder, Event, FramingError, Mark, Payload};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 use crate::registry::Direction;
@@ -96,12 +96,36 @@ impl Down {
         up: &mut Up,
         stats: &mut Stats,
     ) -> Result<(), FramingError> {
-        let Some(rest) = up.pass_down(chunk) else {
+        let Some((rest, marks)) = up.pass_down(chunk, stats) else {
             return self.decode(chunk, chunk.len(), client, stats);
         };
-        let outcome = self.decode(&rest, chunk.len(), client, stats);
+        let outcome = self.decode_marked(&rest, marks, chunk.len(), client, stats);
         scratch::give_spare(rest);
         outcome
+    }
+
+    /// Makes messages of what a stage has left of so many `bytes`, and of what happens within it.
+    fn decode_marked(
+        &mut self,
+        rest: &[u8],
+        marks: Vec<Mark>,
+        bytes: usize,
+        client: &mut Endpoint,
+        stats: &mut Stats,
+    ) -> Result<(), FramingError> {
+        stats.count(Direction::Down, 0, bytes);
+        let mut done = 0;
+        for Mark { at, event } in marks {
+            self.decode(&rest[done..at], 0, client, stats)?;
+            done = at;
+            match event {
+                Event::Prompt => self.flush_tail(client, stats),
+                Event::Message(text) => {
+                    Self::queue_tail(Some(Payload::Text(&text)), client, stats);
+                }
+            }
+        }
+        self.decode(&rest[done..], 0, client, stats)
     }
 
     /// Makes messages of `chunk`, for which so many `bytes` were read.
@@ -147,7 +171,7 @@ impl Down {
         }
     }
 
-    /// Sends the unterminated tail as a message of its own: `--flush-after` has passed.
+    /// Sends the unterminated tail as a message of its own: `--flush-after` has passed, or it is a prompt.
     pub fn flush_tail(&mut self, client: &mut Endpoint, stats: &mut Stats) {
         self.tail_since = None;
         let tail = self.decoder.flush();

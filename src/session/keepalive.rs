@@ -36,6 +36,8 @@ pub struct Seen {
     pub paused: bool,
     /// The time since which the backend has taken nothing, after the client ended its stream.
     pub stuck_since: Option<Instant>,
+    /// The time at which the stage wants to speak.
+    pub stage_at: Option<Instant>,
 }
 
 /// What is due.
@@ -45,6 +47,8 @@ pub enum Due {
     Nothing,
     /// Send a Ping.
     Ping,
+    /// Let the stage speak.
+    Stage,
     /// Send the unterminated tail.
     Flush,
     /// Count this moment as a sign of life, as the session did not read, and send a Ping, by which the kernel finds
@@ -69,6 +73,7 @@ impl Keepalive {
             at(seen.stuck_since, limits.write_timeout),
             at(Some(seen.last_data), limits.idle_timeout),
             at(seen.tail_since, limits.flush_after),
+            seen.stage_at,
             self.life_deadline(limits, seen),
         ]
         .into_iter()
@@ -107,6 +112,9 @@ impl Keepalive {
         }
         if passed(seen.tail_since, limits.flush_after) {
             return Due::Flush;
+        }
+        if seen.stage_at.is_some_and(|at| now >= at) {
+            return Due::Stage;
         }
         if self.life_deadline(limits, seen).is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
@@ -156,6 +164,7 @@ mod tests {
             tail_since: None,
             paused: false,
             stuck_since: None,
+            stage_at: None,
         }
     }
 
@@ -232,6 +241,16 @@ mod tests {
         assert_eq!(keepalive.due(&limits, start + 34 * S, &stuck), Due::Nothing);
         let due = keepalive.due(&limits, start + 35 * S, &stuck);
         assert!(matches!(due, Due::End(CloseReason::ClientGone(_))), "{due:?}");
+    }
+
+    #[test]
+    fn a_stage_speaks_at_its_time_whatever_the_limits() {
+        let start = Instant::now();
+        let (limits, mut keepalive) = (Limits::default(), Keepalive::default());
+        let waits = Seen { stage_at: Some(start + S), ..seen(start) };
+        assert_eq!(keepalive.deadline(&limits, &waits), Some(start + S));
+        assert_eq!(keepalive.due(&limits, start + S / 2, &waits), Due::Nothing);
+        assert_eq!(keepalive.due(&limits, start + S, &waits), Due::Stage);
     }
 
     #[test]

@@ -122,6 +122,10 @@ impl Session {
             match ready!(self.poll_due(cx)) {
                 Due::Nothing => {}
                 Due::Ping => self.client.ping(),
+                Due::Stage => {
+                    self.up.stage_due();
+                    let _ = self.up.poll_send(cx, self.backend.io());
+                }
                 Due::Flush => self.down.flush_tail(&mut self.client, &mut self.stats),
                 Due::Excuse => self.excuse(),
                 Due::End(reason) => return Poll::Ready(reason),
@@ -162,6 +166,7 @@ impl Session {
             tail_since: self.down.tail_since,
             paused: self.up.paused,
             stuck_since: self.up.stuck_since,
+            stage_at: self.up.stage_deadline(),
         };
         let Some(deadline) = self.keepalive.deadline(&self.config.limits, &seen) else {
             return Poll::Pending;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
-use crate::framing::{Framing, LineRules};
+use crate::framing::{Event, Framing, LineRules, Mark, Payload};
 use crate::net::plain::Plain;
 use crate::registry::{Registration, Registry};
 use crate::session::SlowClient;
@@ -19,16 +19,29 @@ fn a_session_is_small() {
 }
 
 /// A protocol whose commands are a `#` and a digit, even where a read splits them. It answers each by that digit,
-/// and doubles each `#` on the way up.
+/// and doubles each `#` on the way up. `#>` ends a prompt, and `#m` is a message. A text message that begins with `!` is
+/// its own.
 #[derive(Debug, Default)]
 struct Commands {
     is_command: bool,
+    speaks_at: Option<Instant>,
 }
 
 impl Stage for Commands {
-    fn down(&mut self, bytes: &[u8], rest: &mut Vec<u8>, answer: &mut Vec<u8>) {
+    fn down(
+        &mut self,
+        bytes: &[u8],
+        rest: &mut Vec<u8>,
+        marks: &mut Vec<Mark>,
+        answer: &mut Vec<u8>,
+    ) {
         for byte in bytes {
             match (std::mem::take(&mut self.is_command), byte) {
+                (true, b'>') => marks.push(Mark { at: rest.len(), event: Event::Prompt }),
+                (true, b'm') => {
+                    let event = Event::Message("message".into());
+                    marks.push(Mark { at: rest.len(), event });
+                }
                 (true, _) => answer.extend([*byte, b'\n']),
                 (false, b'#') => self.is_command = true,
                 (false, _) => rest.push(*byte),
@@ -41,6 +54,25 @@ impl Stage for Commands {
         for byte in lines {
             out.extend(std::iter::repeat_n(byte, if byte == b'#' { 2 } else { 1 }));
         }
+    }
+
+    fn takes_messages(&self) -> bool {
+        true
+    }
+
+    fn take(&mut self, message: Payload<'_>, out: &mut Vec<u8>) -> bool {
+        let own = message.as_bytes().strip_prefix(b"!");
+        out.extend_from_slice(own.unwrap_or_default());
+        own.is_some()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.speaks_at
+    }
+
+    fn due(&mut self, answer: &mut Vec<u8>) {
+        self.speaks_at = None;
+        answer.extend_from_slice(b"hello?");
     }
 }
 
@@ -109,6 +141,39 @@ fn a_stage_lies_between_the_backend_and_the_framing() {
     // Bytes are those that passed the backend's connection; answers of the stage are nobody's lines.
     assert_eq!((counts.lines_up, counts.lines_down), (1, 1));
     assert_eq!((counts.bytes_up, counts.bytes_down), (5, 10));
+}
+
+/// Prompts and messages come in order with the lines, and the stage's own messages do not become lines.
+#[test]
+fn a_stage_ends_prompts_and_has_messages_of_its_own() {
+    let (session, registration, mut client, mut server) =
+        session(Some(Box::default() as Box<Commands>));
+    let running = task::spawn(session.run());
+    server.write_all(b"a\nlo#mgin: #>\n#>#>b\n").unwrap();
+    let want = b"\x81\x01a\x81\x07message\x81\x07login: \x81\x01b";
+    let mut frames = [0; 3 + 9 + 9 + 3];
+    client.read_exact(&mut frames).unwrap();
+    assert_eq!(frames.escape_ascii().to_string(), want.escape_ascii().to_string());
+    client.write_all(b"\x81\x84\0\0\0\0!own\x81\x81\0\0\0\0c").unwrap();
+    let mut lines = [0; 5];
+    server.read_exact(&mut lines).unwrap();
+    assert_eq!(&lines, b"ownc\n");
+    drop((client, server));
+    task::block_on(running);
+    let counts = registration.card.traffic.counts();
+    assert_eq!((counts.lines_up, counts.lines_down, counts.bytes_down), (2, 4, 20));
+}
+
+#[test]
+fn a_stage_speaks_at_its_time() {
+    let stage = Commands { is_command: false, speaks_at: Some(Instant::now()) };
+    let (session, _registration, client, mut server) = session(Some(Box::new(stage)));
+    let running = task::spawn(session.run());
+    let mut hello = [0; 6];
+    server.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello?");
+    drop((client, server));
+    task::block_on(running);
 }
 
 /// Answers that a backend does not take are bounded: it is not read from then.

@@ -63,6 +63,15 @@ impl Stats {
         }
     }
 
+    /// Notes how much of the stage's protocol was dropped so far; the first in a session is logged.
+    pub fn dropped(&mut self, total: u64) {
+        if total > 0 && self.card.traffic.set_dropped(total) == 0 {
+            let what = "telnet beyond a limit was dropped: a subnegotiation of more than 64 KiB or \
+                        without its end, or GMCP that the backend does not agree to";
+            tracing::warn!(id = self.card.id, "{what}");
+        }
+    }
+
     /// When data last passed either way; the session's start unless clocked.
     pub fn last_data(&self) -> Instant {
         self.last_data

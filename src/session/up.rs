@@ -11,7 +11,7 @@ use super::outgoing::Outgoing;
 use super::reason::CloseReason;
 use super::stats::Stats;
 use crate::clock;
-use crate::framing::{Batch, Encoder, Payload, Stage};
+use crate::framing::{Batch, Encoder, FramingError, Mark, Payload, Stage};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 use crate::registry::Direction;
@@ -153,7 +153,8 @@ impl Up {
     }
 
     fn encode_batch(&mut self, batch: Batch<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
-        if !stats.is_watched() {
+        let is_looked_at = self.stage.as_ref().is_some_and(|stage| stage.takes_messages());
+        if !stats.is_watched() && !is_looked_at {
             let buf = self.out.buf();
             let before = buf.len();
             if let Some(lines) = self.encoder.encode_batch(batch, buf) {
@@ -169,8 +170,11 @@ impl Up {
         stats.see(Direction::Up, &payload);
         let buf = self.out.buf();
         let before = buf.len();
-        let lines = self.encoder.encode(payload, buf).map_err(CloseReason::Framing)?;
-        self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
+        let lines = match &mut self.stage {
+            None => self.encoder.encode(payload, buf),
+            Some(stage) => encode_staged(&mut self.encoder, &mut **stage, payload, buf, stats),
+        };
+        let lines = lines.map_err(CloseReason::Framing)?;
         stats.count(Direction::Up, lines, buf.len() - before);
         if self.encoder.replaced() > 0 {
             stats.replaced(Direction::Up, self.encoder.replaced());
@@ -179,18 +183,29 @@ impl Up {
     }
 
     /// Passes a read of the backend's through the stage, whose answers join what waits for the backend if there
-    /// is room for them. Gives what is left; `None` without a stage.
-    pub fn pass_down(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
+    /// is room for them. Returns what is left and what happens within it; `None` without a stage.
+    pub fn pass_down(&mut self, chunk: &[u8], stats: &mut Stats) -> Option<(Vec<u8>, Vec<Mark>)> {
         let stage = self.stage.as_mut()?;
-        let mut rest = scratch::take_spare();
+        let (mut rest, mut marks) = (scratch::take_spare(), Vec::new());
         let has_room = self.out.len() < ENOUGH;
         let buf = self.out.buf();
         let before = buf.len();
-        stage.down(chunk, &mut rest, buf);
+        stage.down(chunk, &mut rest, &mut marks, buf);
         if !has_room {
             buf.truncate(before);
         }
-        Some(rest)
+        stats.dropped(stage.dropped());
+        Some((rest, marks))
+    }
+
+    /// The time at which the stage wants to speak.
+    pub fn stage_deadline(&self) -> Option<Instant> {
+        self.stage.as_ref().and_then(|stage| stage.deadline())
+    }
+
+    /// Lets the stage speak, as its time has come.
+    pub fn stage_due(&mut self) {
+        self.stage.iter_mut().for_each(|stage| stage.due(self.out.buf()));
     }
 
     /// Ready when the backend may be read from. With a stage, one that takes none of its answers may not, unless it
@@ -238,4 +253,22 @@ impl Up {
             (end, _) => end,
         }
     }
+}
+
+/// Appends a message that passes through a stage; gives how many lines were appended.
+fn encode_staged(
+    encoder: &mut Encoder,
+    stage: &mut dyn Stage,
+    payload: Payload<'_>,
+    out: &mut Vec<u8>,
+    stats: &mut Stats,
+) -> Result<u64, FramingError> {
+    let before = out.len();
+    if stage.take(payload, out) {
+        stats.dropped(stage.dropped());
+        return Ok(1);
+    }
+    let lines = encoder.encode(payload, out)?;
+    stage.up(out, before);
+    Ok(lines)
 }

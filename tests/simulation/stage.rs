@@ -1,6 +1,6 @@
 //! Escapes: a stage between the backend and the framing, with the protocol of [`spec::stage`](crate::spec::stage).
 
-use wsrelay::framing::Stage;
+use wsrelay::framing::{Mark, Stage};
 
 /// Takes commands out, answers them, and doubles each `#` on the way up.
 #[derive(Debug, Default)]
@@ -9,7 +9,7 @@ pub struct Escapes {
 }
 
 impl Stage for Escapes {
-    fn down(&mut self, bytes: &[u8], rest: &mut Vec<u8>, answer: &mut Vec<u8>) {
+    fn down(&mut self, bytes: &[u8], rest: &mut Vec<u8>, _: &mut Vec<Mark>, answer: &mut Vec<u8>) {
         for byte in bytes {
             match (std::mem::take(&mut self.is_command), byte) {
                 (false, b'#') => self.is_command = true,
