@@ -16,6 +16,7 @@ mod payload;
 mod raw;
 mod rules;
 mod stage;
+mod telnet;
 
 pub use self::charset::{Charset, CharsetError};
 pub use self::codec::{Decoder, Encoder, Framing, Messages};
@@ -25,3 +26,4 @@ pub use self::payload::{Batch, Payload};
 pub use self::raw::{RawDecoder, RawEncoder};
 pub use self::rules::{Eol, LineRules, Newlines};
 pub use self::stage::{Event, Mark, Stage};
+pub use self::telnet::{Telnet, TelnetRules};
