@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 from conftest import DEADLINE, set_size
 from example_page import Example, Page
 from side_by_side import websockify, wsrelay_in_its_place
+from test_ngircd import Person
 
 PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc"]
 
@@ -154,3 +155,10 @@ def test_irc_two_people_talk_and_one_leaves(example, browser):
     ann.say("/QUIT")
     ann.has_status("Closed: 1000 backend closed")
     assert ann.complaints() == []
+
+
+def test_irc_has_room_for_many_browsers_of_one_address(example, opened):
+    running = example("irc")
+    people = [Person(opened.enter_context(connect(running.websocket, proxy=None)), f"guest{n}") for n in range(8)]
+    people[0].say("WHOIS guest7")
+    assert people[0].hears(" 311 ", "guest7").split()[4:6] == ["wsrelay", "127.0.0.1"]  # as WEBIRC says
