@@ -18,6 +18,7 @@ pub mod keepalive;
 mod outgoing;
 mod reason;
 mod relay;
+mod replies;
 mod sink;
 mod stats;
 mod up;

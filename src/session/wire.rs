@@ -13,6 +13,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use super::frame::{self, Run, Stop};
 use super::outgoing::Outgoing;
+use super::replies::Replies;
 use crate::clock;
 use crate::net::scratch::{self, CHUNK};
 use crate::net::stream::{ByteStream, Outlet};
@@ -52,8 +53,8 @@ pub struct Wire<S = ByteStream> {
     /// Bytes that wait for the client. After a failed write, reading goes on to the end of the stream: the client may
     /// have sent its last messages before it left.
     out: Outgoing,
-    /// Bytes of `out` that tungstenite wrote, at most: pongs, of which a client can cause any number.
-    replies: usize,
+    /// What tungstenite wrote to `out`: pongs, of which a client can cause any number.
+    replies: Replies,
     /// The error of a read: the kernel reports it once.
     end: Option<io::Error>,
     /// Bytes read in a row.
@@ -75,7 +76,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
             fragmented: false,
             holds: false,
             out: Outgoing::default(),
-            replies: 0,
+            replies: Replies::default(),
             end: None,
             turn: 0,
             last_read: clock::now(),
@@ -204,7 +205,7 @@ impl<S: AsyncRead + Outlet> Wire<S> {
 
     /// Bytes among them that answer what the client sent, at most.
     pub fn replies(&self) -> usize {
-        self.replies.min(self.queued())
+        self.replies.waiting().min(self.queued())
     }
 
     /// Whether a write failed: the client has gone.
@@ -229,10 +230,11 @@ impl<S: AsyncRead + Outlet> Wire<S> {
 
     /// Sends what waits; ready when nothing does any more.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let before = self.out.len();
         let sent = self.out.poll_send(cx, &mut self.io);
         let progress = self.out.take_progress();
+        self.replies.leave(before - self.out.len(), self.out.len());
         if sent.is_ready() {
-            self.replies = 0;
             self.stalled_since = None;
         } else if progress || self.stalled_since.is_none() {
             self.stalled_since = Some(clock::now());
@@ -370,7 +372,8 @@ impl<S: Unpin> AsyncWrite for Wire<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.out.buf().extend_from_slice(buf);
-        self.replies += buf.len();
+        let waiting = self.out.len();
+        self.replies.add(buf.len(), waiting);
         Poll::Ready(Ok(buf.len()))
     }
 

@@ -41,11 +41,9 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let whole = known.up.until(client.read);
     let waits = whole.bytes.saturating_sub(backend.put);
     let has_room = !moment.backend_is_full;
-    // Pongs count until everything has left. With too many, nothing of the client's is looked at.
-    let left = known.moments()[..number].iter().rev().find(|moment| moment.client_reads);
-    let pongs =
-        pongs_until(moment, &known.up) - left.map_or(0, |left| pongs_until(left, &known.up));
-    let is_flooded = pongs >= BUFFER && !moment.client_reads;
+    // With too many Pongs that wait, nothing of the client's is looked at.
+    let left = left_until(known, number).map_or(0, |left| pongs_until(left, &known.up));
+    let is_flooded = pongs_until(moment, &known.up) - left >= BUFFER && !moment.client_reads;
     if waits > 0 && has_room && !is_flooded {
         return late(format!(
             "at {} ms {waits} bytes wait for a backend that takes them",
@@ -66,6 +64,21 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
         return Err(Failure::new("unbounded", what));
     }
     Ok(())
+}
+
+/// The last moment whose Pongs surely count no more: the relay may count those that have left until all that waited with
+/// them has left, and then all that waited at that time.
+fn left_until<'a>(known: &Known<'a>, number: usize) -> Option<&'a Moment> {
+    let moments = &known.trace.moments[..number];
+    let taken = moments.iter().rposition(|moment| moment.client_reads);
+    // What else the relay has queued can't be seen from outside.
+    if known.down.is_raw || known.setup.ping_interval.is_some() {
+        return taken.map(|taken| &moments[taken]);
+    }
+    let queued = |at: usize| known.down.framed_until(at) + pongs_until(&moments[at], &known.up);
+    let left = |put: usize| (0..moments.len()).rev().find(|at| queued(*at) <= put);
+    let once = left(known.trace.moments[number].client.put)?;
+    left(moments[once].client.put).max(taken).map(|left| &moments[left])
 }
 
 /// What the backend has sent is read and passed on, unless the client takes nothing.
