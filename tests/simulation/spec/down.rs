@@ -144,8 +144,7 @@ impl Line {
         // The longest part that makes just this text, whatever follows.
         let whole = |&end: &usize| self.text(&content[..end], true) == certain;
         let end = (0..=content.len()).rev().find(whole).expect("an incomplete character is cut");
-        let trailing = content[..end].iter().rev().take_while(|&&byte| byte == b'\r').count();
-        let text = trimmed(self.text(&content[..end - trailing], true));
+        let text = trimmed(certain);
         (!text.0.is_empty()).then_some((text, end))
     }
 

@@ -197,6 +197,8 @@ fn charsets_are_decoded() {
         (GB18030, b"a\x81\x30", &[3], &["a", "\u{fffd}"], 1),
         // The carriage return that a flush left out still parts what it followed from what comes.
         (GB18030, b"\xe3\r\xa7\n", &[3], &["\u{fffd}", "\u{fffd}"], 2),
+        // So does one behind the beginning of a character of four bytes, whose second is a character of its own.
+        (GB18030, b"\x81\x30\r\x81\n", &[4], &["\u{fffd}0", "\u{fffd}"], 2),
         // Each line begins in the initial state; a flush does not.
         (ISO_2022_JP, b"\x1b$BF|\nF|\n", &[], &["日", "F|"], 0),
         (ISO_2022_JP, b"\x1b$BF|K\\\x1b(B\n", &[5, 6], &["日", "本"], 0),
