@@ -87,6 +87,11 @@ pub fn story(seed: u64) -> Story {
         }
         _ => {}
     }
+    // Drawn last, so that all else in a story is the same without them.
+    // What a client leaves behind comes before a goodbye, and it leaves much in a flood.
+    let is_large = matches!(theme, Theme::Flood | Theme::Torrent);
+    teller.setup.hello = teller.one_in(4);
+    teller.setup.goodbye = is_large != teller.one_in(4);
     Story { setup: teller.setup, steps }
 }
 
@@ -126,6 +131,8 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let flush_after = flush_after.filter(|_| rules.charset != encoding_rs::ISO_2022_JP);
     Setup {
         stage: one_in(rng, 8),
+        hello: false,
+        goodbye: false,
         rules,
         flush_after: flush_after.filter(|_| !is_torrent),
         queue: one_in(rng, 4).then(|| {

@@ -12,6 +12,7 @@ mod causes;
 mod counts;
 mod downward;
 mod ends;
+mod greeting;
 mod stage;
 mod upward;
 
@@ -52,6 +53,8 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     };
     let cause = causes::of(reason);
     let up = Upward::new(&setup.rules, &trace.sent);
+    let whole = trace;
+    let (trace, told) = &greeting::without(setup, whole, &up)?;
     let inner = match setup.stage {
         true => Some(stage::without(trace, &up)?),
         false => None,
@@ -72,6 +75,7 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     let known = Known { setup, trace, up, down, got, cause, first, seen };
     alive::check(&known)?;
     ends::check(&known)?;
+    greeting::check(&known, whole, told)?;
     counts::check(&known)
 }
 

@@ -23,6 +23,9 @@ pub struct Setup {
     pub rules: Rules,
     /// Whether there is a stage between the backend and the framing.
     pub stage: bool,
+    /// Whether the backend is told of the client, first and last.
+    pub hello: bool,
+    pub goodbye: bool,
     pub flush_after: Option<Ms>,
     /// `--slow-client drop` with this `--queue`, in bytes; else `wait`.
     pub queue: Option<usize>,
@@ -61,6 +64,8 @@ impl Default for Setup {
                 max_line: 1 << 20,
             },
             stage: false,
+            hello: false,
+            goodbye: false,
             flush_after: None,
             queue: None,
             ping_interval: None,
@@ -239,6 +244,8 @@ impl fmt::Display for Setup {
         }
         for (answers, what) in [
             (!self.stage, "a stage takes commands out"),
+            (!self.hello, "the backend is told hello"),
+            (!self.goodbye, "the backend is told goodbye"),
             (self.answers_pings, "client answers no Ping"),
             (self.answers_close, "client answers no Close"),
             (self.answers_fin, "backend does not answer our FIN"),

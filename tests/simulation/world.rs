@@ -9,14 +9,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use wsrelay::backend::BackendIo;
+use http::Request;
+use wsrelay::backend::{BackendIo, ClientFacts, Template};
 use wsrelay::clock::ManualClock;
 use wsrelay::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use wsrelay::net::duplex::Duplex;
 use wsrelay::net::stream::ByteStream;
 use wsrelay::registry::{Order, Registration, Registry};
 use wsrelay::session::keepalive::Limits;
-use wsrelay::session::{CloseReason, Greeting, Session, SessionConfig, SlowClient, Terms};
+use wsrelay::session::{
+    CloseReason, Greeting, GreetingConfig, Session, SessionConfig, SlowClient, Terms,
+};
 
 use crate::client::Client;
 use crate::peer::{Flow, Peer};
@@ -73,25 +76,29 @@ pub fn run(story: &Story, clock: &mut ManualClock) -> (Result<(), Failure>, Trac
     (lived, world.trace)
 }
 
+fn rules(rules: &spec::Rules) -> LineRules {
+    LineRules {
+        eol: if rules.crlf { Eol::CrLf } else { Eol::Lf },
+        newlines: match rules.newlines {
+            spec::Newlines::Split => Newlines::Split,
+            spec::Newlines::Space => Newlines::Space,
+            spec::Newlines::Reject => Newlines::Reject,
+        },
+        charset: Charset::for_label(rules.charset.name()).expect("a charset of lines"),
+        max_line: rules.max_line,
+    }
+}
+
 fn config(setup: &Setup) -> SessionConfig {
-    let rules = &setup.rules;
     let limit = |ms: Option<Ms>| ms.map(Duration::from_millis);
-    let framing = match rules.raw {
-        true => Framing::Raw { max_message: rules.max_line },
-        false => Framing::Lines(LineRules {
-            eol: if rules.crlf { Eol::CrLf } else { Eol::Lf },
-            newlines: match rules.newlines {
-                spec::Newlines::Split => Newlines::Split,
-                spec::Newlines::Space => Newlines::Space,
-                spec::Newlines::Reject => Newlines::Reject,
-            },
-            charset: Charset::for_label(rules.charset.name()).expect("a charset of lines"),
-            max_line: rules.max_line,
-        }),
+    let max_line = setup.rules.max_line;
+    let framing = match setup.rules.raw {
+        true => Framing::Raw { max_message: max_line },
+        false => Framing::Lines(rules(&setup.rules)),
     };
     SessionConfig {
         framing,
-        max_line: rules.max_line,
+        max_line,
         slow_client: setup.queue.map_or(SlowClient::Wait, |queue| SlowClient::Drop { queue }),
         limits: Limits {
             ping_interval: limit(setup.ping_interval),
@@ -104,6 +111,20 @@ fn config(setup: &Setup) -> SessionConfig {
         greeting: None,
         trace: false,
     }
+}
+
+/// The lines for the backend.
+fn greeting(setup: &Setup) -> Greeting {
+    let lines = |is_said: bool, text: &str| -> Vec<Template> {
+        is_said.then(|| Template::parse(text).expect("a template")).into_iter().collect()
+    };
+    let config = GreetingConfig {
+        hello: lines(setup.hello, spec::greeting::HELLO),
+        goodbye: lines(setup.goodbye, spec::greeting::GOODBYE),
+        refusal: None,
+        rules: rules(&setup.rules),
+    };
+    config.of(&ClientFacts::of(&Request::new(())))
 }
 
 impl<'a> World<'a> {
@@ -127,7 +148,7 @@ impl<'a> World<'a> {
             backend: BackendIo::server(ByteStream::duplex(backend)),
             config: Arc::new(config(setup)),
             stage: setup.stage.then(|| Box::new(Escapes::default()) as _),
-            greeting: Greeting::default(),
+            greeting: greeting(setup),
             card: registration.card.clone(),
         });
         let woken = Arc::new(Flag::default());

@@ -6,7 +6,7 @@ use wsrelay::session::CloseReason;
 use super::BUFFER;
 use super::downward::{Downward, framed};
 use super::upward::Upward;
-use crate::spec::Cause;
+use crate::spec::{Cause, greeting};
 use crate::story::{Ms, Setup, Side};
 use crate::trace::{Failure, Moment, Trace};
 
@@ -168,6 +168,8 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
 /// Whether so much may wait for a peer that does not read that the relay does not look at what the client sends.
 pub fn may_pause(setup: &Setup, up: &Upward, moment: &Moment) -> bool {
     let waits = up.until(moment.client.read).bytes.saturating_sub(moment.backend.put);
+    // So may a hello, which is not seen here.
+    let waits = waits + if setup.hello { greeting::LONGEST } else { 0 };
     // Answers of a stage wait too.
     let is_much = waits >= BUFFER || (setup.stage && moment.backend_is_full);
     // So do Pongs, for a client that does not read.

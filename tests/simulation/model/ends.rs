@@ -4,7 +4,7 @@ use super::Known;
 use super::upward::Fatal;
 use crate::peer::End;
 use crate::spec::{Cause, ExpectedClose, Reason, ServerFrame};
-use crate::story::{Side, TICK};
+use crate::story::{Setup, Side, TICK};
 use crate::trace::{Failure, Moment, What};
 
 /// Both ends of a session.
@@ -186,8 +186,9 @@ fn not_late(known: &Known<'_>, side: Side) -> Result<(), Failure> {
         Side::Client => known.patience(side).max(known.setup.close_timeout),
         Side::Backend => 2 * known.patience(side),
     };
-    // Answers of a stage are not seen here.
-    let is_unknown = known.trace.jumps || (known.setup.stage && side == Side::Backend);
+    // Answers of a stage and lines of the relay's own are not seen here.
+    let Setup { stage, hello, goodbye, .. } = known.setup;
+    let is_unknown = known.trace.jumps || ((*stage || *hello || *goodbye) && side == Side::Backend);
     if is_unknown || over <= last + patience + TICK {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 mod close;
 mod down;
 mod frames;
+pub mod greeting;
 mod rules;
 pub mod stage;
 mod up;
