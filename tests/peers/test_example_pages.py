@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from conftest import DEADLINE, set_size
 from example_page import Example, Page
+from in_front_of import recipe
 from side_by_side import websockify, wsrelay_in_its_place
 from test_ngircd import Person
 
@@ -104,7 +105,8 @@ def test_novnc_shows_the_desktop_through_either(side, start, opened, wsrelay, br
     if side == "websockify":
         relay = websockify(start, opened, [f"--web={pages}", f"--unix-target={desktop.removeprefix('unix:')}"])
     else:
-        relay = wsrelay_in_its_place(start, opened, wsrelay, ["--binary", f"--static-dir={pages}", f"--to={desktop}"])
+        options = [*recipe("VNC", desktop), f"--static-dir={pages}"]
+        relay = wsrelay_in_its_place(start, opened, wsrelay, options)
     page = Page(browser, running, f"http://{relay.address}/")
     page.has_status("Connected")
     page.wait(lambda: share(picture(page), canvas(page), GREEN) > 0.99, "the desktop")

@@ -10,8 +10,9 @@ import tempfile
 
 import pytest
 
-from conftest import command
-from test_ngircd import ngircd  # noqa: F401: a fixture
+from conftest import address, as_fd_3, command
+from in_front_of import recipe
+from test_ngircd import CONFIG as NGIRCD
 
 SCENARIOS = pathlib.Path(__file__).with_name("real_clients")
 # Of each package: the file for browsers, and how a script gets at it.
@@ -63,12 +64,23 @@ def play(request, start, relay, tmp_path):
     return lambda name, package, *options, **facts: where(start, browser, folder, relay, name, package, options, facts)
 
 
+@pytest.fixture
+def ngircd(start, listener, tmp_path):
+    """The address of an IRC server that takes WEBIRC."""
+    config = tmp_path / "ngircd.conf"
+    (tmp_path / "nothing").mkdir()
+    config.write_text(NGIRCD.format(nothing=tmp_path / "nothing") + "WebircPassword = secret\n")
+    argv, popen = as_fd_3(listener, [command("ngircd"), "--nodaemon", "--config", config])
+    start(argv, **popen)
+    return address(listener)
+
+
 def test_irc_framework_with_ngircd(play, ngircd):
-    assert play("irc", "irc-framework", "--to", ngircd, "--eol", "crlf") == [
+    assert play("irc", "irc-framework", *recipe("IRC", ngircd)) == [
         ["join", "bob", "#tea"],
         ["privmsg", "bob", "#tea", "žluťoučký 🐈"],
         ["action", "ann", "bob", "nods"],
-        ["whois", "bob", "~bob", "bob in a test"],
+        ["whois", "bob", "wsrelay", "127.0.0.1", "bob in a test"],
         ["quit", "bob"],
     ]
 
@@ -82,7 +94,7 @@ def mosquitto(start, tmp_path):
 
 
 def test_mqtt_js_with_mosquitto(play, mosquitto):
-    assert play("mqtt", "mqtt", "--to", mosquitto, "--binary", "--subprotocol", "mqtt") == [
+    assert play("mqtt", "mqtt", *recipe("MQTT", mosquitto)) == [
         message for version in (4, 5) for message in (
             [version, "news/one", "žluťoučký 🐈\n\0"],
             [version, "news/two", "large"],
@@ -99,7 +111,7 @@ def coilmq(start):
 
 def test_stompjs_with_coilmq(play, coilmq):
     # It takes no other name for itself than this.
-    assert play("stomp", "@stomp/stompjs", "--to", coilmq, "--binary", host=socket.getfqdn()) == [
+    assert play("stomp", "@stomp/stompjs", *recipe("STOMP", coilmq), host=socket.getfqdn()) == [
         ["v12.stomp"], ["/topic/news", "žluťoučký 🐈\nof two lines"], ["/topic/news", 100_000],
     ]
 
@@ -125,7 +137,7 @@ def postgres(start):
 
 
 def test_neon_with_postgresql(play, postgres):
-    assert play("postgres", "@neondatabase/serverless", "--to", postgres, "--binary") == [
+    assert play("postgres", "@neondatabase/serverless", *recipe("PostgreSQL", postgres)) == [
         [[42, "žluťoučký 🐈\n"]],
         [[300_000, 300_000]],
         [[20_000, len("line 20000")]],

@@ -2,6 +2,7 @@
 import pytest
 
 from conftest import DEADLINE, closed, command, hears
+from in_front_of import recipe
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_many_commands_without_waiting(relay, redis):
 
 
 def test_publish_and_subscribe(relay, redis):
-    running = relay("--to", redis)
+    running = relay(*recipe("Redis", redis))
     subscriber, publisher = running.connect(), running.connect()
     subscriber.send("SUBSCRIBE news")
     hears(subscriber, "*3", "$9", "subscribe", "$4", "news", ":1")

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from conftest import DEADLINE, UNPACKED, closed, command
+from in_front_of import recipe
 from side_by_side import wait_until
 
 
@@ -20,7 +21,7 @@ class Server:
     """
     argv: list
     talk: str
-    options: list = ("--eol", "crlf")
+    options: list = ()
     files: dict = dataclasses.field(default_factory=dict)
     # Prepares what the server needs to find; gets its directory.
     prepare: object = None
@@ -83,7 +84,7 @@ SERVERS = {
         > noidle
         < OK
         > close
-        """, ["--eol", "lf"], files={"mpd.conf": """
+        """, files={"mpd.conf": """
             bind_to_address "{socket}"
             music_directory "{dir}"
             zeroconf_enabled "no"
@@ -124,7 +125,7 @@ SERVERS = {
         < 500 .*
         > QUIT
         < 205 .*
-        """, program=True, prepare=news_spool),
+        """, ["--eol", "crlf"], program=True, prepare=news_spool),
 }
 
 
@@ -143,7 +144,7 @@ def test_a_talk(name, start, relay, tmp_path):
     else:
         start(argv)
         wait_until(lambda: accepts(tmp_path / "socket"), name)
-        running = relay("--to", f"unix:{tmp_path / 'socket'}", *server.options)
+        running = relay(*recipe("Other servers of lines", f"unix:{tmp_path / 'socket'}"), *server.options)
     client = running.connect()
     skip = False
     for line in filter(None, map(str.strip, server.talk.splitlines())):

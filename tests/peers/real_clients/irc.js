@@ -31,7 +31,7 @@ globalThis.scenario = async (IRC, { hostname, port }, { lines }) => {
   ann.action("bob", "nods");
   await hearing;
   told.push(await new Promise((resolve) => {
-    ann.whois("bob", ({ nick, ident, real_name }) => resolve(["whois", nick, ident, real_name]));
+    ann.whois("bob", ({ nick, ident, hostname: host, real_name }) => resolve(["whois", nick, ident, host, real_name]));
   }));
   hearing = hears(ann, "quit", "nick");
   const closed = next(bob, "socket close");
