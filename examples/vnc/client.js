@@ -2,6 +2,7 @@
 import RFB from "./packages/@novnc/novnc/core/rfb.js";
 
 const url = new URL(".", location.href); // the relay listens where this page came from
+url.search = location.search; // ?token=NAME chooses one of several desktops, where the relay has a file of them
 url.protocol = url.protocol.replace("http", "ws");
 
 const screen = document.getElementById("screen");
