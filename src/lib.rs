@@ -25,7 +25,7 @@
 //! │ threads log           │ threads on which others wait; the log, set up                             │
 //! │ clock                 │ what every limit of time waits for                                        │
 //! │ error registry        │ why a start fails; who is connected                                       │
-//! │ file open_files       │ files that people write; files in use                                     │
+//! │ file open_files rate  │ files that people write; files in use; how often something may happen     │
 //! │ task text limits path random sync │ the runtime, words, limits of files, URI paths, random bytes, locks │
 //! └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -46,6 +46,7 @@ mod open_files;
 pub mod options;
 mod path;
 mod random;
+pub mod rate;
 pub mod registry;
 pub mod server;
 pub mod session;

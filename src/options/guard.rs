@@ -10,7 +10,7 @@ use crate::http::extra::{self, ExtraHeaders};
 use crate::http::gate::forwarded::TrustedProxies;
 use crate::http::gate::guard::GuardConfig;
 use crate::http::gate::origin::{Entry, OriginRules};
-use crate::http::gate::rate::Rate;
+use crate::rate::Rate;
 
 /// Who is let in, checked.
 ///

@@ -22,10 +22,11 @@ use self::tokens::Tokens;
 use self::verified::Verified;
 use crate::error::StartError;
 use crate::file;
-use crate::http::gate::rate::{Rate, RateLimiter};
+use crate::http::gate::rate::RateLimiter;
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
 use crate::open_files::OpenFiles;
+use crate::rate::Rate;
 use crate::sync::lock;
 use crate::threads::PASSWORDS;
 

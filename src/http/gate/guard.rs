@@ -13,10 +13,11 @@ use super::auth::{Auth, AuthFiles, Guesses, Identity};
 use super::counters::{Counters, RouteCounters};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
-use super::rate::{Rate, RateLimiter};
+use super::rate::RateLimiter;
 use crate::error::StartError;
 use crate::http::refusal::Refusal;
 use crate::net::address_prefix::AddressPrefix;
+use crate::rate::Rate;
 
 /// Who may connect. The default is everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,10 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::net::address_prefix::AddressPrefix;
+use crate::rate::Rate;
 use crate::sync::lock;
-
-/// The smallest burst, in requests, however low the rate: a few tabs that reconnect.
-const LEAST_BURST: u32 = 5;
 
 /// The largest number of addresses in the table: about 2 MiB.
 const MOST_REMEMBERED: usize = 64 * 1024;
@@ -18,52 +16,6 @@ const FIRST_SWEEP: usize = 1024;
 
 /// The time between two sweeps of a full table, as each looks at every entry.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
-
-/// A number of requests in a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// The time between two requests at this rate.
-    interval: Duration,
-    /// The number of requests that may come at once.
-    burst: u32,
-}
-
-impl Rate {
-    /// Reads `5/s` or `100/m`.
-    ///
-    /// # Errors
-    /// If it is no such rate.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let (count, unit) = text.split_once('/').ok_or("a rate needs a unit")?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" | "min" => 60,
-            _ => return Err("not a rate by the second or minute"),
-        };
-        let count = count.parse::<u32>().ok().filter(|count| (1..=1_000_000).contains(count));
-        let count = count.ok_or("not a number from 1 to 1000000")?;
-        Ok(Rate { interval: Duration::from_secs(seconds) / count, burst: count.max(LEAST_BURST) })
-    }
-
-    /// The next moment of a prefix that sends a request now and has the moment `known`.
-    ///
-    /// # Errors
-    /// How long it has to wait.
-    fn next(&self, known: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
-        let moment = known.unwrap_or(now).max(now) + self.interval;
-        match (moment - now).saturating_sub(self.interval * self.burst) {
-            Duration::ZERO => Ok(moment),
-            wait => Err(wait),
-        }
-    }
-
-    /// The moment that stands for as many requests under another rate, at most a burst.
-    fn convert(self, moment: Instant, other: Rate, now: Instant) -> Instant {
-        let ahead = moment.saturating_duration_since(now);
-        let requests = ahead.div_duration_f64(self.interval).min(other.burst.into());
-        now + other.interval.mul_f64(requests)
-    }
-}
 
 /// Limits the rate of requests of each address prefix. The rate is the caller's and may change: requests that were
 /// counted under one rate count under the next.
@@ -179,26 +131,6 @@ mod tests {
 
     fn numbered(n: u32) -> AddressPrefix {
         IpAddr::from(n.to_be_bytes()).into()
-    }
-
-    #[test]
-    fn rates() {
-        let rate = |millis, burst| Ok(Rate { interval: Duration::from_millis(millis), burst });
-        for (text, want) in [
-            ("1/s", rate(1000, 5)),
-            ("10/s", rate(100, 10)),
-            ("30/m", rate(2000, 30)),
-            ("1/min", rate(60_000, 5)),
-            ("5", Err("a rate needs a unit")),
-            ("5/h", Err("not a rate by the second or minute")),
-            ("/s", Err("not a number from 1 to 1000000")),
-            ("0/s", Err("not a number from 1 to 1000000")),
-            ("-1/s", Err("not a number from 1 to 1000000")),
-            ("1.5/s", Err("not a number from 1 to 1000000")),
-            ("4294967296/s", Err("not a number from 1 to 1000000")),
-        ] {
-            assert_eq!(Rate::parse(text), want, "{text}");
-        }
     }
 
     #[test]
