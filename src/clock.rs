@@ -25,7 +25,7 @@ use futures::future::{Either, poll_fn, select};
 use crate::sync::lock;
 
 /// The resolution: deadlines within one tick complete together, up to one tick late and never early.
-const TICK: Duration = Duration::from_millis(5);
+pub const TICK: Duration = Duration::from_millis(5);
 
 /// The tick of a deadline that never comes.
 const NEVER: u64 = u64::MAX;

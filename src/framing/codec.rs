@@ -27,6 +27,14 @@ impl Framing {
         }
     }
 
+    /// The last byte of each line that the encoder writes; `None` without lines.
+    pub fn line_end(&self) -> Option<u8> {
+        match self {
+            Framing::Lines(_) => Some(b'\n'),
+            Framing::Raw { .. } => None,
+        }
+    }
+
     /// An encoder for one session's client.
     pub fn encoder(&self) -> Encoder {
         match self {

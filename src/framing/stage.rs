@@ -19,7 +19,7 @@ pub trait Stage: Debug + Send {
         answer: &mut Vec<u8>,
     );
 
-    /// Up: rewrites what the encoder has appended to `out`, which begins at `start`: one message or several, whole.
+    /// Up: rewrites what the encoder has appended to `out`, which begins at `start`: lines, or in raw mode messages, all of them whole.
     fn up(&mut self, out: &mut Vec<u8>, start: usize);
 
     /// Whether [`take`](Self::take) has to be asked about each message.

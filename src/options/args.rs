@@ -139,6 +139,11 @@ pub struct Args {
     #[argh(option, arg_name = "size")]
     pub max_line: Option<String>,
 
+    /// lines of one session towards the backend: 10/s:20 lets 20 through at once, and then 10 a second. The others
+    /// wait; none is lost. Without :20, as many as the number, and at least five, go through at once.
+    #[argh(option, arg_name = "rate")]
+    pub rate: Option<String>,
+
     /// send an unfinished line (a prompt) after this time. With 0 it waits for its end.
     #[argh(option, arg_name = "time")]
     pub flush_after: Option<String>,
@@ -238,7 +243,7 @@ pub struct Args {
     pub max_sessions_per_ip: Option<String>,
 
     /// handshakes of one client address: 5/s or 100/m. Further clients get 429. As many as the number, and at
-    /// least five, may come at once.
+    /// least five, may come at once; 5/s:20 allows 20.
     #[argh(option, arg_name = "rate")]
     pub connect_rate: Option<String>,
 

@@ -2,10 +2,12 @@
 
 use super::about::About;
 use super::args::Args;
-use super::values::{bounded, choice, duration, or_default, size, usage};
+use super::values::{bounded, choice, duration, or_default, size, usage, wrong};
 use crate::backend::Template;
+use crate::clock;
 use crate::error::StartError;
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
+use crate::rate::Rate;
 use crate::session::keepalive::Limits;
 use crate::session::{GreetingConfig, SessionConfig, SlowClient};
 
@@ -23,6 +25,7 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
         greeting: greeting(args, max_line)?,
         max_line,
         slow_client: slow_client(args)?,
+        rate: rate(args)?,
         limits: limits(args)?,
         close_timeout: bounded("close-timeout", &args.close_timeout)?,
         trace: args.trace,
@@ -81,6 +84,16 @@ fn slow_client(args: &Args) -> Result<SlowClient, StartError> {
     let mode = choice("slow-client", &args.slow_client, &modes)?;
     About::Queue.check(args)?;
     Ok(mode)
+}
+
+fn rate(args: &Args) -> Result<Option<Rate>, StartError> {
+    let Some(text) = &args.rate else { return Ok(None) };
+    let rate = match Rate::parse(text) {
+        // What leaves at one tick of the clock is a burst.
+        Ok(rate) if rate.burst_time() < clock::TICK => Err("so few at once can't reach this rate"),
+        parsed => parsed,
+    };
+    rate.map(Some).or_else(|why| wrong("rate", text, why, "10/s:20 or 100/m"))
 }
 
 fn limits(args: &Args) -> Result<Limits, StartError> {

@@ -129,6 +129,7 @@ pub const TABLE: &[Row] = &[
     route("newlines", LINES).about(Lines).default("split"),
     route("charset", LINES).common().about(Lines).default("utf-8"),
     route("max-line", LINES).default("1MiB").theirs("maxframesize"),
+    route("rate", LINES).about(Lines).without("no limit"),
     route("flush-after", LINES).common().about(Lines).default("0"),
     route("binary", LINES).common(),
     route("subprotocol", LINES).list().without("the client's first offer"),

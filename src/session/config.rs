@@ -6,6 +6,7 @@ use super::greeting::GreetingConfig;
 use super::keepalive::Limits;
 use super::sink::{Sink, Sinks};
 use crate::framing::Framing;
+use crate::rate::Rate;
 
 /// The settings of a route's sessions.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct SessionConfig {
     pub max_line: usize,
     /// The treatment of a client that does not keep up.
     pub slow_client: SlowClient,
+    /// How many lines a session may send towards the backend; `None`: any number.
+    pub rate: Option<Rate>,
     /// Pings and timeouts.
     pub limits: Limits,
     /// How long either side may take to close.

@@ -1,10 +1,10 @@
 //! Ending: each side gets what waits for it and its own kind of end, and time to take them.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -16,9 +16,10 @@ use super::reason::{CloseReason, EndedBy};
 use super::stats::Stats;
 use super::up::Up;
 use crate::backend::BackendIo;
-use crate::clock::{self, timeout};
+use crate::clock::{self, Deadline, timeout};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
+use crate::registry::Order;
 
 /// Bytes that are read of a client behind what can't be understood, before it takes what waits for it: what it may have
 /// begun to send, and not a flood without end.
@@ -44,13 +45,17 @@ pub struct Parts {
 /// got.
 pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
+    // A client may not send faster by leaving, but a stop is no fault of the client's, and does not wait.
+    if reason == CloseReason::Shutdown || reason.outcome().by == EndedBy::Backend {
+        parts.up.lift_rate();
+    }
     if parts.up.paused {
         (reason, has_failed) = take_rest(&mut parts, reason, has_failed).await;
     }
     if reason.outcome().by != EndedBy::Backend {
         parts.up.leave(&reason);
     }
-    let Parts { mut client, backend, up, config, .. } = parts;
+    let Parts { mut client, backend, up, stats, config } = parts;
     let settled = settle(&backend, reason);
     let (reason, ()) = join(
         async {
@@ -64,7 +69,7 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
             end_client(client, &reason, patience, config.close_timeout).await;
             reason
         },
-        end_backend(backend, up, has_failed, config.close_timeout),
+        end_backend(backend, up, stats, has_failed, config.close_timeout),
     )
     .await;
     reason
@@ -93,18 +98,62 @@ async fn take_rest(
 /// Returns the client's end, or `None` if the backend did not take it all.
 async fn relay_rest(parts: &mut Parts) -> Option<CloseReason> {
     let Parts { client, backend, up, stats, config } = parts;
+    let mut turn = Turn::default();
     loop {
         up.take_progress();
         let rest = poll_fn(|cx| {
-            let _ = scratch::poll_discard(cx, backend.io());
-            up.poll(cx, client, backend.io(), stats)
+            turn.watch(cx, backend, up, stats);
+            loop {
+                let end = up.poll(cx, client, backend.io(), stats);
+                if end.is_ready() || turn.poll_next(cx, up).is_pending() {
+                    return end;
+                }
+            }
         });
         if let Ok(end) = timeout(config.close_timeout, rest).await {
             return Some(end);
         }
-        if !up.take_progress() {
+        if !up.take_progress() && !up.awaits_turn() {
             return None;
         }
+    }
+}
+
+/// The time of the lines that `--rate` holds back at the end of a session.
+#[derive(Debug)]
+struct Turn {
+    timer: Deadline,
+    /// When `timer` fires.
+    at: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn { timer: Deadline::never(), at: None, waker: None }
+    }
+}
+
+impl Turn {
+    /// Discards what the backend sends, as an echo server that can't write does not read either. All lines may leave
+    /// once the backend has ended its stream or wsrelay stops.
+    fn watch(&mut self, cx: &mut Context<'_>, backend: &mut BackendIo, up: &mut Up, stats: &Stats) {
+        let ended = scratch::poll_discard(cx, backend.io());
+        if up.is_paced() {
+            let stop = stats.card().mailbox.poll_next(cx, &mut self.waker);
+            if ended.is_ready() || stop == Poll::Ready(Order::Stop) {
+                up.lift_rate();
+            }
+        }
+    }
+
+    /// Ready when the next line may leave.
+    fn poll_next(&mut self, cx: &mut Context<'_>, up: &Up) -> Poll<()> {
+        let Some(next) = up.next_line() else { return Poll::Pending };
+        if self.at.replace(next) != Some(next) {
+            self.timer.set(next);
+        }
+        Pin::new(&mut self.timer).poll(cx)
     }
 }
 
@@ -234,10 +283,11 @@ fn poll_close_reply(cx: &mut Context<'_>, client: &mut Endpoint) -> Poll<()> {
 async fn end_backend(
     mut backend: BackendIo,
     mut up: Up,
+    mut stats: Stats,
     has_failed: bool,
     close_timeout: Duration,
 ) {
-    if !has_failed && deliver_rest(&mut backend, &mut up, close_timeout).await {
+    if !has_failed && deliver_rest(&mut backend, &mut up, &mut stats, close_timeout).await {
         backend.finish(close_timeout).await;
     } else {
         backend.abandon().await;
@@ -245,18 +295,29 @@ async fn end_backend(
 }
 
 /// Writes all that was received, as long as the backend takes any of it. Returns whether it took all.
-async fn deliver_rest(backend: &mut BackendIo, up: &mut Up, close_timeout: Duration) -> bool {
+async fn deliver_rest(
+    backend: &mut BackendIo,
+    up: &mut Up,
+    stats: &mut Stats,
+    close_timeout: Duration,
+) -> bool {
+    let mut turn = Turn::default();
     loop {
         up.take_progress();
         let write = poll_fn(|cx| {
-            // An echo server that can't write does not read either.
-            let _ = scratch::poll_discard(cx, backend.io());
-            up.poll_send(cx, backend.io())
+            turn.watch(cx, backend, up, stats);
+            loop {
+                up.release(stats);
+                let sent = up.poll_send(cx, backend.io());
+                if turn.poll_next(cx, up).is_pending() {
+                    return if up.next_line().is_some() { Poll::Pending } else { sent };
+                }
+            }
         });
         if timeout(close_timeout, write).await.is_ok() {
             return true;
         }
-        if !up.take_progress() {
+        if !up.take_progress() && !up.awaits_turn() {
             return false;
         }
     }

@@ -32,6 +32,8 @@ pub struct Seen {
     pub stalled_since: Option<Instant>,
     /// The time since which an unterminated tail has waited.
     pub tail_since: Option<Instant>,
+    /// When a line that waits for its time may leave.
+    pub next_line: Option<Instant>,
     /// Whether the session does not read from the client.
     pub paused: bool,
     /// The time since which the backend has taken nothing, after the client ended its stream.
@@ -49,6 +51,8 @@ pub enum Due {
     Ping,
     /// Let the stage speak.
     Stage,
+    /// Send the lines whose time has come.
+    Lines,
     /// Send the unterminated tail.
     Flush,
     /// Count this moment as a sign of life, as the session did not read, and send a Ping, by which the kernel finds
@@ -74,6 +78,7 @@ impl Keepalive {
             at(Some(seen.last_data), limits.idle_timeout),
             at(seen.tail_since, limits.flush_after),
             seen.stage_at,
+            seen.next_line,
             self.life_deadline(limits, seen),
         ]
         .into_iter()
@@ -109,6 +114,9 @@ impl Keepalive {
         }
         if passed(Some(seen.last_data), limits.idle_timeout) {
             return Due::End(CloseReason::Idle);
+        }
+        if seen.next_line.is_some_and(|at| now >= at) {
+            return Due::Lines;
         }
         if passed(seen.tail_since, limits.flush_after) {
             return Due::Flush;
@@ -162,6 +170,7 @@ mod tests {
             last_data: start,
             stalled_since: None,
             tail_since: None,
+            next_line: None,
             paused: false,
             stuck_since: None,
             stage_at: None,
@@ -260,6 +269,20 @@ mod tests {
         let all = Seen { stalled_since: Some(start), tail_since: Some(start), ..seen(start) };
         assert_eq!(keepalive.deadline(&limits, &all), None);
         assert_eq!(keepalive.due(&limits, start + 1000 * S, &all), Due::Nothing);
+    }
+
+    #[test]
+    fn lines_leave_when_their_time_has_come() {
+        let start = Instant::now();
+        let (limits, mut keepalive) = (Limits::default(), Keepalive::default());
+        let waits = Seen { paused: true, next_line: Some(start + S), ..seen(start) };
+        assert_eq!(keepalive.deadline(&limits, &waits), Some(start + S));
+        assert_eq!(keepalive.due(&limits, start + S / 2, &waits), Due::Nothing);
+        assert_eq!(keepalive.due(&limits, start + S, &waits), Due::Lines);
+        let limits = Limits { ping_interval: Some(S), ping_timeout: Some(S), ..limits };
+        assert_eq!(keepalive.due(&limits, start + S, &waits), Due::Lines);
+        let later = Seen { next_line: Some(start + 9 * S), ..waits };
+        assert_eq!(keepalive.due(&limits, start + S, &later), Due::Excuse, "it is not read from");
     }
 
     #[test]

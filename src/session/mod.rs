@@ -2,7 +2,7 @@
 //! it ends and who is told.
 //!
 //! ```text
-//!  terms ─▶ relay ─┬─ up:   endpoint (wire, frame) ─▶ framing ─▶ outgoing
+//!  terms ─▶ relay ─┬─ up:   endpoint (wire, frame) ─▶ framing ─▶ [pace] ─▶ outgoing
 //!                  ├─ down: framing ─▶ endpoint
 //!                  ├─ keepalive: all deadlines · stats and sinks: what passed
 //!                  └─ reason ─▶ ending
@@ -16,6 +16,7 @@ mod frame;
 mod greeting;
 pub mod keepalive;
 mod outgoing;
+mod pace;
 mod reason;
 mod relay;
 mod replies;

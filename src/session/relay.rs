@@ -15,6 +15,7 @@ use super::ending::{self, Parts};
 use super::endpoint::Endpoint;
 use super::greeting::Greeting;
 use super::keepalive::{Due, Keepalive, Seen};
+use super::pace::Pace;
 use super::reason::CloseReason;
 use super::stats::Stats;
 use super::up::Up;
@@ -73,10 +74,12 @@ impl Session {
         let Terms { client, early, backend, config, stage, greeting, card } = terms;
         let limits = config.limits;
         let decoder = config.framing.decoder();
+        let paced = config.rate.zip(config.framing.line_end());
+        let pace = paced.map(|(rate, line_end)| Box::new(Pace::new(rate, line_end)));
         Box::new(Session {
             client: Endpoint::new(client, &early, Role::Server, config.max_line),
             backend,
-            up: Up::new(config.framing.encoder(), stage, greeting),
+            up: Up::new(config.framing.encoder(), pace, stage, greeting),
             down: Down::new(decoder, config.slow_client, limits.flush_after.is_some()),
             keepalive: Keepalive::default(),
             timer: Deadline::never(),
@@ -126,6 +129,12 @@ impl Session {
                     self.up.stage_due();
                     let _ = self.up.poll_send(cx, self.backend.io());
                 }
+                Due::Lines => {
+                    let Session { client, backend, up, stats, .. } = self;
+                    if let Poll::Ready(reason) = up.poll(cx, client, backend.io(), stats) {
+                        return Poll::Ready(reason);
+                    }
+                }
                 Due::Flush => self.down.flush_tail(&mut self.client, &mut self.stats),
                 Due::Excuse => self.excuse(),
                 Due::End(reason) => return Poll::Ready(reason),
@@ -164,6 +173,7 @@ impl Session {
             last_data: self.stats.last_data(),
             stalled_since: self.client.wire().stalled_since(),
             tail_since: self.down.tail_since,
+            next_line: self.up.next_line(),
             paused: self.up.paused,
             stuck_since: self.up.stuck_since,
             stage_at: self.up.stage_deadline(),

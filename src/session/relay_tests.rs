@@ -94,6 +94,7 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
         framing: Framing::Lines(rules),
         max_line: 1024,
         slow_client: SlowClient::Wait,
+        rate: None,
         limits: Limits::default(),
         close_timeout: Duration::from_millis(100),
         greeting: None,

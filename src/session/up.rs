@@ -8,10 +8,11 @@ use std::time::Instant;
 use super::endpoint::{Endpoint, Received};
 use super::greeting::{Goodbye, Greeting};
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::reason::CloseReason;
 use super::stats::Stats;
 use crate::clock;
-use crate::framing::{Batch, Encoder, FramingError, Mark, Payload, Stage};
+use crate::framing::{Batch, Encoder, Mark, Payload, Stage};
 use crate::net::scratch::{self, BATCHES};
 use crate::net::stream::ByteStream;
 use crate::registry::Direction;
@@ -31,6 +32,8 @@ pub struct Up {
     pub stage: Option<Box<dyn Stage>>,
     /// The lines for the backend at the end.
     goodbye: Option<Box<Goodbye>>,
+    /// Lines that wait for their time, with `--rate`.
+    pace: Option<Box<Pace>>,
     /// Bytes that wait for the backend. After a failed write, reading from the backend goes on: it may have sent its
     /// last lines before it left.
     out: Outgoing,
@@ -50,11 +53,16 @@ enum Gathered {
 }
 
 impl Up {
-    /// Makes lines of messages with `encoder`, which pass through `stage`. The hello of `greeting` waits first.
-    pub fn new(encoder: Encoder, stage: Option<Box<dyn Stage>>, greeting: Greeting) -> Self {
+    /// Makes lines of messages with `encoder`, which pass at a `pace` and through `stage`. The hello of `greeting` waits first.
+    pub fn new(
+        encoder: Encoder,
+        pace: Option<Box<Pace>>,
+        stage: Option<Box<dyn Stage>>,
+        greeting: Greeting,
+    ) -> Self {
         let Greeting { hello, goodbye } = greeting;
         let out = Outgoing::default();
-        let mut up = Up { encoder, stage, goodbye, out, paused: false, stuck_since: None };
+        let mut up = Up { encoder, stage, goodbye, pace, out, paused: false, stuck_since: None };
         up.say(&hello);
         up
     }
@@ -62,7 +70,11 @@ impl Up {
     /// Appends what the session's client has left to say: the goodbye, once.
     pub fn leave(&mut self, reason: &CloseReason) {
         if let Some(goodbye) = self.goodbye.take() {
-            self.say(&goodbye.lines(reason));
+            let lines = goodbye.lines(reason);
+            match &mut self.pace {
+                Some(pace) if pace.len() > 0 => pace.end_with(lines),
+                _ => self.say(&lines),
+            }
         }
     }
 
@@ -92,13 +104,14 @@ impl Up {
             if let Gathered::End(reason) = gathered {
                 return Poll::Ready(reason);
             }
+            self.release(stats);
             let _ = self.poll_send(cx, backend);
             if !self.paused {
                 return Poll::Pending;
             }
             let _ = client.poll_drain(cx);
             // There may be room again although the backend has not taken all.
-            if self.out.len() >= ENOUGH || client.wire().replies() >= ENOUGH_REPLIES {
+            if self.waiting() >= ENOUGH || client.wire().replies() >= ENOUGH_REPLIES {
                 return Poll::Pending;
             }
         }
@@ -115,7 +128,7 @@ impl Up {
     ) -> Gathered {
         // Only replies count, not the lines that wait with them: a client that does not read for a while may go on
         // sending.
-        while self.out.len() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
+        while self.waiting() < ENOUGH && client.wire().replies() < ENOUGH_REPLIES {
             match client.poll_messages(cx, &mut |messages| self.take(messages, stats)) {
                 Poll::Pending => return Gathered::Everything,
                 Poll::Ready(None) => {}
@@ -155,11 +168,10 @@ impl Up {
     fn encode_batch(&mut self, batch: Batch<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
         let is_looked_at = self.stage.as_ref().is_some_and(|stage| stage.takes_messages());
         if !stats.is_watched() && !is_looked_at {
-            let buf = self.out.buf();
+            let (encoder, buf) = self.encoder();
             let before = buf.len();
-            if let Some(lines) = self.encoder.encode_batch(batch, buf) {
-                self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
-                stats.count(Direction::Up, lines, buf.len() - before);
+            if let Some(lines) = encoder.encode_batch(batch, buf) {
+                self.pass(before, lines, stats);
                 return Ok(());
             }
         }
@@ -168,18 +180,96 @@ impl Up {
 
     fn encode(&mut self, payload: Payload<'_>, stats: &mut Stats) -> Result<(), CloseReason> {
         stats.see(Direction::Up, &payload);
-        let buf = self.out.buf();
+        if self.take_for_stage(payload, stats) {
+            return Ok(());
+        }
+        let (encoder, buf) = self.encoder();
         let before = buf.len();
-        let lines = match &mut self.stage {
-            None => self.encoder.encode(payload, buf),
-            Some(stage) => encode_staged(&mut self.encoder, &mut **stage, payload, buf, stats),
-        };
-        let lines = lines.map_err(CloseReason::Framing)?;
-        stats.count(Direction::Up, lines, buf.len() - before);
+        let lines = encoder.encode(payload, buf).map_err(CloseReason::Framing)?;
+        self.pass(before, lines, stats);
         if self.encoder.replaced() > 0 {
             stats.replaced(Direction::Up, self.encoder.replaced());
         }
         Ok(())
+    }
+
+    /// Whether the stage takes a message as its own. It is no line, and does not wait for the time of one.
+    fn take_for_stage(&mut self, payload: Payload<'_>, stats: &mut Stats) -> bool {
+        let Some(stage) = self.stage.as_mut().filter(|stage| stage.takes_messages()) else {
+            return false;
+        };
+        let buf = self.out.buf();
+        let before = buf.len();
+        let is_taken = stage.take(payload, buf);
+        if is_taken {
+            stats.dropped(stage.dropped());
+            stats.count(Direction::Up, 1, buf.len() - before);
+        }
+        is_taken
+    }
+
+    /// The encoder, and the buffer that it appends lines to.
+    fn encoder(&mut self) -> (&mut Encoder, &mut Vec<u8>) {
+        let buf = match &mut self.pace {
+            Some(pace) => pace.buf(),
+            None => self.out.buf(),
+        };
+        (&mut self.encoder, buf)
+    }
+
+    /// Takes lines that were appended to that buffer from `before` on.
+    fn pass(&mut self, before: usize, lines: u64, stats: &mut Stats) {
+        if self.pace.is_some() {
+            // They are counted when they leave. That they came is data too.
+            stats.count(Direction::Up, 0, 0);
+            return;
+        }
+        let buf = self.out.buf();
+        self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
+        stats.count(Direction::Up, lines, buf.len() - before);
+    }
+
+    /// Moves the lines whose time has come to what waits for the backend. Nobody waits for the time of lines whose
+    /// backend has gone.
+    pub fn release(&mut self, stats: &mut Stats) {
+        let Some(pace) = self.pace.as_mut().filter(|pace| pace.len() > 0) else { return };
+        if self.out.broken().is_some() {
+            pace.lift();
+        }
+        let buf = self.out.buf();
+        let before = buf.len();
+        let lines = pace.take_due(clock::now(), buf);
+        if lines > 0 {
+            self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
+            stats.count(Direction::Up, lines, buf.len() - before);
+        }
+        let last = pace.take_last();
+        self.say(&last);
+    }
+
+    /// When the next line may leave, if any waits for its time.
+    pub fn next_line(&self) -> Option<Instant> {
+        self.pace.as_ref().and_then(|pace| pace.next())
+    }
+
+    /// Whether lines may have to wait for their time.
+    pub fn is_paced(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    /// Lets all lines leave at the next [`release`](Self::release), whatever the rate.
+    pub fn lift_rate(&mut self) {
+        self.pace.iter_mut().for_each(|pace| pace.lift());
+    }
+
+    /// Whether the backend has taken everything but lines whose time has not come.
+    pub fn awaits_turn(&self) -> bool {
+        self.out.len() == 0 && self.next_line().is_some()
+    }
+
+    /// Bytes that wait for the backend or for their time.
+    fn waiting(&self) -> usize {
+        self.out.len() + self.pace.as_ref().map_or(0, |pace| pace.len())
     }
 
     /// Passes a read of the backend's through the stage, whose answers join what waits for the backend if there
@@ -220,7 +310,7 @@ impl Up {
         if self.out.len() < ENOUGH || backend.is_ended() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes what waits; ready when all is written.
+    /// Writes what was [released](Self::release); ready when all of that is written.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
         self.out.poll_send(cx, backend)
     }
@@ -253,22 +343,4 @@ impl Up {
             (end, _) => end,
         }
     }
-}
-
-/// Appends a message that passes through a stage; gives how many lines were appended.
-fn encode_staged(
-    encoder: &mut Encoder,
-    stage: &mut dyn Stage,
-    payload: Payload<'_>,
-    out: &mut Vec<u8>,
-    stats: &mut Stats,
-) -> Result<u64, FramingError> {
-    let before = out.len();
-    if stage.take(payload, out) {
-        stats.dropped(stage.dropped());
-        return Ok(1);
-    }
-    let lines = encoder.encode(payload, out)?;
-    stage.up(out, before);
-    Ok(lines)
 }

@@ -6,6 +6,7 @@ mod scenes;
 use encoding_rs::Encoding;
 use fastrand::Rng;
 
+use crate::spec::rate::Rate;
 use crate::spec::{Broken, Newlines, Rules};
 use crate::story::{Act, Ms, Setup, Side, Step, Story, TICK};
 
@@ -129,10 +130,13 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let flush_after = limit(false, &[5, 10, 50]);
     // With escape sequences on both sides of a flush, what is an error depends on the carriage returns between them.
     let flush_after = flush_after.filter(|_| rules.charset != encoding_rs::ISO_2022_JP);
+    let rate = (!rules.raw && one_in(rng, 6))
+        .then(|| Rate { count: pick(rng, &[1, 10, 50, 200]), burst: pick(rng, &[1, 2, 5, 50]) });
     Setup {
         stage: one_in(rng, 8),
         hello: false,
         goodbye: false,
+        rate,
         rules,
         flush_after: flush_after.filter(|_| !is_torrent),
         queue: one_in(rng, 4).then(|| {

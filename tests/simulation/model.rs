@@ -13,11 +13,13 @@ mod counts;
 mod downward;
 mod ends;
 mod greeting;
+mod pace;
 mod stage;
 mod upward;
 
 use self::causes::Candidate;
 use self::downward::{Downward, Received};
+use self::pace::Pace;
 use self::upward::Upward;
 use crate::peer::Flow;
 use crate::spec::{Cause, Rules};
@@ -33,6 +35,8 @@ pub struct Known<'a> {
     pub setup: &'a Setup,
     pub trace: &'a Trace,
     pub up: Upward,
+    /// What the rate lets through, if there is one.
+    pub pace: Option<Pace>,
     pub down: Downward,
     pub got: Received,
     /// Why it ended, as the relay says.
@@ -56,7 +60,7 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     let whole = trace;
     let (trace, told) = &greeting::without(setup, whole, &up)?;
     let inner = match setup.stage {
-        true => Some(stage::without(trace, &up)?),
+        true => Some(stage::without(trace, &up, setup.rate.is_some())?),
         false => None,
     };
     let outer = trace;
@@ -72,7 +76,9 @@ pub fn check(story: &Story, trace: &Trace) -> Result<(), Failure> {
     }
     let down = Downward::matching(setup, trace, &flushes, (first, seen))?;
     let got = Received::new(trace);
-    let known = Known { setup, trace, up, down, got, cause, first, seen };
+    let mut known = Known { setup, trace, up, pace: None, down, got, cause, first, seen };
+    let ends = if cause == Cause::ClientGone { usize::MAX } else { first };
+    known.pace = Pace::new(setup, trace, &known.up, ends, known.taken());
     alive::check(&known)?;
     ends::check(&known)?;
     greeting::check(&known, whole, told)?;
@@ -118,6 +124,32 @@ impl Known<'_> {
             Some(before) => (self.moments()[before].client, self.moments()[before].backend),
             None => Default::default(),
         }
+    }
+
+    /// How much of the client's stream has to reach the backend, in bytes.
+    pub fn accepted(&self) -> usize {
+        let is_by_client = self.up.fatal.is_some_and(|fatal| fatal.is(self.cause));
+        let kept = self.cause == Cause::ClientGone
+            && self.trace.reset_of(Side::Client).is_none_or(|(_, keeps)| keeps);
+        match is_by_client || kept {
+            // A reset loses what had not arrived.
+            true => self.moments().last().map_or(0, |moment| moment.client.delivered),
+            false => self.before().0.read,
+        }
+    }
+
+    /// How much of it may have been accepted.
+    fn taken(&self) -> usize {
+        self.accepted().max(self.moments()[self.seen].client.read)
+    }
+
+    /// The moment in which all of that must have left, and our end of stream with it.
+    pub fn delivered(&self) -> usize {
+        let is_lifted = matches!(self.cause, Cause::Stop | Cause::BackendEnd | Cause::BackendReset);
+        let Some(pace) = self.pace.as_ref().filter(|_| !is_lifted) else { return self.seen };
+        let due = self.up.until(self.taken()).bytes;
+        let last = self.moments().len() - 1;
+        (self.seen..last).find(|moment| pace.least(*moment) >= due).unwrap_or(last)
     }
 
     /// How many messages were due when the session can't have ended yet.

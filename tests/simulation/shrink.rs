@@ -77,6 +77,7 @@ fn simpler(setup: &Setup) -> Vec<Setup> {
     without(setup.stage, &|setup| setup.stage = false);
     without(setup.hello, &|setup| setup.hello = false);
     without(setup.goodbye, &|setup| setup.goodbye = false);
+    without(setup.rate.is_some(), &|setup| setup.rate = None);
     without(setup.flush_after.is_some(), &|setup| setup.flush_after = None);
     without(setup.queue.is_some(), &|setup| setup.queue = None);
     without(setup.ping_interval.is_some(), &|setup| {

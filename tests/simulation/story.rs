@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::spec::rate::Rate;
 use crate::spec::{Broken, Message, Newlines, Rules};
 
 /// Milliseconds, always whole ticks of the clock.
@@ -26,6 +27,8 @@ pub struct Setup {
     /// Whether the backend is told of the client, first and last.
     pub hello: bool,
     pub goodbye: bool,
+    /// `--rate`, of lines.
+    pub rate: Option<Rate>,
     pub flush_after: Option<Ms>,
     /// `--slow-client drop` with this `--queue`, in bytes; else `wait`.
     pub queue: Option<usize>,
@@ -66,6 +69,7 @@ impl Default for Setup {
             stage: false,
             hello: false,
             goodbye: false,
+            rate: None,
             flush_after: None,
             queue: None,
             ping_interval: None,
@@ -218,6 +222,9 @@ impl fmt::Display for Setup {
             Newlines::Reject => write!(f, " --newlines reject")?,
         }
         write!(f, " --charset {} --max-line {}", rules.charset.name(), rules.max_line)?;
+        if let Some(rate) = self.rate {
+            write!(f, " --rate {}/s:{}", rate.count, rate.burst)?;
+        }
         if let Some(queue) = self.queue {
             write!(f, " --slow-client drop --queue {queue}")?;
         }

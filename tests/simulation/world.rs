@@ -15,6 +15,7 @@ use wsrelay::clock::ManualClock;
 use wsrelay::framing::{Charset, Eol, Framing, LineRules, Newlines};
 use wsrelay::net::duplex::Duplex;
 use wsrelay::net::stream::ByteStream;
+use wsrelay::rate::Rate;
 use wsrelay::registry::{Order, Registration, Registry};
 use wsrelay::session::keepalive::Limits;
 use wsrelay::session::{
@@ -99,6 +100,9 @@ fn config(setup: &Setup) -> SessionConfig {
     SessionConfig {
         framing,
         max_line,
+        rate: setup
+            .rate
+            .map(|rate| Rate::parse(&format!("{}/s:{}", rate.count, rate.burst)).expect("a rate")),
         slow_client: setup.queue.map_or(SlowClient::Wait, |queue| SlowClient::Drop { queue }),
         limits: Limits {
             ping_interval: limit(setup.ping_interval),

@@ -17,6 +17,14 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
         let what = format!("not what the client sent, from byte {} on", at.count());
         return Err(Failure::new("wrong lines", what));
     }
+    if let Some(pace) = &known.pace {
+        let too_fast = |number: &usize| known.moments()[*number].backend.put > pace.most(*number);
+        if let Some(number) = (0..known.moments().len()).find(too_fast) {
+            let (moment, most) = (&known.moments()[number], pace.most(number));
+            let what = format!("{} of {most} bytes at {} ms", moment.backend.put, moment.at);
+            return Err(Failure::new("too fast", what));
+        }
+    }
     for number in 0..known.first {
         let moment = &known.moments()[number];
         up(known, number, moment)?;
@@ -40,17 +48,21 @@ fn up(known: &Known<'_>, number: usize, moment: &Moment) -> Result<(), Failure> 
     let (client, backend) = (&moment.client, &moment.backend);
     let whole = known.up.until(client.read);
     let waits = whole.bytes.saturating_sub(backend.put);
+    // With a rate they may have to wait for their time.
+    let due = known.pace.as_ref().map_or(whole.bytes, |pace| pace.least(number));
+    let is_due = due > backend.put;
     let has_room = !moment.backend_is_full;
     // With too many Pongs that wait, nothing of the client's is looked at.
     let left = left_until(known, number).map_or(0, |left| pongs_until(left, &known.up));
     let is_flooded = pongs_until(moment, &known.up) - left >= BUFFER && !moment.client_reads;
-    if waits > 0 && has_room && !is_flooded {
+    if is_due && has_room && !is_flooded {
         return late(format!(
             "at {} ms {waits} bytes wait for a backend that takes them",
             moment.at
         ));
     }
     let unread = client.delivered - client.read;
+    let has_room = has_room && known.pace.is_none();
     let is_full = may_pause(known.setup, &known.up, moment) && !has_room;
     if unread > 0 && !is_full && !is_flooded {
         return late(format!("at {} ms {unread} bytes of the client are not read", moment.at));

@@ -5,6 +5,7 @@ use wsrelay::session::CloseReason;
 
 use super::BUFFER;
 use super::downward::{Downward, framed};
+use super::pace::Pace;
 use super::upward::Upward;
 use crate::spec::{Cause, greeting};
 use crate::story::{Ms, Setup, Side};
@@ -123,7 +124,9 @@ pub fn check_missed(
     let moment = &trace.moments[must];
     let has_left_all = first == must && !may_pause(setup, up, moment);
     let is_visible = ended_by != Cause::ClientGone || has_left_all;
-    if seen > must && is_visible && (moment.client_reads || moment.backend_reads) {
+    // With a rate the backend's end comes behind the lines that wait for their time.
+    let reads = moment.client_reads || moment.backend_reads && setup.rate.is_none();
+    if seen > must && is_visible && reads {
         let what = format!("{cause:?} in moment {must} is not seen before moment {seen}");
         return Err(Failure::new("ends late", what));
     }
@@ -137,11 +140,15 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
     let Some(limit) = setup.idle_timeout else { return (None, None) };
     let (mut may, mut must) = (None, None);
     let (mut last, mut last_or_flush): (Ms, Ms) = (0, 0);
-    let mut before = (0, 0, 0);
+    let mut before = (0, 0, 0, 0);
     let (mut was_paused, mut put) = (false, (0, 0));
+    let pace = Pace::new(setup, trace, up, usize::MAX, 0);
     for (number, moment) in trace.moments.iter().enumerate() {
         let messages = up.messages.partition_point(|message| message.end <= moment.client.read);
-        let now = (messages, moment.backend_bytes, down.due_until(number));
+        // Lines that leave when their time has come are data too.
+        let left = pace.as_ref().map_or(0, |pace| pace.most(number));
+        let now = (messages, moment.backend_bytes, left, down.due_until(number));
+        let is_sure = pace.as_ref().is_none_or(|pace| pace.is_sure(number));
         // What was read may be looked at, and so count as data, only once a peer takes some of what waits for it.
         let is_paused = may_pause(setup, up, moment);
         let moved = put != (moment.client.put, moment.backend.put);
@@ -151,10 +158,11 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
         if may.is_none() && moment.at >= last + limit {
             may = Some(number);
         }
-        if must.is_none() && moment.at >= last_or_flush + limit {
+        if must.is_none() && moment.at >= last_or_flush + limit && is_sure {
             must = Some(number);
         }
-        if (now.0 != before.0 && !is_paused) || now.1 != before.1 {
+        let has_left = now.2 != before.2 && is_sure;
+        if (now.0 != before.0 && !is_paused) || now.1 != before.1 || has_left {
             last = moment.at;
         }
         if now != before || may_look {
@@ -174,7 +182,8 @@ pub fn may_pause(setup: &Setup, up: &Upward, moment: &Moment) -> bool {
     let is_much = waits >= BUFFER || (setup.stage && moment.backend_is_full);
     // So do Pongs, for a client that does not read.
     let is_flooded = pongs_until(moment, up) >= BUFFER && !moment.client_reads;
-    is_flooded || (is_much && !moment.backend_reads)
+    // With a rate lines wait although the backend reads.
+    is_flooded || (is_much && (setup.rate.is_some() || !moment.backend_reads))
 }
 
 /// `--ping-timeout`: no byte from the client, although it was pinged and could be read from.
@@ -257,11 +266,12 @@ fn stuck(setup: &Setup, trace: &Trace, up: &Upward) -> Moments {
     let is_full =
         |moment: &Moment| moment.client_has_fin && moment.backend_is_full && !moment.backend_reads;
     let full = |_: usize, moment: &Moment| (is_full(moment), moment.backend.put);
-    // With less the relay reads on, to the end of the stream. What a stage's answers do is not known here.
+    // With less the relay reads on, to the end of the stream. What a stage's answers or a rate
+    // do is not known here.
     let waiting = |_: usize, moment: &Moment| {
         let put = moment.backend.put;
         let waits = up.until(moment.client.read).bytes.saturating_sub(put) >= BUFFER;
-        (is_full(moment) && waits && !setup.stage, put)
+        (is_full(moment) && waits && !setup.stage && setup.rate.is_none(), put)
     };
     // What the kernel holds is given its time first.
     (lasts(trace, limit, full), lasts(trace, limit + setup.close_timeout, waiting))

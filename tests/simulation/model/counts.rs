@@ -22,8 +22,12 @@ pub fn check(known: &Known<'_>) -> Result<(), Failure> {
         Some(fatal) if fatal.is(known.cause) => known.up.last(),
         // What a reset client has left behind is given up with a backend that takes nothing.
         _ if known.cause == Cause::ClientGone && !known.takes(Side::Backend) => Lines::default(),
+        // Lines are counted when they leave, and those that wait for their time are given up with their backend.
+        _ if known.pace.is_some() && trace.reset_of(Side::Backend).is_some() => Lines::default(),
         _ => least,
     };
+    let least =
+        if known.pace.is_some() && !known.takes(Side::Backend) { Lines::default() } else { least };
     let size = |bytes: usize| match known.setup.stage {
         true => doubled(&known.up.bytes[..bytes]) as u64,
         false => bytes as u64,

@@ -36,21 +36,14 @@ fn backend(known: &Known<'_>) -> Result<(), Failure> {
     if !known.takes(Side::Backend) {
         return Ok(());
     }
-    let is_by_client = known.up.fatal.is_some_and(|fatal| fatal.is(known.cause));
-    let kept = known.cause == Cause::ClientGone
-        && trace.reset_of(Side::Client).is_none_or(|(_, keeps)| keeps);
-    let read = match is_by_client || kept {
-        // A reset loses what had not arrived.
-        true => known.moments().last().map_or(0, |moment| moment.client.delivered),
-        false => known.before().0.read,
-    };
-    let due = known.up.until(read).bytes;
+    let due = known.up.until(known.accepted()).bytes;
     let got = trace.backend_received.len();
     if got < due {
         return lost(format!("the backend has {got} of {due} bytes"));
     }
-    if known.reads(Side::Backend) && !known.moments()[known.seen].backend_is_ended {
-        let what = format!("in moment {} the backend has no FIN", known.seen);
+    let delivered = known.delivered();
+    if known.reads(Side::Backend) && !known.moments()[delivered].backend_is_ended {
+        let what = format!("in moment {delivered} the backend has no FIN");
         return Err(Failure::new("late FIN", what));
     }
     Ok(())
@@ -131,7 +124,7 @@ fn promptly(known: &Known<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let over = trace.over.as_ref().map_or(usize::MAX, |(moment, _)| *moment);
-    if over > known.seen {
+    if over > known.delivered() {
         let what = format!("in moment {over}, although both did their part in {}", known.seen);
         return Err(Failure::new("ends slowly", what));
     }
@@ -184,7 +177,9 @@ fn not_late(known: &Known<'_>, side: Side) -> Result<(), Failure> {
     // A backend that has taken something is given its time once more.
     let patience = match side {
         Side::Client => known.patience(side).max(known.setup.close_timeout),
-        Side::Backend => 2 * known.patience(side),
+        Side::Backend => {
+            2 * known.patience(side) + known.setup.rate.map_or(0, |rate| 1000 / rate.count)
+        }
     };
     // Answers of a stage and lines of the relay's own are not seen here.
     let Setup { stage, hello, goodbye, .. } = known.setup;

@@ -5,6 +5,7 @@ mod close;
 mod down;
 mod frames;
 pub mod greeting;
+pub mod rate;
 mod rules;
 pub mod stage;
 mod up;
