@@ -45,10 +45,6 @@ pub struct Parts {
 /// got.
 pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     let mut has_failed = matches!(reason, CloseReason::BackendFailed(_));
-    // A client may not send faster by leaving, but a stop is no fault of the client's, and does not wait.
-    if reason == CloseReason::Shutdown || reason.outcome().by == EndedBy::Backend {
-        parts.up.lift_rate();
-    }
     if parts.up.paused {
         (reason, has_failed) = take_rest(&mut parts, reason, has_failed).await;
     }
@@ -136,7 +132,8 @@ impl Default for Turn {
 
 impl Turn {
     /// Discards what the backend sends, as an echo server that can't write does not read either. All lines may leave
-    /// once the backend has ended its stream or wsrelay stops.
+    /// once the backend has ended its stream or wsrelay stops; not as the client has left, or leaving would be a way
+    /// to send faster.
     fn watch(&mut self, cx: &mut Context<'_>, backend: &mut BackendIo, up: &mut Up, stats: &Stats) {
         let ended = scratch::poll_discard(cx, backend.io());
         if up.is_paced() {
