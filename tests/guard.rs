@@ -123,7 +123,7 @@ fn behind_a_proxy_that_ends_tls() {
     for (n, said) in [
         "X-Forwarded-Proto: https\r\nOrigin: https://test\r\n",
         "X-Forwarded-Proto: https\r\nX-Forwarded-Host: chat.example\r\nOrigin: https://chat.example\r\n",
-        "Forwarded: for=192.0.2.7;proto=https;host=chat.example\r\nOrigin: https://chat.example\r\n",
+        "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: chat.example\r\nX-Forwarded-Port: 8443\r\nOrigin: https://chat.example:8443\r\n",
     ]
     .into_iter()
     .enumerate()
@@ -136,6 +136,37 @@ fn behind_a_proxy_that_ends_tls() {
     let said = "X-Forwarded-For: 192.0.2.9\r\nOrigin: https://test\r\n";
     assert_eq!(knock(&mut relay, "/refused", said).status, 403);
     relay.wait_log(&["refused", "path=\"/refused\"", "forwarded_for=192.0.2.9"]);
+}
+
+/// A header of another kind is the client's own, and says nothing.
+#[test]
+fn the_one_header_that_names_the_client() {
+    let backend = Backend::listen();
+    for (header, said, named) in [
+        ("forwarded", "Forwarded: for=192.0.2.7", "192.0.2.7"),
+        ("forwarded", "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=192.0.2.7", "192.0.2.7"),
+        ("X-Real-IP", "X-Real-IP: 2001:db8::7", "2001:db8::7"),
+        (
+            "cf-connecting-ip",
+            "X-Forwarded-For: 203.0.113.9\r\nCF-Connecting-IP: 192.0.2.7",
+            "192.0.2.7",
+        ),
+        ("x-forwarded-for", "X-Real-IP: 203.0.113.9\r\nX-Forwarded-For: 192.0.2.7", "192.0.2.7"),
+    ] {
+        let options = ["--trust-proxy", "127.0.0.1", "--forwarded-header", header];
+        let mut relay = relay_to(backend.addr, &options);
+        assert_eq!(knock(&mut relay, "/", &format!("{said}\r\n")).status, 101);
+        relay.wait_log(&["session opened", &format!("forwarded_for={named} ")]);
+        // Without it, what the others say does not count.
+        let others = "X-Forwarded-Proto: x\r\nTrue-Client-IP: 203.0.113.9\r\n";
+        assert_eq!(knock(&mut relay, "/others", others).status, 101);
+        let line = relay.wait_log(&["session opened", "path=\"/others\""]);
+        assert!(!line.contains("forwarded_for"), "{line}");
+    }
+    let output = support::run(&["--port", "0", "--to", "a:1", "--forwarded-header", "x-real-ip"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("--forwarded-header takes the word of trusted proxies only"), "{error}");
 }
 
 #[test]

@@ -31,8 +31,8 @@ fn the_environment_tells_of_the_client() {
         ("Cookie", "a=1"),
         ("Origin", "http://example.org"),
         ("Cookie", "b=2"),
-        ("X-Forwarded-For", "192.0.2.1"),
-        ("X-Forwarded-For", "192.0.2.2"),
+        ("X-Many", "1"),
+        ("X-Many", "2"),
         ("Sec-WebSocket-Protocol", "chat, superchat"),
     ];
     let found = environment(&[], "/room/a%20b?name=%41&x", &headers);
@@ -49,7 +49,7 @@ fn the_environment_tells_of_the_client() {
         ("REMOTE_HOST", "127.0.0.1"),
         ("HTTP_COOKIE", "a=1; b=2"),
         ("HTTP_ORIGIN", "http://example.org"),
-        ("HTTP_X_FORWARDED_FOR", "192.0.2.1, 192.0.2.2"),
+        ("HTTP_X_MANY", "1, 2"),
         ("HTTP_SEC_WEBSOCKET_PROTOCOL", "chat, superchat"),
         ("WEBSOCKET_PROTOCOL", "chat"),
     ] {
@@ -88,6 +88,38 @@ fn behind_a_trusted_proxy_the_client_is_whom_it_speaks_for() {
         assert_eq!((&*found["REMOTE_ADDR"], &*found["REMOTE_HOST"]), ("127.0.0.1", "127.0.0.1"));
         assert!(found["REMOTE_PORT"].parse::<u16>().is_ok(), "{found:?}");
         assert!(!found.contains_key("HTTPS"), "{found:?}");
+    }
+}
+
+/// Programs believe such headers, which every client can send.
+#[test]
+fn only_the_one_header_of_a_trusted_proxy_names_the_client() {
+    let said = [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Forwarded-Proto", "https"),
+        ("Forwarded", "for=203.0.113.8"),
+        ("X-Real-IP", "192.0.2.7"),
+        ("CF-Connecting-IP", "203.0.113.7"),
+    ];
+    let trust = ["--trust-proxy", "127.0.0.1", "--forwarded-header"];
+    let real_ip = [&trust[..], &["X-Real-IP"]].concat();
+    let forwarded = [&trust[..], &["Forwarded"]].concat();
+    for (options, addr, left) in [
+        (&[][..], "127.0.0.1", &[][..]),
+        (&trust[..2], "203.0.113.9", &["HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"]),
+        (&real_ip, "192.0.2.7", &["HTTP_X_REAL_IP"]),
+        (&forwarded, "203.0.113.8", &["HTTP_FORWARDED"]),
+        (&["--trust-proxy", "10.0.0.1"], "127.0.0.1", &[]),
+    ] {
+        let found = environment(options, "/", &said);
+        assert_eq!(found["REMOTE_ADDR"], addr, "{options:?}");
+        let is_naming = |name: &&String| {
+            ["FORWARDED", "_IP"].iter().any(|part| name.starts_with("HTTP_") && name.contains(part))
+        };
+        let mut named: Vec<_> = found.keys().filter(is_naming).collect();
+        named.sort_unstable();
+        assert_eq!(named, left, "{options:?}");
+        assert_eq!(found.contains_key("HTTPS"), options == &trust[..2], "{options:?}");
     }
 }
 

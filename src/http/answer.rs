@@ -21,7 +21,7 @@ use crate::registry::Registry;
 
 /// Answers one request. For an accepted handshake, puts it into `handoff` and never ends.
 pub async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     context: &Arc<Context>,
     peer: &Peer,
     handoff: &Handoff,
@@ -31,7 +31,7 @@ pub async fn answer(
         state.needs_client();
         // hyper would go on to the next request if it knew that nobody wants the body.
         let (parts, _body) = request.into_parts();
-        match answer_handshake(&Request::from_parts(parts, ()), context, peer).await {
+        match answer_handshake(&mut Request::from_parts(parts, ()), context, peer).await {
             Ok(accepted) => {
                 handoff.put(accepted);
                 state.switch_protocols();
@@ -41,7 +41,7 @@ pub async fn answer(
             Err(response) => return response,
         }
     }
-    let Asked { arrival, subject, readable } = Asked::of(&request, context, peer);
+    let Asked { arrival, subject, readable } = Asked::of(&mut request, context, peer);
     let mut response = match readable {
         Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
         Ok(()) => {
@@ -63,7 +63,7 @@ pub async fn answer(
 /// # Errors
 /// The response, if it is refused.
 pub async fn answer_handshake(
-    request: &Request<()>,
+    request: &mut Request<()>,
     context: &Context,
     peer: &Peer,
 ) -> Result<Accepted, Response<Body>> {
@@ -83,7 +83,7 @@ pub async fn answer_handshake(
     })
 }
 
-/// A request's origin, and whether it is to be read further.
+/// A request's origin, and whether it is to be read further. What nobody may see or believe is taken out of it.
 struct Asked {
     arrival: Arrival,
     subject: Subject,
@@ -91,7 +91,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of<B>(request: &Request<B>, context: &Context, peer: &Peer) -> Self {
+    fn of<B>(request: &mut Request<B>, context: &Context, peer: &Peer) -> Self {
         let (host, has_host) = match host::asked_for(request) {
             Ok(host) => (host, Ok(())),
             Err(why) => (None, Err(Refusal::bad_host(why))),
@@ -99,6 +99,7 @@ impl Asked {
         let host = peer.authority().or(host);
         let trusted = &context.config.trusted;
         let arrival = trusted.arrival(request.headers(), host, peer.addr, peer.is_secure());
+        trusted.strip(request.headers_mut(), peer.addr);
         let forwarded_for = arrival.forwarded_for(peer.addr);
         let subject = Subject { forwarded_for, ..peer.subject() };
         let readable = preliminary(request, &context.capacity.registry).and(has_host);

@@ -18,7 +18,7 @@ pub struct HttpConfig {
     pub pages: PagesConfig,
     /// The rules for pages. Each route has its own.
     pub guard: GuardConfig,
-    /// The proxies whose `X-Forwarded-…` is trusted.
+    /// The proxies whose word about their clients is trusted.
     pub trusted: TrustedProxies,
     /// The operator's own headers.
     pub extra_headers: ExtraHeaders,

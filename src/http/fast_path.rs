@@ -80,12 +80,12 @@ pub async fn begin(
         ReadAhead::Bytes(bytes) => bytes,
         ahead => return other(ahead, None),
     };
-    let Some((request, length)) = parse(&bytes) else {
+    let Some((mut request, length)) = parse(&bytes) else {
         return other(ReadAhead::Bytes(bytes), None);
     };
     let mut early = bytes.slice(length..);
     let context = current.get();
-    let mut answering = pin!(answer_handshake(&request, &context, peer));
+    let mut answering = pin!(answer_handshake(&mut request, &context, peer));
     let mut waker = None;
     let answered = poll_fn(|cx| {
         // The answer itself looks whether we stop; it is to be woken by that.

@@ -213,10 +213,16 @@ pub struct Args {
     #[argh(switch)]
     pub auth_static: bool,
 
-    /// proxies whose X-Forwarded-For, -Host, -Proto and Forwarded are believed: 127.0.0.1, 10.0.0.0/8,
-    /// unix.
+    /// proxies whose word about their clients is believed: 127.0.0.1, 10.0.0.0/8, unix. They give it by
+    /// --forwarded-header or --accept-proxy.
     #[argh(option, arg_name = "list")]
     pub trust_proxy: Option<String>,
+
+    /// the one header by which these proxies name the client. x-forwarded-for comes with X-Forwarded-Host, -Proto and
+    /// -Port; forwarded is that of RFC 7239; any other, such as x-real-ip or cf-connecting-ip, has one address. All
+    /// other such headers are removed from requests.
+    #[argh(option, arg_name = "name")]
+    pub forwarded_header: Option<String>,
 
     /// require the header of the PROXY protocol, v1 or v2, at the beginning of each TCP connection. It names the
     /// client. Only the proxies of --trust-proxy may send it.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::about::About;
 use super::args::Args;
-use super::values::{count, wrong};
+use super::values::{count, or_default, wrong};
 use crate::error::StartError;
 use crate::http::extra::{self, ExtraHeaders};
-use crate::http::gate::forwarded::TrustedProxies;
+use crate::http::gate::forwarded::{ForwardedHeader, TrustedProxies};
 use crate::http::gate::guard::GuardConfig;
 use crate::http::gate::origin::{Entry, OriginRules};
 use crate::rate::Rate;
@@ -38,9 +38,14 @@ pub fn guard(args: &Args) -> Result<GuardConfig, StartError> {
 /// # Errors
 /// [`StartError::Usage`].
 pub fn trusted_proxies(args: &Args) -> Result<TrustedProxies, StartError> {
+    About::TrustedProxy.check(args)?;
     let Some(list) = &args.trust_proxy else { return Ok(TrustedProxies::default()) };
-    TrustedProxies::parse(list)
-        .or_else(|why| wrong("trust-proxy", list, why, "127.0.0.1,::1 or 10.0.0.0/8"))
+    let trusted = TrustedProxies::parse(list)
+        .or_else(|why| wrong("trust-proxy", list, why, "127.0.0.1,::1 or 10.0.0.0/8"))?;
+    let name = or_default("forwarded-header", &args.forwarded_header);
+    let header = ForwardedHeader::parse(name)
+        .or_else(|why| wrong("forwarded-header", name, why, "x-forwarded-for or x-real-ip"))?;
+    Ok(trusted.with_header(header))
 }
 
 fn origins(lists: &[String]) -> Result<Vec<Entry>, StartError> {

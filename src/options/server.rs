@@ -60,7 +60,7 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<ServerConfig, 
         tls: tls(args)?,
         redirect_port: redirect_port(args, &listen)?,
         listen,
-        accept_proxy: accept_proxy(args)?,
+        accept_proxy: args.accept_proxy,
         connections: ConnectionLimits {
             max: saturated(max_connections(args, &routes)?),
             max_per_ip: count("max-connections-per-ip", &args.max_connections_per_ip, "50")?,
@@ -132,12 +132,6 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
         About::TlsBackend.check(args)?;
     }
     Ok(())
-}
-
-/// `--accept-proxy`. Without a proxy that is trusted nobody could connect.
-fn accept_proxy(args: &Args) -> Result<bool, StartError> {
-    About::TrustedProxy.check(args)?;
-    Ok(args.accept_proxy)
 }
 
 /// `--cgi-dir`, if it was given.

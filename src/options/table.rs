@@ -147,6 +147,7 @@ pub const TABLE: &[Row] = &[
     route("token-file", ACCESS).common().private(Secret),
     whole("auth-static", ACCESS).about(Passwords).theirs("webauth"),
     whole("trust-proxy", ACCESS).list().without("none"),
+    whole("forwarded-header", ACCESS).about(TrustedProxy).default("x-forwarded-for"),
     whole("accept-proxy", ACCESS).about(TrustedProxy),
     whole("max-connections", LIMITS).computed(OPEN_FILES, |_, config| config.connections.max.to_string()),
     whole("max-connections-per-ip", LIMITS).without("no limit"),

@@ -1,22 +1,69 @@
 //! Forwarded: the client, host and scheme of a request as a trusted proxy reports them. Pure.
+//!
+//! A proxy sets one kind of header, and passes on all others as the client sent them. Which one that is, only the
+//! operator knows; the others are taken out of the request, so that nobody believes them.
 
 use std::net::IpAddr;
 
 use hyper::header::{self, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use super::host::HostPort;
+use super::host::{self, HostPort};
 use crate::net::address::PeerAddr;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// The headers by which proxies say how a request came to them, besides any that the operator names.
+const NAMING: [&str; 26] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "front-end-https",
+    "true-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-forwarded-by",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-original-forwarded-for",
+    "x-real-ip",
+];
 
 /// The proxies whose headers are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     nets: Vec<IpNet>,
     unix: bool,
+    header: ForwardedHeader,
+}
+
+/// The header by which the trusted proxies name the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, with `-Host`, `-Proto` and `-Port`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Another, whose value is one address.
+    Address(HeaderName),
 }
 
 /// How a request came to us, or to the first proxy in front of us.
@@ -36,7 +83,44 @@ struct ForwardedHeaders {
     /// The addresses that the request passed through, the client first.
     path: Option<Vec<Option<IpAddr>>>,
     host: Option<HostPort>,
+    /// The port, where the host names none.
+    port: Option<u16>,
     secure: Option<bool>,
+}
+
+impl ForwardedHeader {
+    /// Reads a header's name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        let name: HeaderName = name.parse().map_err(|_| "that is no header's name")?;
+        match name.as_str() {
+            "x-forwarded-for" => Ok(ForwardedHeader::XForwarded),
+            "forwarded" => Ok(ForwardedHeader::Forwarded),
+            "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-port" => {
+                Err("that header has no address")
+            }
+            _ => Ok(ForwardedHeader::Address(name)),
+        }
+    }
+
+    /// Whether it is this header, or belongs to it.
+    fn has(&self, name: &HeaderName) -> bool {
+        match self {
+            ForwardedHeader::XForwarded => [FOR, HOST, PROTO, PORT].contains(name),
+            ForwardedHeader::Forwarded => *name == header::FORWARDED,
+            ForwardedHeader::Address(its) => its == name,
+        }
+    }
+
+    fn read(&self, headers: &HeaderMap) -> ForwardedHeaders {
+        match self {
+            ForwardedHeader::XForwarded => x_forwarded(headers),
+            ForwardedHeader::Forwarded => forwarded(headers),
+            ForwardedHeader::Address(name) => one_address(headers, name),
+        }
+    }
 }
 
 impl Arrival {
@@ -71,6 +155,11 @@ impl TrustedProxies {
         Ok(trusted)
     }
 
+    /// The same proxies, which name the client by this header.
+    pub fn with_header(self, header: ForwardedHeader) -> Self {
+        TrustedProxies { header, ..self }
+    }
+
     fn contains(&self, ip: IpAddr) -> bool {
         self.nets.iter().any(|net| net.contains(&ip))
     }
@@ -97,11 +186,25 @@ impl TrustedProxies {
         if !self.trusts(peer) {
             return own;
         }
-        let said = legacy(headers).agreed(standard(headers));
+        let said = self.header.read(headers);
+        let host = said.host.or(own.host);
         Arrival {
             client: said.path.and_then(|path| self.client(&path)).or(own.client),
-            host: said.host.or(own.host),
+            host: host.map(|host| HostPort { port: host.port.or(said.port), ..host }),
             secure: said.secure.unwrap_or(own.secure),
+        }
+    }
+
+    /// Takes the headers out of a request of this peer that name a client, but may be made up: all but the one header
+    /// of a trusted proxy. Programs and backends would believe them.
+    pub fn strip(&self, headers: &mut HeaderMap, peer: PeerAddr) {
+        let is_trusted = self.trusts(peer);
+        let is_naming =
+            |name: &HeaderName| NAMING.contains(&name.as_str()) || self.header.has(name);
+        let made_up = headers.keys().filter(|name| is_naming(name));
+        let made_up = made_up.filter(|name| !is_trusted || !self.header.has(name));
+        for name in made_up.cloned().collect::<Vec<_>>() {
+            headers.remove(name);
         }
     }
 
@@ -113,27 +216,9 @@ impl TrustedProxies {
     }
 }
 
-impl ForwardedHeaders {
-    /// The values on which both kinds agree, or that only one has. A proxy sets one kind of header and passes on the
-    /// other as the client sent it: where they differ, one of them may be made up.
-    fn agreed(self, other: ForwardedHeaders) -> ForwardedHeaders {
-        fn either<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
-            match (one, other) {
-                (Some(one), Some(other)) => (one == other).then_some(one),
-                (one, other) => one.or(other),
-            }
-        }
-        ForwardedHeaders {
-            path: either(self.path, other.path),
-            host: either(self.host, other.host),
-            secure: either(self.secure, other.secure),
-        }
-    }
-}
-
 /// Reads `X-Forwarded-…`. Of several values of host and scheme the first counts, that of the outermost proxy; a client
 /// that makes them up could make up its Origin as well.
-fn legacy(headers: &HeaderMap) -> ForwardedHeaders {
+fn x_forwarded(headers: &HeaderMap) -> ForwardedHeaders {
     // Quotes have no meaning here: an open one must not hide what the proxy appends.
     let list = |name| lines(headers, name).flat_map(|line| split(&line, ',', false));
     let first = |name| list(name).next();
@@ -141,12 +226,13 @@ fn legacy(headers: &HeaderMap) -> ForwardedHeaders {
     ForwardedHeaders {
         path: (!path.is_empty()).then_some(path),
         host: first(HOST).and_then(|host| HostPort::parse(&host)),
+        port: first(PORT).and_then(|port| host::port(&port)),
         secure: first(PROTO).map(|proto| is_secure(&proto)),
     }
 }
 
 /// Reads `Forwarded` (RFC 7239): a list of hops, each of pairs `for=…;host=…;proto=…`.
-fn standard(headers: &HeaderMap) -> ForwardedHeaders {
+fn forwarded(headers: &HeaderMap) -> ForwardedHeaders {
     let mut said = ForwardedHeaders::default();
     let hops = lines(headers, header::FORWARDED).flat_map(|line| split(&line, ',', true));
     for hop in hops {
@@ -166,6 +252,17 @@ fn standard(headers: &HeaderMap) -> ForwardedHeaders {
         }
     }
     said
+}
+
+/// Reads a header whose value is an address. One that came twice may be the client's own.
+fn one_address(headers: &HeaderMap, name: &HeaderName) -> ForwardedHeaders {
+    let mut lines = lines(headers, name.clone());
+    let client = match (lines.next(), lines.next()) {
+        (None, _) => return ForwardedHeaders::default(),
+        (Some(one), None) => node_address(one.trim()),
+        (Some(_), Some(_)) => None,
+    };
+    ForwardedHeaders { path: Some(vec![client]), ..ForwardedHeaders::default() }
 }
 
 /// The lines of a header. One that is not text is kept as an unknown value, as it may stand for a hop.
@@ -220,6 +317,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn arrival(trusted: &str, peer: &str, said: &[(&str, &str)]) -> Arrival {
+        arrival_by("X-Forwarded-For", trusted, peer, said)
+    }
+
+    /// The same with `--forwarded-header`.
+    fn arrival_by(header: &str, trusted: &str, peer: &str, said: &[(&str, &str)]) -> Arrival {
         let mut headers = HeaderMap::new();
         for (name, value) in said {
             let name: HeaderName = name.parse().unwrap();
@@ -230,7 +332,9 @@ mod tests {
             ip => PeerAddr::Ip((ip.parse::<IpAddr>().unwrap(), 5000).into()),
         };
         let host = HostPort::parse("inner.example:8082");
-        TrustedProxies::parse(trusted).unwrap().arrival(&headers, host, peer, false)
+        let header = ForwardedHeader::parse(header).unwrap();
+        let trusted = TrustedProxies::parse(trusted).unwrap().with_header(header);
+        trusted.arrival(&headers, host, peer, false)
     }
 
     /// In one line: client, scheme and host.
@@ -303,6 +407,49 @@ mod tests {
                 &[("x-forwarded-for", "\"203.0.113.9, 192.0.2.7")],
                 "192.0.2.7 http://inner.example:8082",
             ),
+            // A port is one of a host that has none.
+            (
+                &[("x-forwarded-host", "a.example"), ("x-forwarded-port", "8443")],
+                "127.0.0.1 http://a.example:8443",
+            ),
+            (
+                &[("x-forwarded-host", "a.example:81"), ("x-forwarded-port", "8443")],
+                "127.0.0.1 http://a.example:81",
+            ),
+            (
+                &[("x-forwarded-host", "a.example"), ("x-forwarded-port", "0")],
+                "127.0.0.1 http://a.example",
+            ),
+            (
+                &[("x-forwarded-host", "a.example"), ("x-forwarded-port", "81, 82")],
+                "127.0.0.1 http://a.example:81",
+            ),
+            (&[("x-forwarded-port", "8443")], own),
+            // Others are not read.
+            (&[("forwarded", "for=192.0.2.7;proto=https;host=chat.example")], own),
+            (&[("x-real-ip", "192.0.2.7")], own),
+            (
+                &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=203.0.113.9;proto=https")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
+        ];
+        for (said, want) in table {
+            let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
+            assert_eq!(shown(&got), *want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_by_forwarded() {
+        let own = "127.0.0.1 http://inner.example:8082";
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str);
+        let table: &[Row<'_>] = &[
+            (&[], own),
+            (&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https")], own),
+            (
+                &[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=192.0.2.7")],
+                "192.0.2.7 http://inner.example:8082",
+            ),
             (
                 &[("forwarded", "for=192.0.2.7;proto=https;host=chat.example")],
                 "192.0.2.7 https://chat.example",
@@ -322,16 +469,92 @@ mod tests {
             (&[("forwarded", "for=203.0.113.9, for=_hidden")], own),
             (&[("forwarded", "for=\"203.0.113.9")], own),
             (&[("forwarded", "nonsense;;=;,")], own),
-            // One kind is the proxy's, the other the client's.
-            (&[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=203.0.113.9")], own),
-            (
-                &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7;proto=https")],
-                "192.0.2.7 https://inner.example:8082",
-            ),
         ];
         for (said, want) in table {
-            let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
+            let got = arrival_by("Forwarded", "127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
             assert_eq!(shown(&got), *want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_by_an_address() {
+        let own = "127.0.0.1 http://inner.example:8082";
+        let named = "192.0.2.7 http://inner.example:8082";
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str);
+        let table: &[Row<'_>] = &[
+            (&[], own),
+            (&[("x-real-ip", "192.0.2.7")], named),
+            (&[("x-real-ip", " 192.0.2.7:5000 ")], named),
+            (&[("x-real-ip", "::ffff:192.0.2.7")], named),
+            (&[("x-real-ip", "2001:db8::7")], "2001:db8::7 http://inner.example:8082"),
+            (&[("x-real-ip", "[2001:db8::7]:1")], "2001:db8::7 http://inner.example:8082"),
+            (&[("x-real-ip", "10.1.1.1")], "10.1.1.1 http://inner.example:8082"),
+            (&[("x-real-ip", "203.0.113.9, 192.0.2.7")], own),
+            (&[("x-real-ip", "203.0.113.9"), ("x-real-ip", "192.0.2.7")], own),
+            (&[("x-real-ip", "unknown")], own),
+            (&[("x-real-ip", "")], own),
+            (&[("x-real-ip", "ü")], own),
+            (&[("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "192.0.2.7")], named),
+            (&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https")], own),
+        ];
+        for (said, want) in table {
+            let got = arrival_by("x-real-ip", "127.0.0.1,10.0.0.0/8", "127.0.0.1", said);
+            assert_eq!(shown(&got), *want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_request() {
+        let all = [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-ssl",
+            "forwarded",
+            "x-real-ip",
+            "cf-connecting-ip",
+            "x-mine",
+            "host",
+            "x-forwarded-user",
+            "cookie",
+        ];
+        for (header, peer, left) in [
+            (
+                "x-forwarded-for",
+                "127.0.0.1",
+                "x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-mine",
+            ),
+            ("forwarded", "127.0.0.1", "forwarded x-mine"),
+            ("cf-connecting-ip", "127.0.0.1", "cf-connecting-ip x-mine"),
+            ("x-mine", "127.0.0.1", "x-mine"),
+            ("x-forwarded-for", "127.0.0.2", "x-mine"),
+            ("forwarded", "127.0.0.2", "x-mine"),
+            ("x-mine", "127.0.0.2", ""),
+        ] {
+            let mut headers: HeaderMap = all
+                .iter()
+                .map(|name| (HeaderName::from_static(name), header::HeaderValue::from_static("1")))
+                .collect();
+            let trusted = TrustedProxies::parse("127.0.0.1").unwrap();
+            let trusted = trusted.with_header(ForwardedHeader::parse(header).unwrap());
+            trusted.strip(&mut headers, PeerAddr::Ip((peer.parse::<IpAddr>().unwrap(), 1).into()));
+            let want = left.split_whitespace().chain(["host", "x-forwarded-user", "cookie"]);
+            let mut want: Vec<_> = want.collect();
+            let mut got: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+            want.sort_unstable();
+            got.sort_unstable();
+            assert_eq!(got, want, "{header} of {peer}");
+        }
+    }
+
+    #[test]
+    fn names_of_headers() {
+        for name in ["X-Forwarded-For", "FORWARDED", "X-Real-IP", "cf-connecting-ip"] {
+            assert!(ForwardedHeader::parse(name).is_ok(), "{name}");
+        }
+        for name in ["", "x forwarded", "X-Forwarded-Proto", "x-forwarded-host", "ü"] {
+            assert!(ForwardedHeader::parse(name).is_err(), "{name}");
         }
     }
 
@@ -349,17 +572,20 @@ mod tests {
                     true => &[(name, &*before), (name, &*added)],
                     false => &[(name, &*joined)],
                 };
-                let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", said).client.unwrap();
+                let client = |trusted: &str, said: &[(&str, &str)]| {
+                    arrival_by(name, trusted, "127.0.0.1", said).client.unwrap()
+                };
+                let got = client("127.0.0.1,10.0.0.0/8", said);
                 // A quote that is not closed may hide the client, but shows nobody in its place.
                 let hidden = name == "forwarded" && got.is_loopback();
                 prop_assert!(got.to_string() == real || hidden, "{said:?}: {got}");
-                // The other kind of header does not help either.
+                // The other kind of header changes nothing.
                 let other = if name == "forwarded" { "x-forwarded-for" } else { "forwarded" };
                 let said = [(name, &*added), (other, &*before)];
-                let got = arrival("127.0.0.1,10.0.0.0/8", "127.0.0.1", &said).client.unwrap();
-                prop_assert!(got.to_string() == real || got.is_loopback(), "{said:?}: {got}");
+                let got = client("127.0.0.1,10.0.0.0/8", &said);
+                prop_assert_eq!(got.to_string(), real, "{:?}", said);
                 // Without trust none of it counts.
-                let got = arrival("10.0.0.0/8", "127.0.0.1", &said).client.unwrap();
+                let got = client("10.0.0.0/8", &said);
                 prop_assert!(got.is_loopback(), "{said:?}: {got}");
             }
         }

@@ -80,7 +80,7 @@ pub fn default_port(scheme: &str) -> Option<u16> {
 }
 
 /// Reads a port. 0 is none.
-fn port(digits: &str) -> Option<u16> {
+pub fn port(digits: &str) -> Option<u16> {
     let is_number = digits.bytes().all(|b| b.is_ascii_digit());
     digits.parse().ok().filter(|port| is_number && *port != 0)
 }
