@@ -346,3 +346,54 @@ fn secrets_are_never_logged() {
         }
     }
 }
+
+/// The only header that a page's script can set is the list of subprotocols.
+#[test]
+fn a_token_as_a_subprotocol() {
+    let (files, backend) = (Files::new(), Backend::listen());
+    let options =
+        ["--log-level", "debug", "--hello", "{header:sec-websocket-protocol*} {subprotocol}"];
+    let mut relay = files.relay(backend.addr, &["tokens"], &options);
+    let offer = |names: &str| handshake("/", &format!("Sec-WebSocket-Protocol: {names}\r\n"));
+    for (names, chosen, told) in [
+        ("chat, bearer.token-of-lamp", Some("chat"), "chat chat\n"),
+        ("bearer.token-of-lamp, chat,superchat", Some("chat"), "chat, superchat chat\n"),
+        ("bearer.wrong, bearer.token%2Dof%2Dlamp, chat", Some("chat"), "chat chat\n"),
+        ("bearer.token-of-lamp", None, "- -\n"),
+    ] {
+        let response = relay.http(&offer(names));
+        assert_eq!(response.status, 101, "{names}");
+        assert_eq!(response.header("sec-websocket-protocol"), chosen, "{names}");
+        let line = backend.accept().read_line();
+        assert_eq!(line, told, "{names}");
+        let line = relay.wait_log(&["session opened", "user=\"lamp\""]);
+        assert_eq!(line.contains("subprotocol=\"chat\""), chosen.is_some(), "{line}");
+        relay.seen.clear();
+    }
+    for names in ["chat, bearer.wrong-token", "chat, bearer.", "chat", "chat, token-of-lamp"] {
+        let response = relay.http(&offer(names));
+        assert_eq!(response.status, 401, "{names}");
+        assert!(response.text().contains("as a subprotocol bearer.TOKEN"), "{response:?}");
+        assert!(!backend.is_called(), "{names}");
+    }
+    relay.signal("TERM");
+    let log = relay.log_to_end().join("\n");
+    assert!(!log.contains("of-lamp") && !log.contains("wrong-token"), "{log}");
+}
+
+/// It is no offer either where nobody asks for tokens.
+#[test]
+fn no_token_is_ever_chosen() {
+    let backend = Backend::listen();
+    for options in [&[][..], &["--subprotocol", "bearer.abc,chat"]] {
+        let mut relay = relay_to(backend.addr, options);
+        for (names, chosen) in [("bearer.abc, chat", Some("chat")), ("bearer.abc", None)] {
+            let request = handshake("/", &format!("Sec-WebSocket-Protocol: {names}\r\n"));
+            let response = relay.http(&request);
+            assert_eq!(response.header("sec-websocket-protocol"), chosen, "{names}");
+            let line = relay.wait_log(&["session opened"]);
+            assert!(!line.contains("abc"), "{line}");
+            relay.seen.clear();
+        }
+    }
+}

@@ -124,6 +124,19 @@ fn only_the_one_header_of_a_trusted_proxy_names_the_client() {
 }
 
 #[test]
+fn a_token_among_the_subprotocols_is_not_told() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "ada:s3cret\n").unwrap();
+    let options = ["--token-file", file.to_str().unwrap()];
+    let found = environment(&options, "/", &[("Sec-WebSocket-Protocol", "bearer.s3cret, chat")]);
+    assert_eq!(found["HTTP_SEC_WEBSOCKET_PROTOCOL"], "chat");
+    assert_eq!(found["WEBSOCKET_PROTOCOL"], "chat");
+    assert_eq!(found["REMOTE_USER"], "ada");
+    assert!(found.values().all(|value| !value.contains("s3cret")), "{found:?}");
+}
+
+#[test]
 fn the_environment_is_the_operators_to_pass_on() {
     let found = environment(&["--pass-env", "PASSED, REMOTE_ADDR,NOT_SET"], "/", &[]);
     assert_eq!(found["PASSED"], "on");

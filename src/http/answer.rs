@@ -8,6 +8,7 @@ use hyper::{Request, Response};
 
 use super::body::Body;
 use super::context::Context;
+use super::gate::auth::offered;
 use super::gate::forwarded::Arrival;
 use super::gate::host;
 use super::handoff::{Accepted, Handoff};
@@ -100,6 +101,7 @@ impl Asked {
         let trusted = &context.config.trusted;
         let arrival = trusted.arrival(request.headers(), host, peer.addr, peer.is_secure());
         trusted.strip(request.headers_mut(), peer.addr);
+        offered::set_apart(request);
         let forwarded_for = arrival.forwarded_for(peer.addr);
         let subject = Subject { forwarded_for, ..peer.subject() };
         let readable = preliminary(request, &context.capacity.registry).and(has_host);

@@ -13,7 +13,7 @@ use hyper::{Request, header};
 
 use super::context::Context;
 use super::extra::Extra;
-use super::gate::auth::Identity;
+use super::gate::auth::{Credentials, Identity};
 use super::gate::forwarded::Arrival;
 use super::gate::guard::Admitted;
 use super::handoff::{Accepted, Joined, Ready, Refused};
@@ -112,9 +112,8 @@ async fn join(
     found: &mut Client,
 ) -> Result<Box<Ready>, Refusal> {
     let Wanted { request, arrival, route, subprotocol, peer, .. } = wanted;
-    let (headers, query) = (request.headers(), request.uri().query());
     let Admitted { identity: proved, permit: address } =
-        route.guard.check(headers, query, arrival).await?;
+        route.guard.check(Credentials::of(request), arrival).await?;
     found.identity = peer.identify(proved);
     let own = admit(&route.counters.sessions, route.max_sessions)?;
     let permits = SessionPermits::new(capacity.admit()?, Some(own), address);

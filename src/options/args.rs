@@ -205,7 +205,7 @@ pub struct Args {
     pub auth_file: Option<String>,
 
     /// require a token of this file. It has one token a line, as name:token or token. Clients send it as
-    /// Authorization: Bearer, cookie token or ?token=. SIGHUP reads the file again.
+    /// Authorization: Bearer, subprotocol bearer.TOKEN, cookie token or ?token=. SIGHUP reads the file again.
     #[argh(option, arg_name = "file")]
     pub token_file: Option<String>,
 

@@ -2,6 +2,7 @@
 
 mod htpasswd;
 mod identity;
+pub mod offered;
 mod tokens;
 mod verified;
 
@@ -13,8 +14,8 @@ use std::time::Instant;
 
 use async_lock::{Mutex as AsyncMutex, Semaphore};
 use data_encoding::BASE64;
-use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
+use hyper::{Request, StatusCode};
 
 use self::htpasswd::Users;
 use self::identity::authorization;
@@ -38,6 +39,17 @@ const LONGEST_PASSWORD: usize = 512;
 /// The largest number of passwords that wait to be checked. With bcrypt's quarter of a second each, the last one waits
 /// as long as people do.
 const LONGEST_QUEUE: usize = 32;
+
+/// The places of a request that may have credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its query.
+    pub query: Option<&'a str>,
+    /// The tokens among its subprotocols, which are in no header any more.
+    pub offered: &'a [Vec<u8>],
+}
 
 /// The files that credentials are checked against.
 #[derive(Clone, Debug)]
@@ -94,6 +106,21 @@ struct Queue {
 
 /// An entry in the queue until it is dropped, also when the client has left.
 struct Waiting(Arc<AtomicUsize>);
+
+impl<'a> Credentials<'a> {
+    /// Those of a request.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Credentials {
+            headers: request.headers(),
+            query: request.uri().query(),
+            offered: offered::tokens(request),
+        }
+    }
+
+    fn tokens(self) -> Vec<Vec<u8>> {
+        tokens::presented(self.headers, self.query, self.offered)
+    }
+}
 
 impl Guesses<'_> {
     /// Checks whether the prefix may send wrong credentials once more.
@@ -256,25 +283,25 @@ impl AuthFiles {
 
 impl Auth {
     /// Whether a request has credentials, right or wrong.
-    pub fn is_tried(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
-        let token = || !tokens::presented(headers, query).is_empty();
-        self.tokens.is_some() && token() || self.passwords.is_some() && basic(headers).is_some()
+    pub fn is_tried(&self, credentials: Credentials<'_>) -> bool {
+        let token = || !credentials.tokens().is_empty();
+        self.tokens.is_some() && token()
+            || self.passwords.is_some() && basic(credentials.headers).is_some()
     }
 
-    /// The identity that a request proves by its headers or its query; wrong credentials count as one of `guesses`.
+    /// The identity that a request proves; wrong credentials count as one of `guesses`.
     ///
     /// # Errors
     /// 401, 429 after too many guesses, or 503 while too many passwords are being checked.
     pub async fn check(
         &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        credentials: Credentials<'_>,
         guesses: Option<Guesses<'_>>,
     ) -> Result<Identity, Refusal> {
         let mut presented = false;
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.current();
-            for token in tokens::presented(headers, query) {
+            for token in credentials.tokens() {
                 presented = true;
                 if let Some(user) = tokens.owner(&token) {
                     return Ok(Identity { user, scheme: Some("Bearer") });
@@ -282,7 +309,7 @@ impl Auth {
             }
         }
         if let Some(passwords) = &self.passwords
-            && let Some((name, password)) = basic(headers)
+            && let Some((name, password)) = basic(credentials.headers)
         {
             presented = true;
             if passwords.verify(&name, password, guesses).await? {
@@ -295,7 +322,7 @@ impl Auth {
     }
 
     fn unauthorized(&self, presented: bool) -> Refusal {
-        const TOKEN: &str = "as Authorization: Bearer, as a cookie token, or as ?token=";
+        const TOKEN: &str = "as Authorization: Bearer, as a subprotocol bearer.TOKEN, as a cookie token, or as ?token=";
         let why = match (presented, &self.passwords, &self.tokens) {
             (false, Some(_), None) => "a user name and password are needed here".to_owned(),
             (false, None, _) => format!("a token is needed here: send it {TOKEN}"),

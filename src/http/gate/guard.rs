@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
-use hyper::header::{self, HeaderMap};
+use hyper::header;
 
 use super::address_counts::{AddressCounts, AddressPermit, Group};
-use super::auth::{Auth, AuthFiles, Guesses, Identity};
+use super::auth::{Auth, AuthFiles, Credentials, Guesses, Identity};
 use super::counters::{Counters, RouteCounters};
 use super::forwarded::Arrival;
 use super::origin::OriginRules;
@@ -123,11 +123,10 @@ impl Guard {
     /// The refusal: 403, 429, 401 or 503.
     pub async fn check(
         &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        credentials: Credentials<'_>,
         arrival: &Arrival,
     ) -> Result<Admitted, Refusal> {
-        let origin = self.config.origins.check(headers, arrival);
+        let origin = self.config.origins.check(credentials.headers, arrival);
         origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         let prefix = arrival.client.map(AddressPrefix::from);
         if let (Some(rate), Some(prefix)) = (self.config.connect_rate, prefix) {
@@ -136,7 +135,7 @@ impl Guard {
         }
         let identity = match &self.auth {
             // Boxed, as few have it.
-            Some(auth) => Some(Box::pin(auth.check(headers, query, None)).await?),
+            Some(auth) => Some(Box::pin(auth.check(credentials, None)).await?),
             None => None,
         };
         self.admit(identity, prefix)
@@ -150,17 +149,16 @@ impl Guard {
     /// The refusal: 403, 401, 429 or 503.
     pub async fn check_program(
         &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        credentials: Credentials<'_>,
         arrival: &Arrival,
     ) -> Result<Admitted, Refusal> {
-        if headers.contains_key(header::ORIGIN) {
-            let origin = self.config.origins.check(headers, arrival);
+        if credentials.headers.contains_key(header::ORIGIN) {
+            let origin = self.config.origins.check(credentials.headers, arrival);
             origin.map_err(|why| Refusal::new(StatusCode::FORBIDDEN, why))?;
         }
         let prefix = arrival.client.map(AddressPrefix::from);
         let identity = match &self.auth {
-            Some(auth) => Some(self.guess(auth, headers, query, prefix).await?),
+            Some(auth) => Some(self.guess(auth, credentials, prefix).await?),
             None => None,
         };
         self.admit(identity, prefix)
@@ -170,17 +168,15 @@ impl Guard {
     async fn guess(
         &self,
         auth: &Auth,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        credentials: Credentials<'_>,
         prefix: Option<AddressPrefix>,
     ) -> Result<Identity, Refusal> {
-        let limited =
-            self.config.connect_rate.zip(prefix).filter(|_| auth.is_tried(headers, query));
+        let limited = self.config.connect_rate.zip(prefix).filter(|_| auth.is_tried(credentials));
         let limiter = &self.limits.guesses;
         let guesses = limited.map(|(rate, prefix)| Guesses { limiter, rate, prefix });
         // Before the queue of passwords: a client that is refused should not wait.
         guesses.as_ref().map_or(Ok(()), Guesses::check)?;
-        auth.check(headers, query, guesses).await
+        auth.check(credentials, guesses).await
     }
 
     /// Gives a permit among the sessions of the prefix.
@@ -208,14 +204,13 @@ impl Guard {
     /// The refusal: 401, 429 or 503.
     pub async fn check_page(
         &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        credentials: Credentials<'_>,
         arrival: &Arrival,
     ) -> Result<(), Refusal> {
         match &self.auth {
             Some(auth) if self.config.auth_static => {
                 let prefix = arrival.client.map(AddressPrefix::from);
-                self.guess(auth, headers, query, prefix).await.map(drop)
+                self.guess(auth, credentials, prefix).await.map(drop)
             }
             _ => Ok(()),
         }

@@ -31,7 +31,7 @@ use crate::clock::timeout;
 use crate::error::StartError;
 use crate::http::body::{Body, full};
 use crate::http::config::CgiConfig;
-use crate::http::gate::auth::Identity;
+use crate::http::gate::auth::{Credentials, Identity};
 use crate::http::gate::guard::{Admitted, Guard};
 use crate::http::peer::RequestContext;
 use crate::http::permits::{Capacity, SessionPermits};
@@ -88,9 +88,9 @@ impl Cgi {
         guard: &Guard,
         capacity: &Capacity,
     ) -> Result<Response<Body>, Refusal> {
-        let (headers, query) = (request.headers(), request.uri().query());
+        let credentials = Credentials::of(&request);
         let Admitted { identity, permit: address } =
-            guard.check_program(headers, query, context.arrival).await?;
+            guard.check_program(credentials, context.arrival).await?;
         let identity = context.peer.identify(identity);
         let found = found.program().map_err(Refusal::no_backend)?;
         if request.body().size_hint().exact().is_none() {

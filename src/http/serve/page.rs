@@ -8,6 +8,7 @@ use super::cgi::Cgi;
 use super::site::Site;
 use crate::backend::program::Lookup;
 use crate::http::body::Body;
+use crate::http::gate::auth::Credentials;
 use crate::http::gate::forwarded::Arrival;
 use crate::http::gate::guard::Guard;
 use crate::http::peer::RequestContext;
@@ -63,7 +64,7 @@ impl Pages {
         routes: &Routes,
     ) -> Result<Response<Body>, Refusal> {
         let (method, uri) = (request.method(), request.uri());
-        self.guard.check_page(request.headers(), uri.query(), arrival).await?;
+        self.guard.check_page(Credentials::of(request), arrival).await?;
         let is_read = method == Method::GET || method == Method::HEAD;
         // Other methods get 405 if there is a page, else what GET would get.
         let wanted = if is_read { method } else { &Method::HEAD };

@@ -47,8 +47,13 @@ fn with_basic(name: &str, password: &str) -> HeaderMap {
     headers
 }
 
+/// The credentials of a request with these headers.
+fn of(headers: &HeaderMap) -> Credentials<'_> {
+    Credentials { headers, query: None, offered: &[] }
+}
+
 fn check(auth: &Auth, headers: &HeaderMap) -> Result<User, Refusal> {
-    task::block_on(auth.check(headers, None, None)).map(|proof| proof.user)
+    task::block_on(auth.check(of(headers), None)).map(|proof| proof.user)
 }
 
 /// Takes every slot, so that nothing can be checked meanwhile.
@@ -115,7 +120,9 @@ fn either_a_password_or_a_token() {
     let users = file(&dir, "users", &format!("anna:{HASH}"));
     let tokens = file(&dir, "tokens", "lamp:abc\nplain");
     let auth = open(Some(&users), Some(&tokens)).unwrap().unwrap();
-    let prove = |headers: &HeaderMap, query| task::block_on(auth.check(headers, query, None));
+    let prove = |headers: &HeaderMap, query| {
+        task::block_on(auth.check(Credentials { query, ..of(headers) }, None))
+    };
     let (basic, none) = (with_basic("anna", "correct horse"), HeaderMap::new());
     assert_eq!(prove(&basic, None).unwrap().scheme, Some("Basic"));
     assert_eq!(prove(&basic, Some("token=abc")).unwrap().scheme, Some("Bearer"));
@@ -172,7 +179,7 @@ fn what_was_right_is_remembered_by_the_next_list() {
     fs::write(&path, format!("anna:{OTHER}\n")).unwrap();
     files.reload();
     let asked = task::block_on(async {
-        let asked = next.check(&anna, None, None);
+        let asked = next.check(of(&anna), None);
         asked.now_or_never().is_some()
     });
     assert!(!asked, "a new password has to be checked");
@@ -205,7 +212,7 @@ fn a_crowd_of_guesses_is_sent_away_and_leaves_no_trace() {
     let headers = with_basic("anna", "wrong");
     let slots = all_slots(&auth);
     let mut crowd: Vec<_> =
-        (0..LONGEST_QUEUE + 10).map(|_| Box::pin(auth.check(&headers, None, None))).collect();
+        (0..LONGEST_QUEUE + 10).map(|_| Box::pin(auth.check(of(&headers), None))).collect();
     let sent_away: Vec<_> = crowd.iter_mut().filter_map(|one| one.now_or_never()).collect();
     assert_eq!(sent_away.len(), 10);
     for answer in sent_away {
@@ -215,7 +222,7 @@ fn a_crowd_of_guesses_is_sent_away_and_leaves_no_trace() {
     }
     // Whoever hung up waits no more.
     drop((crowd, slots));
-    let answers = join_all((0..LONGEST_QUEUE).map(|_| auth.check(&headers, None, None)));
+    let answers = join_all((0..LONGEST_QUEUE).map(|_| auth.check(of(&headers), None)));
     for answer in task::block_on(answers) {
         assert_eq!(answer.unwrap_err().status, StatusCode::UNAUTHORIZED);
     }
@@ -231,5 +238,5 @@ fn right_credentials_are_not_checked_again_and_again() {
     // With every slot taken nothing can be checked; what is known needs none.
     let _slots = all_slots(&auth);
     assert!(check(&auth, &headers).is_ok());
-    assert!(auth.check(&with_basic("anna", "wrong"), None, None).now_or_never().is_none());
+    assert!(auth.check(of(&with_basic("anna", "wrong")), None).now_or_never().is_none());
 }

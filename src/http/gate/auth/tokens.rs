@@ -12,7 +12,7 @@ use super::identity::{User, authorization};
 use crate::file::entries;
 use crate::random;
 
-/// The largest number of tokens that are checked in a request's cookies and query. Browsers send a cookie for each
+/// The largest number of tokens that are checked in a request's subprotocols, cookies and query. Browsers send a cookie for each
 /// path, but a head has room for a thousand, each of them a guess.
 const MOST: usize = 4;
 
@@ -78,9 +78,9 @@ fn is_token68(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(usual)
 }
 
-/// The tokens of a request: `Authorization: Bearer` (RFC 6750), cookies `token`, and `?token=`,
-/// for a page's script can set no header of a WebSocket.
-pub fn presented(headers: &HeaderMap, query: Option<&str>) -> Vec<Vec<u8>> {
+/// The tokens of a request: `Authorization: Bearer` (RFC 6750), the subprotocols `bearer.TOKEN` (`offered`), cookies
+/// `token`, and `?token=`, for a page's script can set no header of a WebSocket.
+pub fn presented(headers: &HeaderMap, query: Option<&str>, offered: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let bearer = authorization(headers, "Bearer").map(|token| token.as_bytes().to_vec());
     let cookies = headers.get_all(header::COOKIE).into_iter();
     let cookies = cookies
@@ -98,7 +98,8 @@ pub fn presented(headers: &HeaderMap, query: Option<&str>) -> Vec<Vec<u8>> {
         .filter(|token: &Vec<u8>| !token.is_empty())
         .take(MOST);
     let bearer = bearer.into_iter().filter(|token| !token.is_empty());
-    bearer.chain(cookies).chain(queries).collect()
+    let offered = offered.iter().filter(|token| !token.is_empty()).take(MOST).cloned();
+    bearer.chain(offered).chain(cookies).chain(queries).collect()
 }
 
 #[cfg(test)]
@@ -177,9 +178,12 @@ mod tests {
                 let name: header::HeaderName = name.parse().unwrap();
                 headers.append(name, value.parse().unwrap());
             }
-            let got = presented(&headers, *query);
+            let got = presented(&headers, *query, &[]);
             let got: Vec<_> = got.iter().map(|token| std::str::from_utf8(token).unwrap()).collect();
             assert_eq!(got, *want, "{given:?} {query:?}");
         }
+        let offered = ["", "a", "b", "c", "d", "e"].map(|token| token.as_bytes().to_vec());
+        let got = presented(&HeaderMap::new(), Some("token=f"), &offered);
+        assert_eq!(got, [b"a", b"b", b"c", b"d", b"f"]);
     }
 }
