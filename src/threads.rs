@@ -17,7 +17,7 @@ use crate::sync::lock;
 /// The threads that read static files.
 pub static FILES: BlockingPool = BlockingPool::new(8);
 
-/// The threads that look up programs in a directory.
+/// The threads that look up what a request names: programs in a directory, targets in a file.
 pub static DIRECTORIES: BlockingPool = BlockingPool::new(3);
 
 /// The threads that start programs. A thousand that start at once take no longer on 6 threads than on a hundred

@@ -253,7 +253,7 @@ fn example() -> [String; 3] {
     let all = above
         .lines()
         .filter(|line| {
-            !["# listen", "# program", "# program-dir", "# backend-ca", "# acme"]
+            !["# listen", "# target-file", "# program", "# program-dir", "# backend-ca", "# acme"]
                 .iter()
                 .any(|key| line.starts_with(key))
         })

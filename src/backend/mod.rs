@@ -1,8 +1,9 @@
 //! Backend: what a session is relayed to, and how a connection to it is opened.
 //!
 //! ```text
-//!  target ─▶ pool ─▶ connector ─┬─ tcp, unix: a socket, TLS ─────┬─▶ backend_io ─▶ session
-//!                               └─ program: a process of its own ┘
+//!  target ─▶ pool ─▶ connector ─┬─ server_connector: tcp, unix, TLS ┬─▶ backend_io ─▶ session
+//!                               ├─ target_file: a server by token ──┤
+//!                               └─ program: a process of its own ───┘
 //! ```
 
 mod backend_io;
@@ -13,7 +14,9 @@ mod open_error;
 mod pool;
 pub mod program;
 mod proxy_protocol;
+mod server_connector;
 mod target;
+mod target_file;
 mod tcp;
 mod template;
 mod unix;

@@ -18,6 +18,8 @@ pub enum OpenError {
     BadPath,
     /// The path names no program.
     NotFound,
+    /// No token of the request names a server; the text says why.
+    NoTarget(&'static str),
     /// The path names a file that can't be started; the text names it.
     Forbidden(String),
     /// It refused, reset, its name has no address, or it can't be started; the text names it.

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::connector::{BackendAuthorities, BackendConnector};
+use super::connector::{BackendConnector, BackendFiles};
 use super::program::ProgramPermits;
 use super::{BackendIo, ClientFacts, OpenError, ProxyProtocol, Target};
 use crate::error::StartError;
-use crate::net::tls::Authorities;
 
 /// The backends of a route. There is one.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ struct Backend {
     connector: BackendConnector,
 }
 
-/// The backends of a configuration, by target, with the certificate authorities that they trust.
+/// The backends of a configuration, by target, with the files that they use.
 ///
 /// A target that is in the next configuration too has the same backend there, unless what opens its
 /// connections has changed: another file of authorities, or a program that is found elsewhere.
@@ -40,7 +39,7 @@ struct Backend {
 pub struct Backends {
     /// Each lives as long as a route has it, of this configuration or of an older one that requests still use.
     by_target: HashMap<Target, Weak<Backend>>,
-    authorities: BackendAuthorities,
+    files: BackendFiles,
 }
 
 impl Pool {
@@ -75,8 +74,9 @@ impl Pool {
     ) -> Result<(BackendIo, Arc<str>), OpenError> {
         let Pool { backend, proxy_protocol } = self;
         let preface = proxy_protocol.map_or_else(Vec::new, |version| version.header(client));
-        let mut io = backend.connector.open(client, limit, permits, &preface).await?;
-        let name = io.program().map_or_else(|| backend.name.clone(), Arc::from);
+        let (mut io, chosen) = backend.connector.open(client, limit, permits, &preface).await?;
+        let chosen = chosen.or_else(|| io.program().map(Arc::from));
+        let name = chosen.unwrap_or_else(|| backend.name.clone());
         Ok((io, name))
     }
 }
@@ -91,13 +91,13 @@ impl Backends {
             by_target: by_target
                 .map(|(target, backend)| (target.clone(), backend.clone()))
                 .collect(),
-            authorities: BackendAuthorities::after(Some(&old.authorities)),
+            files: BackendFiles::after(&old.files),
         }
     }
 
     /// The backend of a target: the one that is known, or a new one.
     fn get(&mut self, target: &Target) -> Result<Arc<Backend>, StartError> {
-        let connector = BackendConnector::new(target, &mut self.authorities)?;
+        let connector = BackendConnector::new(target, &mut self.files)?;
         let known = self.by_target.get(target).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| known.connector == connector) {
             return Ok(known);
@@ -107,15 +107,15 @@ impl Backends {
         Ok(backend)
     }
 
-    /// Drops the authorities that only the configuration before this one has.
+    /// Drops the files that only the configuration before this one has.
     pub fn settle(&mut self) {
-        self.authorities.settle();
+        self.files.settle();
     }
 
-    /// Reads the files of the authorities again; false if there are none. One that can't be used changes
-    /// nothing, and is logged.
+    /// Reads the files of backends again; false if there are none. One that can't be used changes nothing,
+    /// and is logged.
     pub fn reload(&self) -> bool {
-        self.authorities.iter().map(Authorities::reload).count() > 0
+        self.files.reload()
     }
 }
 

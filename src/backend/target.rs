@@ -32,6 +32,13 @@ pub enum Target {
     },
     /// A server on a Unix socket, by its path or name (`@name`).
     Unix(PathBuf),
+    /// The server that a token of the request names.
+    File {
+        /// The file of tokens and servers, or a directory of such files.
+        path: PathBuf,
+        /// As of TLS.
+        ca: Option<PathBuf>,
+    },
     /// A program, one process for each session.
     Program(Program),
     /// The program of this directory that the URI's path names, one process for each session.
@@ -79,13 +86,27 @@ impl Target {
             (Target::Tls { host, port, .. }, file) => {
                 Target::Tls { host, port, ca: file.map(PathBuf::from) }
             }
+            (Target::File { path, .. }, file) => Target::File { path, ca: file.map(PathBuf::from) },
             (backend, _) => backend,
         }
     }
 
-    /// Whether the connection uses TLS.
+    /// The file of the authorities that it trusts, if it has one.
+    pub fn ca(&self) -> Option<PathBuf> {
+        match self {
+            Target::Tls { ca, .. } | Target::File { ca, .. } => ca.clone(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection uses TLS, or may do so.
     pub fn is_tls(&self) -> bool {
-        matches!(self, Target::Tls { .. })
+        matches!(self, Target::Tls { .. } | Target::File { .. })
+    }
+
+    /// Whether the path of a request may be a secret, behind that of its route.
+    pub fn is_by_token(&self) -> bool {
+        matches!(self, Target::File { .. })
     }
 
     /// Whether it is a program, or one of several.
@@ -96,7 +117,7 @@ impl Target {
     /// The number of descriptors of a session with it, including the client's.
     pub fn descriptors(&self) -> u64 {
         match self {
-            Target::Tcp { .. } | Target::Tls { .. } | Target::Unix(_) => 2,
+            Target::Tcp { .. } | Target::Tls { .. } | Target::Unix(_) | Target::File { .. } => 2,
             Target::Program(_) | Target::Programs(_) => PROGRAM_DESCRIPTORS,
         }
     }
@@ -108,6 +129,7 @@ impl fmt::Display for Target {
             Target::Tcp { host, port } => f.write_str(&join(host, *port)),
             Target::Tls { host, port, .. } => write!(f, "{TLS}{}", join(host, *port)),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
+            Target::File { path, .. } => path.display().fmt(f),
             Target::Program(program) => f.write_str(program.name()),
             Target::Programs(programs) => programs.dir.display().fmt(f),
         }

@@ -16,7 +16,7 @@ use super::handshake;
 use super::peer::{Peer, RequestContext};
 use super::refusal::Refusal;
 use super::request_state::RequestState;
-use super::subject::{Subject, logged_path};
+use super::subject::Subject;
 use super::upgrade::upgrade;
 use crate::registry::Registry;
 
@@ -44,11 +44,11 @@ pub async fn answer(
     }
     let Asked { arrival, subject, readable } = Asked::of(&mut request, context, peer);
     let mut response = match readable {
-        Err(refusal) => refuse(&subject, &logged_path(&request), refusal),
+        Err(refusal) => refuse(&subject, &context.logged_path(&request), refusal),
         Ok(()) => {
+            let path = context.logged_path(&request);
             let request_context =
-                RequestContext { arrival: &arrival, peer, subject: &subject, state };
-            let path = logged_path(&request);
+                RequestContext { arrival: &arrival, peer, subject: &subject, path: &path, state };
             let pages = &context.pages;
             let answered =
                 pages.answer(request, request_context, &context.routes, &context.capacity).await;
@@ -78,7 +78,7 @@ pub async fn answer_handshake(
         }
     };
     accepted.map_err(|refusal| {
-        let mut response = refuse(&subject, &logged_path(request), refusal);
+        let mut response = refuse(&subject, &context.logged_path(request), refusal);
         context.config.extra_headers.ws.add(&mut response);
         response
     })

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hyper::Request;
+
 use super::config::HttpConfig;
 use super::gate::auth::AuthFiles;
 use super::gate::counters::Counters;
@@ -12,6 +14,7 @@ use super::serve::cgi::Cgi;
 use super::serve::page::Pages;
 use super::serve::public_dir;
 use super::serve::site::Site;
+use super::subject::logged_path;
 use crate::backend::Backends;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
@@ -75,6 +78,11 @@ impl Context {
     /// Applies its rate limits, also to clients that were counted under the configuration before.
     pub fn take_over(&self) {
         self.routes.take_over(&self.counters);
+    }
+
+    /// The path of a request for the log, without the token that it may have.
+    pub(super) fn logged_path<B>(&self, request: &Request<B>) -> String {
+        logged_path(request, self.routes.open_part(request.uri().path()))
     }
 
     /// Its configuration.

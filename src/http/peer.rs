@@ -40,6 +40,8 @@ pub struct RequestContext<'a> {
     pub arrival: &'a Arrival,
     /// The subject of its log lines.
     pub subject: &'a Subject,
+    /// Its path, as it is logged.
+    pub path: &'a str,
     /// How far its answer is.
     pub state: &'a RequestState,
 }

@@ -17,7 +17,6 @@ use super::gate::host::{HostPort, asked_for, default_port};
 use super::http1::{HttpTimeouts, serve_requests};
 use super::linger::linger;
 use super::refusal::Refusal;
-use super::subject::logged_path;
 
 /// Serves one connection to its end. `port` is the port that speaks TLS.
 pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
@@ -27,7 +26,11 @@ pub async fn serve(arrived: Arrived, port: u16, context: Arc<Context>) {
         let (subject, context) = (subject.clone(), context.clone());
         move |request: Request<Incoming>, _: &_| {
             let mut response = answer(&request, port, &context).unwrap_or_else(|refusal| {
-                subject.refused(&logged_path(&request), refusal.status.as_u16(), &refusal.why);
+                subject.refused(
+                    &context.logged_path(&request),
+                    refusal.status.as_u16(),
+                    &refusal.why,
+                );
                 refusal.close().response()
             });
             context.config.extra_headers.http.add(&mut response);

@@ -99,6 +99,7 @@ impl Refusal {
                 Refusal::new(StatusCode::BAD_REQUEST, why)
             }
             OpenError::NotFound => Refusal::new(StatusCode::NOT_FOUND, "there is no such program"),
+            OpenError::NoTarget(why) => Refusal::new(StatusCode::NOT_FOUND, why),
             OpenError::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
             OpenError::Unreachable(why) => Refusal::temporary(StatusCode::BAD_GATEWAY, why),
             OpenError::TimedOut(limit) => Refusal::temporary(

@@ -77,6 +77,8 @@ pub struct Route {
     pub path: Arc<str>,
     /// Its backend.
     pub pool: Pool,
+    /// Whether a token of the request chooses the server.
+    is_by_token: bool,
     /// Who may connect.
     pub guard: Guard,
     /// The options of the opening handshake.
@@ -139,6 +141,7 @@ impl Routes {
             Ok(Arc::new(Route {
                 rule: config.rule.clone(),
                 path: config.rule.path.to_string().into(),
+                is_by_token: config.backend.is_by_token(),
                 pool: Pool::new(&config.backend, config.proxy_protocol, backends)?,
                 guard: Guard::open(&config.guard, limits, files)?,
                 handshake: config.handshake.clone(),
@@ -183,6 +186,27 @@ impl Routes {
             None => "there is nothing at this path".into(),
         };
         Err(Refusal::new(StatusCode::NOT_FOUND, why))
+    }
+
+    /// The length of the part of this raw path that is no secret, if the rest may be a token. It is that of the route,
+    /// of all that may be the request's: one that is refused may have none yet.
+    pub fn open_part(&self, path: &str) -> Option<usize> {
+        let by_token = self.0.iter().filter(|route| route.is_by_token);
+        let covered = by_token.filter_map(|route| Some((route, route.rule.path.covers(path)?)));
+        let open = covered.filter(|(route, covered)| {
+            // One with a host of its own comes before others with longer paths.
+            route.rule.host.is_some() || !self.goes_further(path, *covered)
+        });
+        open.map(|(_, covered)| covered).min()
+    }
+
+    /// Whether a route for all hosts and clients covers more of a raw path than this number of bytes.
+    fn goes_further(&self, path: &str, than: usize) -> bool {
+        self.0.iter().any(|route| {
+            let rule = &route.rule;
+            let is_for_all = rule.host.is_none() && rule.subprotocols.is_none();
+            is_for_all && rule.path.covers(path).is_some_and(|covered| covered > than)
+        })
     }
 
     /// Whether there is a route for this raw path.

@@ -134,14 +134,19 @@ pub fn closed(card: &Card, reason: &CloseReason) {
 }
 
 /// The path for the log. Raw bytes that RFC 3986 does not allow in it are encoded: some of them (C1 controls, marks
-/// that turn the direction of text) are commands to a terminal, and the JSON format leaves them as they are.
-pub fn logged_path<B>(request: &Request<B>) -> String {
-    let mut path = Cow::from(utf8_percent_encode(request.uri().path(), CONTROLS)).into_owned();
-    if path.len() > LONGEST_LOGGED {
-        path.truncate(LONGEST_LOGGED);
-        path.push('…');
+/// that turn the direction of text) are commands to a terminal, and the JSON format leaves them as they are. What comes
+/// after the first `open` bytes may be a secret, and is not shown.
+pub fn logged_path<B>(request: &Request<B>, open: Option<usize>) -> String {
+    let path = request.uri().path();
+    let (open, hidden) = path.split_at(open.unwrap_or(path.len()));
+    let mut shown = Cow::from(utf8_percent_encode(open, CONTROLS)).into_owned();
+    if shown.len() > LONGEST_LOGGED {
+        shown.truncate(LONGEST_LOGGED);
+        shown.push('…');
+    } else if !hidden.is_empty() {
+        shown.push_str(if hidden == "/" { "/" } else { "/…" });
     }
-    path
+    shown
 }
 
 /// Seconds, rounded to milliseconds.

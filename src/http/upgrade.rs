@@ -22,7 +22,7 @@ use super::peer::Peer;
 use super::permits::{Capacity, SessionPermits, admit};
 use super::refusal::Refusal;
 use super::routes::{Found, HandshakeConfig, Refuse, ResolveClients, Route};
-use super::subject::{Subject, logged_path};
+use super::subject::Subject;
 use crate::backend::{BackendIo, ClientFacts, OpenError, client_name};
 use crate::registry::SessionCard;
 
@@ -43,7 +43,8 @@ pub async fn upgrade(
         context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
     let ours = route.handshake.subprotocols.as_deref();
     let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours);
-    let wanted = Wanted { request, arrival, route, covered, subprotocol, peer };
+    let path = context.logged_path(request);
+    let wanted = Wanted { request, path: &path, arrival, route, covered, subprotocol, peer };
     let mut client = Client::default();
     let joined = {
         let mut joining = pin!(join(wanted, &context.capacity, &mut client));
@@ -61,7 +62,7 @@ pub async fn upgrade(
         Err(refusal) if refusal.temporary && route.handshake.refuse == Refuse::Close => {
             let (why, is_warning) =
                 (format!("{} (closed with 1013)", refusal.why), refusal.status.is_server_error());
-            subject.refused_for(&logged_path(request), 101, &why, is_warning);
+            subject.refused_for(&path, 101, &why, is_warning);
             let greeting = route.session.greeting.as_ref();
             let said = greeting.map(|lines| lines.refusal(&wanted.describe(&client), &refusal.why));
             let said = said.unwrap_or_default();
@@ -77,6 +78,8 @@ pub async fn upgrade(
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     request: &'a Request<()>,
+    /// Its path, as it is logged.
+    path: &'a str,
     arrival: &'a Arrival,
     route: &'a Arc<Route>,
     /// The length of the part of the path that the route's rule matched, in bytes.
@@ -134,7 +137,7 @@ async fn join(
         forwarded_for: arrival.forwarded_for(peer.addr),
         user: found.identity.user.clone(),
         route: route.path.clone(),
-        path: logged_path(request).into(),
+        path: wanted.path.into(),
         backend: name,
         subprotocol: subprotocol.map(Box::from),
     };

@@ -59,8 +59,13 @@ impl About {
             About::Programs => {
                 !args.program.is_empty() || args.program_dir.is_some() || args.cgi_dir.is_some()
             }
-            About::Server => args.to.is_some() || !args.route.is_empty(),
-            About::TlsBackend => args.to.as_ref().is_some_and(|to| to.starts_with("tls://")),
+            About::Server => {
+                args.to.is_some() || args.target_file.is_some() || !args.route.is_empty()
+            }
+            About::TlsBackend => {
+                let is_tls = |to: &String| to.starts_with("tls://");
+                args.to.as_ref().is_some_and(is_tls) || args.target_file.is_some()
+            }
             About::Queue => {
                 args.slow_client.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("drop"))
             }

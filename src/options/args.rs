@@ -74,6 +74,11 @@ pub struct Args {
     #[argh(option, arg_name = "path=addr")]
     pub route: Vec<String>,
 
+    /// file with a backend for each token, one `token: host:port` a line, or a directory of such files. A client sends
+    /// its token as ?token= or as the path. The file is read again when it changes.
+    #[argh(option, arg_name = "path")]
+    pub target_file: Option<String>,
+
     /// how long the backend may take to accept a connection.
     #[argh(option, arg_name = "time")]
     pub connect_timeout: Option<String>,
@@ -376,6 +381,9 @@ impl Args {
 
     /// Whether it is said where the lines go that no route takes.
     pub fn has_target(&self) -> bool {
-        self.to.is_some() || self.program_dir.is_some() || !self.program.is_empty()
+        self.to.is_some()
+            || self.target_file.is_some()
+            || self.program_dir.is_some()
+            || !self.program.is_empty()
     }
 }

@@ -57,6 +57,7 @@ impl RouteOptions {
             to: Some(to.to_owned()),
             program: Vec::new(),
             program_dir: None,
+            target_file: None,
             route: Vec::new(),
             max_sessions: None,
             ..args.clone()
@@ -131,13 +132,24 @@ pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
 fn backend(args: &Args) -> Result<Target, StartError> {
     let command = args.program.split_first();
     let dir = args.program_dir.as_deref();
+    let file = args.target_file.as_deref();
     let ways = [
         args.to.as_ref().map(|_| ("to", "--to relays to a server".to_owned())),
+        file.map(|_| ("target-file", "--target-file relays to a server for each token".to_owned())),
         dir.map(|_| ("program-dir", "--program-dir starts programs of a directory".to_owned())),
         command.map(|(name, _)| ("program", format!("-- {name} starts a program"))),
     ];
     if let [(key, one), (_, other), ..] = &*ways.into_iter().flatten().collect::<Vec<_>>() {
         return usage([*key], format!("{one}, and {other}: give one or the other"));
+    }
+    if let Some(path) = file {
+        if args.token_file.is_some() {
+            let text = "the tokens of --target-file choose a backend, those of --token-file allow a client to connect, \
+                        and both come as ?token=: drop one (or ask for passwords, with --auth-file)";
+            return usage(["target-file", "token-file"], text);
+        }
+        let target = Target::File { path: PathBuf::from(path), ca: None };
+        return Ok(target.with_ca(args.backend_ca.as_deref()));
     }
     match (&args.to, dir, command) {
         (Some(to), ..) => {

@@ -22,10 +22,8 @@ const WITHOUT: &[(&[&str], &str)] = &[
     (&["wrapmode"], "start the server by itself, and type --to HOST:PORT"),
     (&["6", "preferipv6"], "--port listens on IPv4 and IPv6, --listen [::1]:PORT on one address"),
     (&["libserver"], "there is only one kind of server, so leave it out"),
-    (
-        &["targetconfig", "tokenplugin", "tokensource", "hosttoken"],
-        "a path chooses the backend, so type --route /TOKEN=HOST:PORT for each",
-    ),
+    (&["tokenplugin"], "type --target-file FILE, with the file or directory that it reads"),
+    (&["hosttoken"], "a route of a file may have a host: write host = \"NAME\" in a [[route]]"),
     (
         &["authplugin", "authsource"],
         "type --auth-file FILE for passwords, --token-file FILE for tokens, --origin LIST for pages",

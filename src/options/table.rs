@@ -115,6 +115,7 @@ pub const TABLE: &[Row] = &[
     whole("listen", LISTEN).common().says(Address).theirs("unixsocket=unix:PATH unixlisten=unix:PATH"),
     own("to", BACKEND).common().says(Target).theirs("ssltarget=tls://HOST:PORT unixtarget=unix:PATH"),
     whole("route", BACKEND).common(),
+    own("target-file", BACKEND).says(Target).private(Secret).theirs("targetconfig tokensource"),
     route("connect-timeout", BACKEND).default("5s"),
     route("backend-ca", BACKEND).about(TlsBackend).without("the system's"),
     route("proxy-protocol", BACKEND).about(Server).default("off"),

@@ -16,6 +16,7 @@ VARIABLES = {
     "WEBSOCKET_PROTOCOL": (None, "ex1"),
     "HTTP_HOST": (None, "ADDRESS"),
     "HTTP_PROXY": ("http://proxy.example", None),
+    "HTTP_X_FORWARDED_FOR": ("203.0.113.9", None),
     "AUTH_TYPE": ("", None),
     "CONTENT_LENGTH": ("", None),
     "CONTENT_TYPE": ("", None),
@@ -35,7 +36,8 @@ def sides(start, opened, wsrelay):
 
 
 def test_the_environment_variable_by_variable(sides):
-    headers = {"Cookie": "a=1", "X-Some-Thing": "a b", "Proxy": "http://proxy.example"}
+    headers = {"Cookie": "a=1", "X-Some-Thing": "a b", "Proxy": "http://proxy.example",
+               "X-Forwarded-For": "203.0.113.9"}
     seen = {}
     for side in sides(["sh", "-c", "env; echo END; cat"], LD_LIBRARY_PATH="/opt/lib", SECRET="1"):
         client = side.connect("/a%20b/c?d=%20", origin="http://a.example", subprotocols=["ex1", "ex2"],

@@ -1,8 +1,10 @@
 """websockify and wsrelay side by side, in front of the same server of bytes, as noVNC uses them."""
+import select
 import signal
 import socket
 
 import pytest
+import websockets.exceptions
 import websockets.sync.client
 
 from conftest import DEADLINE, closed, command, hears, listening
@@ -51,7 +53,8 @@ DIFFERENT = [
 ]
 # And how the two behave with a server, in tests of their own.
 DIFFERENT_TOO = ["a text message", "a server that can't be reached", "the end of the server", "SIGTERM",
-                 "a client without TLS, where a certificate is"]
+                 "a client without TLS, where a certificate is", "a token that is unknown",
+                 "a line of a token file that is wrong", "a hidden file in a directory of token files"]
 
 
 @pytest.fixture
@@ -180,3 +183,118 @@ def test_sigterm(sides, backend):
         assert peer.rest() == b""
         peer.close()
         assert side.program.wait() == 0
+
+
+# Files of tokens, as Proxmox, OpenStack and others write them
+
+
+@pytest.fixture
+def by_token(sides):
+    """by_token(plugin, source) -> both, which read a file of tokens or a directory of such files."""
+    def by_token(plugin, source):
+        return sides([f"--token-plugin={plugin}", f"--token-source={source}"], [f"--target-file={source}"], to=None)
+    return by_token
+
+
+@pytest.fixture
+def desktops(opened):
+    """Two servers, by name."""
+    servers = {name: opened.enter_context(socket.create_server(("127.0.0.1", 0))) for name in ("ann", "bob")}
+    for server in servers.values():
+        server.settimeout(DEADLINE)
+    return servers
+
+
+def target(server):
+    return "{}:{}".format(*server.getsockname())
+
+
+def chosen(side, path, desktops):
+    """The name of the server that a client at this path gets."""
+    client = side.connect(path, subprotocols=["binary"])
+    client.send(path.encode())
+    called, _, _ = select.select(list(desktops.values()), [], [], DEADLINE)
+    with called[0].accept()[0] as connection:
+        connection.settimeout(DEADLINE)
+        assert connection.recv(len(path), socket.MSG_WAITALL) == path.encode()
+    client.close()
+    return next(name for name, server in desktops.items() if server is called[0])
+
+
+@pytest.mark.parametrize("plugin", ["TokenFile", "ReadOnlyTokenFile"])
+def test_a_file_of_tokens(plugin, by_token, desktops, tmp_path):
+    ann, bob = target(desktops["ann"]), target(desktops["bob"])
+    lines = ["# desktops", "", f"a1: {ann}", f"  b2:\t{bob}  ", f"with space: {ann}", f"c:3: {bob}",
+             f"twice: {ann}", f"twice: {bob}", f"d4: localhost:{bob.split(':')[1]}"]
+    (tmp_path / "tokens").write_text("\n".join(lines) + "\n")
+    wanted = {"/?token=a1": "ann", "/websockify?token=b2": "bob", "/?token=with%20space": "ann",
+              "/?token=with+space": "ann", "/?token=c%3A3": "bob", "/?token=twice": "bob", "/?token=d4": "bob",
+              "/?x=1&token=&token=a1&token=b2": "ann"}
+    for side in by_token(plugin, tmp_path / "tokens"):
+        assert {path: chosen(side, path, desktops) for path in wanted} == wanted, side.name
+
+
+def test_a_directory_of_token_files(by_token, desktops, tmp_path):
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    for name, server in desktops.items():
+        (folder / name).write_text(f"{name}-1: {target(server)}\n{name}-2: {target(server)}\n")
+    for side in by_token("TokenFile", folder):
+        for name in ("ann", "bob"):
+            assert chosen(side, f"/?token={name}-2", desktops) == name, side.name
+
+
+def test_a_token_file_that_changes(by_token, desktops, tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text(f"one: {target(desktops['ann'])}\n")
+    for side in by_token("TokenFile", path):
+        path.write_text(f"one: {target(desktops['ann'])}\n")
+        assert chosen(side, "/?token=one", desktops) == "ann"
+        path.write_text(f"two: {target(desktops['bob'])}\n")
+        assert chosen(side, "/?token=two", desktops) == "bob"
+        assert is_refused(side, "/?token=one")
+
+
+def is_refused(side, path):
+    """Whether a token is unknown. websockify closes the connection without an answer."""
+    if side.name == "wsrelay":
+        return side.asks(path) == 404
+    with pytest.raises(websockets.exceptions.InvalidMessage):
+        side.connect(path)
+    return True
+
+
+@pytest.mark.parametrize("path", ["/", "/?token=", "/?token=unknown", "/?token=../../etc/passwd", "/?token=tokens"])
+def test_a_token_that_is_unknown(path, by_token, desktops, tmp_path):
+    (tmp_path / "tokens").write_text(f"one: {target(desktops['ann'])}\n")
+    for side in by_token("TokenFile", tmp_path / "tokens"):
+        assert is_refused(side, path), side.name
+
+
+def test_a_line_of_a_token_file_that_is_wrong(by_token, desktops, tmp_path, start, wsrelay):
+    path = tmp_path / "tokens"
+    good = f"one: {target(desktops['ann'])}\n"
+    path.write_text(good)
+    for side in by_token("TokenFile", path):
+        assert chosen(side, "/?token=one", desktops) == "ann"
+        path.write_text(f"nonsense\ntwo: {target(desktops['bob'])}\n")
+        # What websockify knows then is the other line; wsrelay, what it read before.
+        known, other = ("one", "two") if side.name == "wsrelay" else ("two", "one")
+        assert chosen(side, f"/?token={known}", desktops) == ("ann" if known == "one" else "bob")
+        assert is_refused(side, f"/?token={other}")
+        path.write_text(good)
+    path.write_text("nonsense\n")
+    program = start([wsrelay, "--listen=127.0.0.1:0", f"--target-file={path}"])
+    program.wait_for_line("line 1: write a token", stream="stderr")
+    assert program.wait() == 1
+
+
+def test_a_hidden_file_in_a_directory_of_token_files(by_token, desktops, tmp_path):
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    (folder / ".hidden").write_text(f"one: {target(desktops['ann'])}\n")
+    for side in by_token("TokenFile", folder):
+        if side.name == "wsrelay":
+            assert side.asks("/?token=one") == 404
+        else:
+            assert chosen(side, "/?token=one", desktops) == "ann"

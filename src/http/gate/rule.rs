@@ -70,7 +70,7 @@ impl Prefix {
     ///
     /// Empty segments are skipped, as they are where files and programs are looked for: `//admin` must not lead past
     /// the route that guards `/admin`.
-    fn covers(&self, raw: &str) -> Option<usize> {
+    pub fn covers(&self, raw: &str) -> Option<usize> {
         let mut covered = 0;
         for segment in &self.0 {
             let rest = raw[covered..].strip_prefix('/')?.trim_start_matches('/');

@@ -37,7 +37,7 @@ use crate::http::peer::RequestContext;
 use crate::http::permits::{Capacity, SessionPermits};
 use crate::http::refusal::Refusal;
 use crate::http::spelling::Names;
-use crate::http::subject::{Subject, logged_path};
+use crate::http::subject::Subject;
 
 /// The programs of `--cgi-dir`.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Cgi {
         let running = self.start(&found, &request, context, &identity, permits).await?;
         let record = RequestRecord {
             subject: Subject { user: identity.user, ..context.subject.clone() },
-            path: logged_path(&request),
+            path: context.path.to_owned(),
             program: found.name,
             began: Instant::now(),
             stop_guard: capacity.registry.delay_stop(),

@@ -15,7 +15,6 @@ use crate::http::peer::RequestContext;
 use crate::http::permits::Capacity;
 use crate::http::refusal::Refusal;
 use crate::http::routes::Routes;
-use crate::http::subject::logged_path;
 
 /// Everything that answers requests that are no handshakes.
 #[derive(Debug)]
@@ -50,8 +49,7 @@ impl Pages {
         let response = self.page(&request, context.arrival, routes).await?;
         let status = response.status();
         if status == StatusCode::FORBIDDEN || status.is_server_error() {
-            let path = logged_path(&request);
-            context.subject.refused(&path, status.as_u16(), "the file can't be read");
+            context.subject.refused(context.path, status.as_u16(), "the file can't be read");
         }
         Ok(response)
     }
