@@ -3,6 +3,8 @@ import pytest
 
 from conftest import DEADLINE, address, as_fd_3, closed, command
 
+WEBIRC = "WEBIRC secret wsrelay {host} {ip} :{secure}"
+
 CONFIG = """
 [Global]
 Name = irc.example.net
@@ -16,6 +18,7 @@ PingTimeout = 1
 PongTimeout = 9
 [Options]
 DNS = no
+WebircPassword = secret
 Ident = no
 PAM = no
 IncludeDir = {nothing}
@@ -96,3 +99,46 @@ def test_who_is_silent_is_pinged_and_stays(relay, ngircd):
     assert ann.pings == 1
     ann.say("VERSION")
     ann.hears(" 351 ")
+
+
+def client_from(running, ip, **options):
+    """A client that a proxy has forwarded from this address."""
+    return running.connect(additional_headers={"X-Forwarded-For": ip}, **options)
+
+
+def test_who_is_asked_about_has_an_address_of_his_own(relay, ngircd):
+    options = "--eol", "crlf", "--trust-proxy", "127.0.0.1", "--hello", WEBIRC, "--goodbye", "QUIT :{reason*}"
+    running = relay("--to", ngircd, *options)
+    people = {"ann": "192.0.2.7", "bob": "2001:db8::7", "eve": "::1"}
+    shown = people | {"eve": "0::1"}
+    there = {nick: Person(client_from(running, ip), nick) for nick, ip in people.items()}
+    for nick, ip in shown.items():
+        there["ann"].say(f"WHOIS {nick}")
+        # RPL_WHOISUSER: the nick, and the user and host that WEBIRC named
+        assert there["ann"].hears(" 311 ", f" {nick} ").split()[3:6] == [nick, "wsrelay", ip]
+    there["ann"].say("JOIN #tea")
+    there["ann"].hears(" 366 ", "#tea")
+    there["bob"].say("JOIN #tea")
+    there["ann"].hears(":bob!", "@2001:db8::7 JOIN ")
+    there["bob"].connection.socket.close()  # no Close: the tab is gone
+    assert "connection" in there["ann"].hears(":bob!", " QUIT ")
+
+
+def test_no_client_puts_words_into_webirc(relay, ngircd):
+    hello = "WEBIRC secret wsrelay {query:host} {ip} :{secure}"
+    running = relay("--to", ngircd, "--eol", "crlf", "--hello", hello)
+    for host in "a.example%20192.0.2.9%20:", "a.example%0D%0AQUIT", "%E2%80%A8%C2%85%00%09":
+        ann = Person(running.connect(f"{running.url}?host={host}"), "ann")
+        ann.say("WHOIS ann")
+        assert ann.hears(" 311 ").split()[4:6] == ["wsrelay", "127.0.0.1"]
+        ann.say("QUIT")
+        closed(ann.connection)
+
+
+def test_a_server_that_is_not_there_is_told_in_its_own_words(relay):
+    options = "--refuse", "close", "--refusal", "ERROR :{reason*}", "--eol", "crlf"
+    running = relay("--to", "127.0.0.1:1", *options)
+    ann = running.connect(subprotocols=["text.ircv3.net"])
+    why = "backend 127.0.0.1:1: connection refused"
+    assert ann.recv(timeout=DEADLINE) == f"ERROR :{why}"
+    assert closed(ann) == (1013, why, "relay")
