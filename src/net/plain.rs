@@ -101,6 +101,14 @@ impl Plain {
         }
     }
 
+    /// Keeps urgent data in its place among the other bytes, where the kernel would take it out. One that can't is
+    /// read without it.
+    pub fn keep_urgent_inline(&self) {
+        if let Endpoints::Socket { socket, is_tcp: true, .. } = &self.0 {
+            let _ = socket.set_out_of_band_inline(true);
+        }
+    }
+
     /// Looks at the first bytes without taking them; none at the end of the stream.
     ///
     /// # Errors

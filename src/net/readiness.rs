@@ -24,7 +24,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use slab::Slab;
 
-use self::state::{CUT, ENDED, FAILED, HUNG_UP, READ, SourceState, WRITE};
+use self::state::{CUT, ENDED, FAILED, HUNG_UP, READ, SourceState, URGENT, WRITE};
 use crate::clock::Deadline;
 use crate::sync::lock;
 
@@ -98,7 +98,8 @@ impl Source {
     pub fn new(socket: impl AsFd, ready: bool) -> io::Result<Self> {
         let driver = driver()?;
         let source = lock(&driver.sources).insert(if ready { READ | WRITE } else { 0 });
-        let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let data = EventFlags::IN | EventFlags::PRI | EventFlags::OUT;
+        let events = data | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&driver.epoll, socket, EventData::new_u64(source.state.id), events)?;
         Ok(source)
     }
@@ -155,8 +156,8 @@ impl Source {
             let is_ended = self.is_ended();
             match read(buf) {
                 Ok(n) => {
-                    // Zero is the end of the stream, and stays so however often it is asked for.
-                    if n == buf.len() || n == 0 {
+                    // Zero is the end of the stream, and stays so however often it is asked for. Urgent data cuts reads.
+                    if n == buf.len() || n == 0 || self.state.has(URGENT) {
                         self.still_readable();
                     }
                     return Poll::Ready(Ok(n));

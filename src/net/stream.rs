@@ -71,6 +71,15 @@ impl ByteStream {
         }
     }
 
+    /// Keeps TCP's urgent data in its place among the other bytes.
+    pub fn keep_urgent_inline(&self) {
+        match &self.0 {
+            Carrier::Plain(plain) => plain.keep_urgent_inline(),
+            Carrier::Tls(tls) => tls.below().keep_urgent_inline(),
+            Carrier::Duplex(_) => {}
+        }
+    }
+
     /// Reports a reset while another task or value holds the stream. `None` with pipes.
     pub fn reset_watch(&self) -> Option<ResetWatch> {
         match &self.0 {

@@ -24,6 +24,9 @@ pub const FAILED: u8 = 16;
 /// Neither direction can carry anything more, except what was received already.
 pub const HUNG_UP: u8 = 32;
 
+/// TCP urgent data has come: a read ends before it, however much there is.
+pub const URGENT: u8 = 64;
+
 /// The state of one socket, shared by its owner and the driver.
 #[derive(Debug, Default)]
 pub struct SourceState {
@@ -108,6 +111,9 @@ impl SourceState {
         }
         if events.intersects(EventFlags::RDHUP | EventFlags::HUP) {
             bits |= ENDED | READ;
+        }
+        if events.contains(EventFlags::PRI) {
+            bits |= URGENT | READ;
         }
         if events.intersects(EventFlags::IN | EventFlags::ERR) {
             bits |= READ;
