@@ -78,7 +78,7 @@ async fn open(
     }
     match joined {
         Joined::Session(ready) => {
-            let Ready { backend, greeting, permits, card: session, route } = *ready;
+            let Ready { backend, stage, greeting, permits, card: session, route } = *ready;
             card.open(session);
             subject::opened(card);
             let session = Session::new(Terms {
@@ -86,7 +86,7 @@ async fn open(
                 early,
                 backend,
                 config: route.session.clone(),
-                stage: None,
+                stage,
                 greeting,
                 card: card.clone(),
             });

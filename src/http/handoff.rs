@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use super::permits::SessionPermits;
 use super::routes::Route;
 use crate::backend::BackendIo;
+use crate::framing::Stage;
 use crate::registry::SessionCard;
 use crate::session::Greeting;
 use crate::sync::lock;
@@ -52,6 +53,8 @@ pub struct Refused {
 pub struct Ready {
     /// The open backend.
     pub backend: BackendIo,
+    /// The protocol that it speaks, if it is one.
+    pub stage: Option<Box<dyn Stage>>,
     /// What it is told of the client.
     pub greeting: Greeting,
     /// Its permits.

@@ -132,6 +132,7 @@ async fn join(
     let client = wanted.describe(found);
     let greeting = route.session.greeting.as_ref().map(|lines| lines.of(&client));
     let greeting = greeting.unwrap_or_default();
+    let stage = route.session.stage(client.source().map(|addr| addr.ip()));
     let card = SessionCard {
         since: Instant::now(),
         forwarded_for: arrival.forwarded_for(peer.addr),
@@ -141,7 +142,7 @@ async fn join(
         backend: name,
         subprotocol: subprotocol.map(Box::from),
     };
-    Ok(Box::new(Ready { backend, greeting, permits, card, route: route.clone() }))
+    Ok(Box::new(Ready { backend, stage, greeting, permits, card, route: route.clone() }))
 }
 
 /// Looks up the client's name and connects to the backend, each within `--connect-timeout`. Without a name by then there

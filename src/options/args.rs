@@ -153,6 +153,11 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub flush_after: Option<String>,
 
+    /// the backend speaks telnet: its commands are taken out of the lines and answered, and its prompts are
+    /// sent at once.
+    #[argh(switch)]
+    pub telnet: bool,
+
     /// relay bytes, not lines. Messages go to the backend as they are; each read from the backend becomes
     /// one binary message.
     #[argh(switch)]

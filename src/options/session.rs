@@ -2,11 +2,12 @@
 
 use super::about::About;
 use super::args::Args;
+use super::table::default_eol;
 use super::values::{bounded, choice, duration, or_default, size, usage, wrong};
 use crate::backend::Template;
 use crate::clock;
 use crate::error::StartError;
-use crate::framing::{Charset, Eol, Framing, LineRules, Newlines};
+use crate::framing::{Charset, Eol, Framing, LineRules, Newlines, TelnetRules};
 use crate::rate::Rate;
 use crate::session::keepalive::Limits;
 use crate::session::{GreetingConfig, SessionConfig, SlowClient};
@@ -28,8 +29,15 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
         rate: rate(args)?,
         limits: limits(args)?,
         close_timeout: bounded("close-timeout", &args.close_timeout)?,
+        telnet: telnet(args, max_line)?,
         trace: args.trace,
     })
+}
+
+/// The backend's telnet, if it speaks it.
+fn telnet(args: &Args, max_line: usize) -> Result<Option<TelnetRules>, StartError> {
+    let charset = rules(args, max_line)?.charset;
+    Ok(args.telnet.then_some(TelnetRules { charset, is_terminal: false, is_mud: false }))
 }
 
 fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
@@ -45,8 +53,9 @@ fn rules(args: &Args, max_line: usize) -> Result<LineRules, StartError> {
     let label = or_default("charset", &args.charset);
     let charset = Charset::for_label(label)
         .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))?;
+    let eol = Some(args.eol.clone().unwrap_or_else(|| default_eol(args).to_owned()));
     Ok(LineRules {
-        eol: choice("eol", &args.eol, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
+        eol: choice("eol", &eol, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
         newlines: choice(
             "newlines",
             &args.newlines,

@@ -126,12 +126,13 @@ pub const TABLE: &[Row] = &[
     own("program-dir", PROGRAMS).common().says(Target).private(Source).theirs("dir"),
     route("pass-env", PROGRAMS).list().about(Programs).default("PATH").theirs("passenv"),
     route("kill-grace", PROGRAMS).about(Programs).default("1s").theirs("closems"),
-    route("eol", LINES).common().about(LineEnds).default("lf"),
+    route("eol", LINES).common().about(LineEnds).without("lf; crlf with --telnet"),
     route("newlines", LINES).about(Lines).default("split"),
     route("charset", LINES).common().about(Lines).default("utf-8"),
     route("max-line", LINES).default("1MiB").theirs("maxframesize"),
     route("rate", LINES).about(Lines).without("no limit"),
     route("flush-after", LINES).common().about(Lines).default("0"),
+    route("telnet", LINES).common().about(Lines),
     route("binary", LINES).common(),
     route("subprotocol", LINES).list().without("the client's first offer"),
     whole("static-dir", PAGES).common().theirs("staticdir web"),
@@ -276,6 +277,11 @@ pub fn default_of(key: &str) -> &'static str {
         Some(Unset::Value(value)) => value,
         _ => panic!("{key} has no default"),
     }
+}
+
+/// The value of `eol` if it is not said: a telnet server expects the end of line of the network virtual terminal (RFC 854).
+pub fn default_eol(args: &Args) -> &'static str {
+    if args.telnet { "crlf" } else { "lf" }
 }
 
 /// Whether this says where lines go.

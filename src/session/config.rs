@@ -1,11 +1,13 @@
 //! SessionConfig: the settings of a route's sessions.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::greeting::GreetingConfig;
 use super::keepalive::Limits;
 use super::sink::{Sink, Sinks};
-use crate::framing::Framing;
+use crate::clock;
+use crate::framing::{Framing, Stage, Telnet, TelnetRules};
 use crate::rate::Rate;
 
 /// The settings of a route's sessions.
@@ -25,6 +27,8 @@ pub struct SessionConfig {
     pub close_timeout: Duration,
     /// The lines that tell the backend of its client; `None` without any.
     pub greeting: Option<Box<GreetingConfig>>,
+    /// The telnet that the backend speaks; `None` if it speaks none.
+    pub telnet: Option<TelnetRules>,
     /// Whether payloads are logged.
     pub trace: bool,
 }
@@ -42,6 +46,12 @@ pub enum SlowClient {
 }
 
 impl SessionConfig {
+    /// The protocol between the backend of a client at this address and the framing, from now on.
+    pub fn stage(&self, client: Option<IpAddr>) -> Option<Box<dyn Stage>> {
+        let telnet = self.telnet.map(|rules| Telnet::new(rules, client, clock::now()));
+        telnet.map(|telnet| Box::new(telnet) as _)
+    }
+
     /// The places where a session's messages are shown besides.
     pub fn sinks(&self) -> Sinks {
         Sinks::from(if self.trace { vec![Sink::Log] } else { Vec::new() })

@@ -71,8 +71,12 @@ pub struct Session {
 impl Session {
     /// Joins a client to an open backend.
     pub fn new(terms: Terms) -> Box<Self> {
-        let Terms { client, early, backend, config, stage, greeting, card } = terms;
+        let Terms { client, early, mut backend, config, stage, greeting, card } = terms;
         let limits = config.limits;
+        if stage.is_some() {
+            // The last byte of telnet's Synch is urgent data.
+            backend.io().keep_urgent_inline();
+        }
         let decoder = config.framing.decoder();
         let paced = config.rate.zip(config.framing.line_end());
         let pace = paced.map(|(rate, line_end)| Box::new(Pace::new(rate, line_end)));

@@ -98,6 +98,7 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
         limits: Limits::default(),
         close_timeout: Duration::from_millis(100),
         greeting: None,
+        telnet: None,
         trace: false,
     };
     let registration = Registry::new().register(None);

@@ -113,6 +113,7 @@ fn config(setup: &Setup) -> SessionConfig {
         },
         close_timeout: Duration::from_millis(setup.close_timeout),
         greeting: None,
+        telnet: None,
         trace: false,
     }
 }

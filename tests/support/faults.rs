@@ -200,3 +200,73 @@ pub fn client(tcp: TcpStream) -> Client {
 pub fn reset(tcp: TcpStream) {
     Reset { after: 0 }.run(tcp);
 }
+
+/// Begins a telnet subnegotiation and never ends it.
+pub struct EndsNoSubnegotiation<'a>(pub &'a TcpStream);
+
+impl EndsNoSubnegotiation<'_> {
+    /// Writes so many bytes of it.
+    pub fn write(&mut self, length: usize) {
+        self.0.write_all(b"\xff\xfa\xc9").expect("the relay takes it");
+        self.0.write_all(&vec![b'x'; length]).expect("the relay takes it");
+    }
+}
+
+/// A telnet server that answers every command with the matching one, answers as well.
+pub struct AnswersEverything<'a>(pub &'a mut Peer);
+
+impl AnswersEverything<'_> {
+    /// Offers and asks for many options, answers all that comes, and stops when a line of `client`'s comes: then all
+    /// that was said before has been answered. Returns the bytes of negotiation that came after the first answers.
+    pub fn talk(&mut self, client: &mut Client) -> usize {
+        const IAC: u8 = 255;
+        let options = [0, 1, 3, 24, 25, 31, 39, 42, 70, 86, 201];
+        let first: Vec<u8> =
+            options.iter().flat_map(|option| [IAC, 251, *option, IAC, 253, *option]).collect();
+        self.0.write(&first);
+        let mut said = 0;
+        for round in 0..20 {
+            client.send(&format!("round {round}"));
+            let line = format!("round {round}\r\n").into_bytes();
+            let mut bytes = Vec::new();
+            let mut answered = 0;
+            while !bytes.ends_with(&line) {
+                let mut byte = [0];
+                self.0.0.read_exact(&mut byte).expect("a line within the deadline");
+                bytes.push(byte[0]);
+                if let [.., IAC, verb @ 251..=254, option] = bytes[answered..] {
+                    answered = bytes.len();
+                    // WILL by DO, WONT by DONT, and the other way.
+                    let verb = match verb {
+                        251 | 252 => verb + 2,
+                        _ => verb - 2,
+                    };
+                    self.0.write([IAC, verb, option]);
+                    said += if round == 0 { 0 } else { 3 };
+                }
+            }
+        }
+        said
+    }
+}
+
+/// A telnet server that asks again and again for what is refused.
+pub struct InsistsOnAll<'a>(pub &'a TcpStream);
+
+impl InsistsOnAll<'_> {
+    /// Asks so many times.
+    pub fn write(&mut self, times: usize) {
+        self.0.write_all(&b"\xff\xfd\x1f".repeat(times)).expect("the relay takes it");
+    }
+}
+
+/// A telnet server whose stream ends in the middle of a command.
+pub struct EndsInCommand(pub Peer);
+
+impl EndsInCommand {
+    /// Sends text, the beginning of a command, and its FIN.
+    pub fn write(mut self, text: &str, command: &[u8]) {
+        self.0.write(text);
+        self.0.write(command);
+    }
+}
