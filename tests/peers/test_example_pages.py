@@ -10,7 +10,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from websockets.sync.client import connect
 
-from conftest import DEADLINE, set_size
+from conftest import DEADLINE, command, set_size
 from example_page import Example, Page
 from in_front_of import recipe
 from side_by_side import websockify, wsrelay_in_its_place
@@ -99,8 +99,8 @@ def test_vnc_shows_the_desktop_and_takes_keys_and_clicks(open_page):
 
 @pytest.mark.parametrize("side", ["websockify", "wsrelay"])
 def test_novnc_shows_the_desktop_through_either(side, start, opened, wsrelay, browser, example, tmp_path):
-    running = example("vnc")  # for its page and packages, and a desktop
-    desktop = running.program.wait_for_line(r"^line server on (unix:\S+)$", "stderr")[1]
+    running = example("vnc")  # for its page and packages, and a desktop, which may be in the middle of a line of its own
+    desktop = running.program.wait_for_line(r"line server on (unix:\S+)", "stderr")[1]
     pages = tmp_path / "examples/vnc"
     if side == "websockify":
         relay = websockify(start, opened, [f"--web={pages}", f"--unix-target={desktop.removeprefix('unix:')}"])
@@ -110,6 +110,27 @@ def test_novnc_shows_the_desktop_through_either(side, start, opened, wsrelay, br
     page = Page(browser, running, f"http://{relay.address}/")
     page.has_status("Connected")
     page.wait(lambda: share(picture(page), canvas(page), GREEN) > 0.99, "the desktop")
+
+
+@pytest.mark.parametrize("side", ["websockify", "wsrelay"])
+def test_novnc_chooses_a_desktop_by_its_token_through_either(side, start, opened, wsrelay, browser, example, tmp_path):
+    running = example("vnc")
+    # The X server may be in the middle of a line of its own.
+    desktop = running.program.wait_for_line(r"line server on unix:(\S+)", "stderr")[1]
+    socat = start([command("socat"), "-d", "-d", "TCP-LISTEN:0,bind=127.0.0.1,fork", f"UNIX-CONNECT:{desktop}"])
+    at = socat.wait_for_line(r"listening on AF=2 (127\.0\.0\.1:\d+)", "stderr")[1]
+    tokens, pages = tmp_path / "tokens", tmp_path / "examples/vnc"
+    tokens.write_text(f"# The desktops.\ngreen: {at}\n")
+    if side == "websockify":
+        options = [f"--web={pages}", "--token-plugin=TokenFile", f"--token-source={tokens}"]
+        relay = websockify(start, opened, options)
+    else:
+        options = ["--binary", f"--static-dir={pages}", f"--target-file={tokens}"]
+        relay = wsrelay_in_its_place(start, opened, wsrelay, options)
+    page = Page(browser, running, f"http://{relay.address}/?token=green")
+    page.has_status("Connected")
+    page.wait(lambda: share(picture(page), canvas(page), GREEN) > 0.99, "the desktop")
+    Page(browser, running, f"http://{relay.address}/?token=red").has_status("Closed: 1006 connection failed")
 
 
 # Redis
