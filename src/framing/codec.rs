@@ -1,45 +1,61 @@
 //! Codec: the framings there are, one place where a session's is chosen.
 
+use super::charset::Charset;
+use super::delimited::{self, DelimitedDecoder, DelimitedEncoder};
 use super::error::FramingError;
 use super::line::{self, LineDecoder, LineEncoder};
 use super::payload::{Batch, Payload};
-use super::raw::{RawDecoder, RawEncoder};
-use super::rules::LineRules;
+use super::raw::{RawDecoder, RawEncoder, RawRules, RawText, RawTextDecoder};
+use super::rules::{Eol, LineRules};
 
 /// How a session's bytes are framed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// A line is a text message.
     Lines(LineRules),
-    /// Bytes as they come, in binary messages.
-    Raw {
-        /// The longest message from a client, in bytes.
-        max_message: usize,
-    },
+    /// A line is a binary message, its bytes as the backend sent them: the charsets of the rules do not count.
+    BinaryLines(LineRules),
+    /// Bytes as they come.
+    Raw(RawRules),
 }
 
 impl Framing {
     /// A decoder for one session's backend.
     pub fn decoder(&self) -> Decoder {
         match self {
-            Framing::Lines(rules) => Decoder::Line(LineDecoder::new(rules)),
-            Framing::Raw { .. } => Decoder::Raw(RawDecoder),
+            Framing::Lines(rules) if rules.are_plain() => Decoder::Line(LineDecoder::new(rules)),
+            Framing::Lines(rules) => Decoder::Delimited(Box::new(DelimitedDecoder::text(rules))),
+            Framing::BinaryLines(rules) => {
+                Decoder::Delimited(Box::new(DelimitedDecoder::bytes(rules)))
+            }
+            Framing::Raw(RawRules { charset: None, .. }) => Decoder::Raw(RawDecoder),
+            Framing::Raw(RawRules { charset: Some(charset), .. }) => {
+                Decoder::RawText(Box::new(RawTextDecoder::new(*charset)))
+            }
         }
     }
 
     /// The last byte of each line that the encoder writes; `None` without lines.
     pub fn line_end(&self) -> Option<u8> {
         match self {
-            Framing::Lines(_) => Some(b'\n'),
-            Framing::Raw { .. } => None,
+            Framing::Lines(rules) | Framing::BinaryLines(rules) => {
+                rules.eol.bytes().last().copied()
+            }
+            Framing::Raw(_) => None,
         }
     }
 
     /// An encoder for one session's client.
     pub fn encoder(&self) -> Encoder {
         match self {
-            Framing::Lines(rules) => Encoder::Line(LineEncoder::new(rules)),
-            Framing::Raw { max_message } => Encoder::Raw(RawEncoder::new(*max_message)),
+            Framing::Lines(rules) => match rules.eol {
+                Eol::Lf | Eol::CrLf => Encoder::Line(LineEncoder::new(rules)),
+                Eol::Cr | Eol::Nul => Encoder::Delimited(DelimitedEncoder::new(rules)),
+            },
+            Framing::BinaryLines(rules) => {
+                Framing::Lines(LineRules { charset: Charset::UTF_8, ..rules.clone() }).encoder()
+            }
+            Framing::Raw(rules) => Encoder::Raw(RawEncoder::new(rules)),
         }
     }
 }
@@ -47,10 +63,14 @@ impl Framing {
 /// Down: the backend's bytes to messages. Holds no heap memory worth speaking of unless a line is unfinished.
 #[derive(Debug)]
 pub enum Decoder {
-    /// One text message for each line.
+    /// One text message for each plain line.
     Line(LineDecoder),
+    /// One message for each line of another kind.
+    Delimited(Box<DelimitedDecoder>),
     /// One binary message for each read.
     Raw(RawDecoder),
+    /// One text message for each read.
+    RawText(Box<RawTextDecoder>),
 }
 
 impl Decoder {
@@ -59,10 +79,12 @@ impl Decoder {
     /// Call [`Messages::next`] until it gives `None`: only then is the unfinished rest of `chunk` kept. After an error
     /// the decoder is of no more use.
     pub fn push<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a> {
-        match self {
-            Decoder::Line(decoder) => Messages(Lent::Lines(decoder.push(chunk))),
-            Decoder::Raw(decoder) => Messages(Lent::Raw(decoder.push(chunk))),
-        }
+        Messages(match self {
+            Decoder::Line(decoder) => Lent::Lines(decoder.push(chunk)),
+            Decoder::Delimited(decoder) => Lent::Delimited(decoder.push(chunk)),
+            Decoder::Raw(decoder) => Lent::Raw(decoder.push(chunk)),
+            Decoder::RawText(decoder) => Lent::RawText(decoder.push(chunk)),
+        })
     }
 
     /// The unterminated tail so far, for `--flush-after`: a message, if there is something to show.
@@ -72,7 +94,8 @@ impl Decoder {
     pub fn flush(&mut self) -> Option<Payload<'_>> {
         match self {
             Decoder::Line(decoder) => decoder.flush().map(Payload::Text),
-            Decoder::Raw(_) => None,
+            Decoder::Delimited(decoder) => decoder.flush(),
+            Decoder::Raw(_) | Decoder::RawText(_) => None,
         }
     }
 
@@ -80,7 +103,9 @@ impl Decoder {
     pub fn finish(&mut self) -> Option<Payload<'_>> {
         match self {
             Decoder::Line(decoder) => decoder.finish().map(Payload::Text),
+            Decoder::Delimited(decoder) => decoder.finish(),
             Decoder::Raw(_) => None,
+            Decoder::RawText(decoder) => decoder.finish().map(Payload::Text),
         }
     }
 
@@ -88,7 +113,8 @@ impl Decoder {
     pub fn has_tail(&self) -> bool {
         match self {
             Decoder::Line(decoder) => decoder.has_tail(),
-            Decoder::Raw(_) => false,
+            Decoder::Delimited(decoder) => decoder.has_tail(),
+            Decoder::Raw(_) | Decoder::RawText(_) => false,
         }
     }
 
@@ -96,7 +122,9 @@ impl Decoder {
     pub fn replaced(&self) -> u64 {
         match self {
             Decoder::Line(decoder) => decoder.replaced(),
+            Decoder::Delimited(decoder) => decoder.replaced(),
             Decoder::Raw(_) => 0,
+            Decoder::RawText(decoder) => decoder.replaced(),
         }
     }
 }
@@ -109,7 +137,9 @@ pub struct Messages<'a>(Lent<'a>);
 #[derive(Debug)]
 enum Lent<'a> {
     Lines(line::Lines<'a>),
+    Delimited(delimited::Lines<'a>),
     Raw(Option<&'a [u8]>),
+    RawText(RawText<'a>),
 }
 
 impl Messages<'_> {
@@ -125,7 +155,9 @@ impl Messages<'_> {
     pub fn next(&mut self) -> Result<Option<Payload<'_>>, FramingError> {
         match &mut self.0 {
             Lent::Lines(lines) => Ok(lines.next()?.map(Payload::Text)),
+            Lent::Delimited(lines) => lines.next(),
             Lent::Raw(chunk) => Ok(chunk.take().map(Payload::Binary)),
+            Lent::RawText(text) => Ok(text.next().map(Payload::Text)),
         }
     }
 }
@@ -135,6 +167,8 @@ impl Messages<'_> {
 pub enum Encoder {
     /// Each message becomes one line, or several.
     Line(LineEncoder),
+    /// The same, with another end of line than a newline.
+    Delimited(DelimitedEncoder),
     /// Each message is written as it is.
     Raw(RawEncoder),
 }
@@ -147,6 +181,7 @@ impl Encoder {
     pub fn encode(&mut self, message: Payload<'_>, out: &mut Vec<u8>) -> Result<u64, FramingError> {
         match self {
             Encoder::Line(encoder) => encoder.encode(message, out),
+            Encoder::Delimited(encoder) => encoder.encode(message, out),
             Encoder::Raw(encoder) => encoder.encode(message, out),
         }
     }
@@ -156,7 +191,7 @@ impl Encoder {
     pub fn encode_batch(&mut self, batch: Batch<'_>, out: &mut Vec<u8>) -> Option<u64> {
         match self {
             Encoder::Line(encoder) => encoder.encode_batch(batch, out),
-            Encoder::Raw(_) => None,
+            Encoder::Delimited(_) | Encoder::Raw(_) => None,
         }
     }
 
@@ -164,7 +199,8 @@ impl Encoder {
     pub fn replaced(&self) -> u64 {
         match self {
             Encoder::Line(encoder) => encoder.replaced(),
-            Encoder::Raw(_) => 0,
+            Encoder::Delimited(encoder) => encoder.replaced(),
+            Encoder::Raw(encoder) => encoder.replaced(),
         }
     }
 }

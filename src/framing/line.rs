@@ -283,7 +283,7 @@ fn trim_text_start(text: &mut String) {
     text.drain(..crs);
 }
 
-/// Makes lines of a client's messages.
+/// Makes lines of a client's messages, for `Eol::Lf` and `Eol::CrLf`.
 #[derive(Debug)]
 pub struct LineEncoder {
     rules: LineRules,
@@ -315,21 +315,19 @@ impl LineEncoder {
                 (Newlines::Space, _) => (start + without_cr(segment).len(), &b" "[..]),
                 (Newlines::Split, Eol::CrLf) => (start + without_cr(segment).len(), &b"\r\n"[..]),
                 // Encoded with the text, the carriage return could be cut off by an escape sequence (ISO-2022-JP).
-                (Newlines::Split, Eol::Lf) if segment.ends_with(b"\r") => {
-                    (newline - 1, &b"\r\n"[..])
-                }
-                (Newlines::Split, Eol::Lf) => (newline, &b"\n"[..]),
+                (Newlines::Split, _) if segment.ends_with(b"\r") => (newline - 1, &b"\r\n"[..]),
+                (Newlines::Split, _) => (newline, &b"\n"[..]),
             };
-            self.append(slice(message, start, end), out);
+            self.append(message.slice(start, end), out);
             out.extend_from_slice(separator);
             lines += u64::from(self.rules.newlines == Newlines::Split);
             start = newline + 1;
         }
-        self.append(slice(message, start, content.len()), out);
+        self.append(message.slice(start, content.len()), out);
         out.extend_from_slice(match (self.rules.eol, &bytes[content.len()..]) {
             (Eol::CrLf, _) => b"\r\n",
-            (Eol::Lf, [] | b"\r") => b"\n",
-            (Eol::Lf, own) => own,
+            (_, [] | b"\r") => b"\n",
+            (_, own) => own,
         });
         Ok(lines)
     }
@@ -342,10 +340,7 @@ impl LineEncoder {
         if !as_it_stands {
             return None;
         }
-        let eol: &[u8] = match self.rules.eol {
-            Eol::Lf => b"\n",
-            Eol::CrLf => b"\r\n",
-        };
+        let eol = self.rules.eol.bytes();
         out.reserve(text.len() + batch.count() * eol.len());
         for message in batch.messages() {
             out.extend_from_slice(without_cr(message.as_bytes()));
@@ -380,14 +375,6 @@ fn without_final_eol(message: &[u8]) -> &[u8] {
 
 fn without_cr(segment: &[u8]) -> &[u8] {
     segment.strip_suffix(b"\r").unwrap_or(segment)
-}
-
-/// Part of a message; its ends are at ASCII bytes, so they never cut a character.
-fn slice(message: Payload<'_>, start: usize, end: usize) -> Payload<'_> {
-    match message {
-        Payload::Text(text) => Payload::Text(&text[start..end]),
-        Payload::Binary(bytes) => Payload::Binary(&bytes[start..end]),
-    }
 }
 
 #[cfg(test)]

@@ -10,20 +10,24 @@
 
 mod charset;
 mod codec;
+mod delimited;
 mod error;
 mod line;
 mod payload;
 mod raw;
 mod rules;
 mod stage;
+mod subprotocol;
 mod telnet;
 
 pub use self::charset::{Charset, CharsetError};
 pub use self::codec::{Decoder, Encoder, Framing, Messages};
+pub use self::delimited::{DelimitedDecoder, DelimitedEncoder};
 pub use self::error::FramingError;
 pub use self::line::{LineDecoder, LineEncoder};
 pub use self::payload::{Batch, Payload};
-pub use self::raw::{RawDecoder, RawEncoder};
+pub use self::raw::{RawDecoder, RawEncoder, RawRules, RawTextDecoder};
 pub use self::rules::{Eol, LineRules, Newlines};
 pub use self::stage::{Event, Mark, Stage};
+pub use self::subprotocol::{Promise, Subprotocol};
 pub use self::telnet::{Telnet, TelnetRules};

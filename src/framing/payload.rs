@@ -23,6 +23,14 @@ impl<'a> Payload<'a> {
         self.as_bytes().len()
     }
 
+    /// The part from byte `start` to byte `end`. Where the payload is text, no character may be cut.
+    pub(super) fn slice(self, start: usize, end: usize) -> Self {
+        match self {
+            Payload::Text(text) => Payload::Text(&text[start..end]),
+            Payload::Binary(bytes) => Payload::Binary(&bytes[start..end]),
+        }
+    }
+
     /// Whether the message has no payload.
     pub fn is_empty(self) -> bool {
         self.as_bytes().is_empty()

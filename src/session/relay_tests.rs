@@ -86,8 +86,10 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
     let (backend, server) = UnixStream::pair().unwrap();
     let rules = LineRules {
         eol: Default::default(),
+        keep_eol: false,
         newlines: Default::default(),
         charset: Default::default(),
+        fallback: None,
         max_line: 1024,
     };
     let config = SessionConfig {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Request;
 use wsrelay::backend::{BackendIo, ClientFacts, Template};
 use wsrelay::clock::ManualClock;
-use wsrelay::framing::{Charset, Eol, Framing, LineRules, Newlines};
+use wsrelay::framing::{Charset, Eol, Framing, LineRules, Newlines, RawRules};
 use wsrelay::net::duplex::Duplex;
 use wsrelay::net::stream::ByteStream;
 use wsrelay::rate::Rate;
@@ -80,12 +80,14 @@ pub fn run(story: &Story, clock: &mut ManualClock) -> (Result<(), Failure>, Trac
 fn rules(rules: &spec::Rules) -> LineRules {
     LineRules {
         eol: if rules.crlf { Eol::CrLf } else { Eol::Lf },
+        keep_eol: false,
         newlines: match rules.newlines {
             spec::Newlines::Split => Newlines::Split,
             spec::Newlines::Space => Newlines::Space,
             spec::Newlines::Reject => Newlines::Reject,
         },
         charset: Charset::for_label(rules.charset.name()).expect("a charset of lines"),
+        fallback: None,
         max_line: rules.max_line,
     }
 }
@@ -94,7 +96,7 @@ fn config(setup: &Setup) -> SessionConfig {
     let limit = |ms: Option<Ms>| ms.map(Duration::from_millis);
     let max_line = setup.rules.max_line;
     let framing = match setup.rules.raw {
-        true => Framing::Raw { max_message: max_line },
+        true => Framing::Raw(RawRules { max_message: max_line, charset: None }),
         false => Framing::Lines(rules(&setup.rules)),
     };
     SessionConfig {

@@ -20,8 +20,10 @@ pub fn charset(label: &str) -> Charset {
 pub fn rules(label: &str, max_line: usize) -> LineRules {
     LineRules {
         eol: Eol::default(),
+        keep_eol: false,
         newlines: Newlines::default(),
         charset: charset(label),
+        fallback: None,
         max_line,
     }
 }
@@ -135,12 +137,12 @@ pub fn encode_slowly(rules: &LineRules, message: &str) -> Result<String, Framing
         (Newlines::Reject, _) if content.contains('\n') => {
             return Err(FramingError::NewlineInMessage);
         }
-        (Newlines::Reject, _) | (Newlines::Split, Eol::Lf) => content.to_owned(),
-        (Newlines::Split, Eol::CrLf) => unix.replace('\n', "\r\n"),
         (Newlines::Space, _) => unix.replace('\n', " "),
+        (Newlines::Split, Eol::CrLf) => unix.replace('\n', "\r\n"),
+        (Newlines::Reject | Newlines::Split, _) => content.to_owned(),
     };
     Ok(match rules.eol {
-        Eol::Lf => content + own_eol.unwrap_or("\n"),
         Eol::CrLf => content + "\r\n",
+        _ => content + own_eol.unwrap_or("\n"),
     })
 }
