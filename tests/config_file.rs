@@ -35,7 +35,7 @@ fn a_file_configures_and_options_override_it() {
         let mut command = Command::new(WSRELAY);
         command.args(["--config", "wsrelay.toml"]).args(options).current_dir(dir.path());
         let relay = start(command);
-        let offers = [("Sec-WebSocket-Protocol", "c, b")];
+        let offers = [("Sec-WebSocket-Protocol", "d, c, b")];
         let (mut client, response) = relay.connect_with("/", &offers);
         assert_eq!(response.headers()["Sec-WebSocket-Protocol"], subprotocol);
         client.send("hello");

@@ -81,8 +81,8 @@ fn subprotocols() {
     for (offers, echoed, chosen) in [
         (&[][..], None, None),
         (&["v1"], Some("v1"), Some("v1")),
-        (&["v1, v2"], Some("v1"), Some("v2")),
-        (&["v1", "v2"], Some("v1"), Some("v2")),
+        (&["v1, v2"], Some("v1"), Some("v1")),
+        (&["v2", "v1"], Some("v2"), Some("v2")),
         (&[" chat ,v1"], Some("chat"), Some("v1")),
         (&["chat"], Some("chat"), None),
         (&["V1"], Some("V1"), None),

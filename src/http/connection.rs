@@ -78,14 +78,14 @@ async fn open(
     }
     match joined {
         Joined::Session(ready) => {
-            let Ready { backend, stage, greeting, permits, card: session, route } = *ready;
-            card.open(session);
+            let Ready { backend, stage, greeting, permits, card: entry, session: config } = *ready;
+            card.open(entry);
             subject::opened(card);
             let session = Session::new(Terms {
                 client: io,
                 early,
                 backend,
-                config: route.session.clone(),
+                config,
                 stage,
                 greeting,
                 card: card.clone(),

@@ -16,7 +16,7 @@ use super::routes::Route;
 use crate::backend::BackendIo;
 use crate::framing::Stage;
 use crate::registry::SessionCard;
-use crate::session::Greeting;
+use crate::session::{Greeting, SessionConfig};
 use crate::sync::lock;
 
 /// An accepted handshake.
@@ -61,8 +61,8 @@ pub struct Ready {
     pub permits: Arc<SessionPermits>,
     /// Its entry in the registry.
     pub card: SessionCard,
-    /// Its route.
-    pub route: Arc<Route>,
+    /// Its settings.
+    pub session: Arc<SessionConfig>,
 }
 
 /// A slot for one accepted handshake. It is locked once or twice in a connection's life, always by its own task.

@@ -13,6 +13,7 @@ use super::gate::forwarded::Arrival;
 use super::gate::guard::{Guard, GuardConfig, GuardCounters};
 use super::gate::rule::{Fit, Rule};
 use super::refusal::Refusal;
+use super::subprotocols::Subprotocols;
 use crate::backend::{Backends, Pool, ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::session::SessionConfig;
@@ -39,8 +40,8 @@ pub struct RouteConfig {
 /// The options of the opening handshake.
 #[derive(Clone, Debug)]
 pub struct HandshakeConfig {
-    /// Our subprotocols, in order of preference; `None`: the client's first offer is echoed.
-    pub subprotocols: Option<Vec<String>>,
+    /// The subprotocols that can be chosen.
+    pub subprotocols: Subprotocols,
     /// How clients are refused for lack of a backend or capacity.
     pub refuse: Refuse,
     /// The time limit for connecting to the backend.

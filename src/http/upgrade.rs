@@ -23,6 +23,7 @@ use super::permits::{Capacity, SessionPermits, admit};
 use super::refusal::Refusal;
 use super::routes::{Found, HandshakeConfig, Refuse, ResolveClients, Route};
 use super::subject::Subject;
+use super::subprotocols::Choice;
 use crate::backend::{BackendIo, ClientFacts, OpenError, client_name};
 use crate::registry::SessionCard;
 
@@ -41,10 +42,9 @@ pub async fn upgrade(
     let upgrade = handshake::check(request)?;
     let Found { route, covered } =
         context.routes.find(arrival, request.uri().path(), &upgrade.offers)?;
-    let ours = route.handshake.subprotocols.as_deref();
-    let subprotocol = handshake::choose_subprotocol(&upgrade.offers, ours);
+    let choice = route.handshake.subprotocols.choose(&upgrade.offers, &route.session);
     let path = context.logged_path(request);
-    let wanted = Wanted { request, path: &path, arrival, route, covered, subprotocol, peer };
+    let wanted = Wanted { request, path: &path, arrival, route, covered, choice, peer };
     let mut client = Client::default();
     let joined = {
         let mut joining = pin!(join(wanted, &context.capacity, &mut client));
@@ -71,7 +71,7 @@ pub async fn upgrade(
         Err(refusal) => return Err(refusal),
     };
     let extra = &context.config.extra_headers.ws;
-    Ok(Accepted { head: switching_protocols(&upgrade, subprotocol, extra), joined })
+    Ok(Accepted { head: switching_protocols(&upgrade, choice.name, extra), joined })
 }
 
 /// A correct handshake and its route.
@@ -84,7 +84,7 @@ struct Wanted<'a> {
     route: &'a Arc<Route>,
     /// The length of the part of the path that the route's rule matched, in bytes.
     covered: usize,
-    subprotocol: Option<&'a str>,
+    choice: Choice<'a>,
     peer: &'a Peer,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Wanted<'a> {
     fn describe(&self, Client { identity, name }: &'a Client) -> ClientFacts<'a> {
         let script = &self.request.uri().path()[..self.covered];
         let facts =
-            self.peer.describe(self.request, script, self.arrival, self.subprotocol, identity);
+            self.peer.describe(self.request, script, self.arrival, self.choice.name, identity);
         ClientFacts { name: name.as_deref(), ..facts }
     }
 }
@@ -114,7 +114,7 @@ async fn join(
     capacity: &Capacity,
     found: &mut Client,
 ) -> Result<Box<Ready>, Refusal> {
-    let Wanted { request, arrival, route, subprotocol, peer, .. } = wanted;
+    let Wanted { request, arrival, route, choice, peer, .. } = wanted;
     let Admitted { identity: proved, permit: address } =
         route.guard.check(Credentials::of(request), arrival).await?;
     found.identity = peer.identify(proved);
@@ -132,7 +132,7 @@ async fn join(
     let client = wanted.describe(found);
     let greeting = route.session.greeting.as_ref().map(|lines| lines.of(&client));
     let greeting = greeting.unwrap_or_default();
-    let stage = route.session.stage(client.source().map(|addr| addr.ip()));
+    let stage = choice.session.stage(client.source().map(|addr| addr.ip()));
     let card = SessionCard {
         since: Instant::now(),
         forwarded_for: arrival.forwarded_for(peer.addr),
@@ -140,9 +140,10 @@ async fn join(
         route: route.path.clone(),
         path: wanted.path.into(),
         backend: name,
-        subprotocol: subprotocol.map(Box::from),
+        subprotocol: choice.name.map(Box::from),
     };
-    Ok(Box::new(Ready { backend, stage, greeting, permits, card, route: route.clone() }))
+    let session = choice.session.clone();
+    Ok(Box::new(Ready { backend, stage, greeting, permits, card, session }))
 }
 
 /// Looks up the client's name and connects to the backend, each within `--connect-timeout`. Without a name by then there

@@ -15,6 +15,8 @@ pub enum About {
     ClientName,
     /// Clients that are refused with a message of WebSocket.
     RefuseClose,
+    /// A charset: lines have one, bytes only if it is given.
+    Charset,
     /// Programs, of sessions or of requests.
     Programs,
     /// A backend that is a server.
@@ -56,6 +58,7 @@ impl About {
             About::RefuseClose => {
                 args.refuse.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("close"))
             }
+            About::Charset => !args.binary || args.charset.is_some(),
             About::Programs => {
                 !args.program.is_empty() || args.program_dir.is_some() || args.cgi_dir.is_some()
             }
@@ -81,7 +84,7 @@ impl About {
     /// The option that it hangs on, and what to say behind the name of one that is of no use without it.
     pub fn missing(self) -> (&'static str, &'static str) {
         match self {
-            About::Anything => unreachable!("it is always there"),
+            About::Anything | About::Charset => unreachable!("it is of use wherever it is given"),
             About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
             About::LineEnds => ("binary", "is about lines, and --binary knows none: drop one"),
             About::ClientName => (

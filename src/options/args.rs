@@ -163,7 +163,15 @@ pub struct Args {
     #[argh(switch)]
     pub binary: bool,
 
-    /// subprotocols that the backend speaks. The first one that the client offers too is chosen.
+    /// relay each line as a binary message, its bytes as the backend sent them. For clients that offer no
+    /// subprotocol.
+    #[argh(switch)]
+    pub binary_lines: bool,
+
+    /// subprotocols that clients may speak. The first one that a client offers and that is among them is chosen. Without
+    /// this option it is the first that can be kept. Names that say what the client speaks (text.ircv3.net, binary, mqtt,
+    /// v12.stomp …) decide about lines or bytes for its session. name=raw, =text or =binary-lines says it for another
+    /// name.
     #[argh(option, arg_name = "names")]
     pub subprotocol: Option<String>,
 

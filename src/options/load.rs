@@ -8,7 +8,9 @@ use super::file::{File, Setting, Table};
 use super::parse::{self, Line, Typed};
 use super::route::RouteOptions;
 use super::server::{config_with, log_config, private};
-use super::table::{is_about_lines, is_for_bytes, is_inherited, is_target, is_way};
+use super::table::{
+    is_about_charset, is_about_lines, is_for_bytes, is_inherited, is_target, is_way,
+};
 use crate::error::StartError;
 use crate::http::RouteConfig;
 use crate::log::LogConfig;
@@ -236,7 +238,7 @@ fn gives_way(key: &str, table: &Table) -> bool {
         "queue" => table.has("slow-client") && !says("slow-client", "drop"),
         // Without a word of its own it refuses by HTTP, or as is said above.
         "refusal" => table.has("refuse") && !says("refuse", "close"),
-        key => !is_for_bytes(key) && is_binary(),
+        key => (!is_for_bytes(key) || is_about_charset(key)) && is_binary(),
     }
 }
 

@@ -29,7 +29,7 @@ fn routes(config: &ServerConfig) -> Vec<String> {
 fn eol(route: &RouteConfig) -> Option<Eol> {
     match &route.session.framing {
         Framing::Lines(rules) => Some(rules.eol),
-        Framing::Raw { .. } => None,
+        _ => None,
     }
 }
 
@@ -242,6 +242,6 @@ fn what_is_typed_sends_no_other_clients_to_a_route() {
                 [[route]]\npath = \"/c\"\nto = \"c:1\"\n";
     let config = config(text, "--subprotocol chat");
     assert_eq!(routes(&config), ["/c c:1", "/ for subprotocol irc b:1", "/ a:1"]);
-    let of = |n: usize| config.http.routes[n].handshake.subprotocols.as_deref().unwrap();
+    let of = |n: usize| config.http.routes[n].handshake.subprotocols.names().unwrap();
     assert_eq!([of(0), of(1), of(2)], [["chat"], ["irc"], ["chat"]]);
 }

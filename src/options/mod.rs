@@ -20,6 +20,7 @@ mod server;
 mod session;
 mod show;
 mod similar;
+mod subprotocol;
 mod table;
 mod tls;
 mod values;

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use super::args::Args;
 use super::guard::guard;
 use super::session::session;
+use super::subprotocol::{subprotocol_names, subprotocols};
 use super::values::{bounded, choice, count, names, or_default, usage, wrong};
 use crate::backend::program::{Program, ProgramDir};
 use crate::backend::{Fact, ProxyProtocol, Target};
 use crate::error::StartError;
 use crate::http::gate::origin::Hosts;
 use crate::http::gate::rule::{Prefix, Rule};
-use crate::http::handshake::is_token;
 use crate::http::{HandshakeConfig, Refuse, ResolveClients, RouteConfig};
 use crate::net::host_port::BadAddress;
+use crate::session::SessionConfig;
 
 /// A route as somebody wrote it: for whom it is, and the options that hold for it.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +82,7 @@ impl RouteOptions {
             })
         });
         let subprotocols = match self.by_subprotocol {
-            true => subprotocols(&self.args)?,
+            true => subprotocol_names(&self.args)?,
             false => None,
         };
         Ok(Rule { host: host.transpose()?, path, subprotocols })
@@ -93,7 +94,7 @@ impl RouteOptions {
     /// [`StartError::Usage`].
     pub fn check(&self) -> Result<RouteConfig, StartError> {
         let args = &self.args;
-        let (backend, session) = (backend(args)?, session(args)?);
+        let (backend, session) = (backend(args)?, Arc::new(session(args)?));
         let names = session.greeting.as_ref().is_some_and(|lines| lines.names(&Fact::Host));
         let resolve_clients = match args.resolve_clients {
             true if backend.is_program() => ResolveClients::First,
@@ -105,8 +106,8 @@ impl RouteOptions {
             backend,
             proxy_protocol: proxy_protocol(args)?,
             guard: guard(args)?,
-            handshake: HandshakeConfig { resolve_clients, ..handshake(args)? },
-            session: Arc::new(session),
+            handshake: HandshakeConfig { resolve_clients, ..handshake(args, &session)? },
+            session,
             max_sessions: max_sessions(args)?,
         })
     }
@@ -116,9 +117,9 @@ impl RouteOptions {
 ///
 /// # Errors
 /// [`StartError::Usage`].
-pub fn handshake(args: &Args) -> Result<HandshakeConfig, StartError> {
+fn handshake(args: &Args, session: &Arc<SessionConfig>) -> Result<HandshakeConfig, StartError> {
     Ok(HandshakeConfig {
-        subprotocols: subprotocols(args)?,
+        subprotocols: subprotocols(args, session)?,
         refuse: choice(
             "refuse",
             &args.refuse,
@@ -193,12 +194,6 @@ fn pass_env(args: &Args) -> Result<Vec<String>, StartError> {
     let valid = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
     let list = or_default("pass-env", &args.pass_env);
     names("pass-env", list, valid, "is no variable's name", "PATH,HOME")
-}
-
-fn subprotocols(args: &Args) -> Result<Option<Vec<String>>, StartError> {
-    let Some(list) = &args.subprotocol else { return Ok(None) };
-    let why = "can't be a subprotocol's name (letters, digits and !#$%&'*+-.^_`|~)";
-    names("subprotocol", list, is_token, why, "chat or --subprotocol a,b").map(Some)
 }
 
 /// `--max-sessions`, if it was given.

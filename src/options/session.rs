@@ -7,7 +7,7 @@ use super::values::{bounded, choice, duration, or_default, size, usage, wrong};
 use crate::backend::Template;
 use crate::clock;
 use crate::error::StartError;
-use crate::framing::{Charset, Eol, Framing, LineRules, Newlines, TelnetRules};
+use crate::framing::{Charset, Eol, Framing, LineRules, Newlines, RawRules, TelnetRules};
 use crate::rate::Rate;
 use crate::session::keepalive::Limits;
 use crate::session::{GreetingConfig, SessionConfig, SlowClient};
@@ -36,32 +36,36 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
 
 /// The backend's telnet, if it speaks it.
 fn telnet(args: &Args, max_line: usize) -> Result<Option<TelnetRules>, StartError> {
-    let charset = rules(args, max_line)?.charset;
+    let charset = line_rules(args, max_line)?.charset;
     Ok(args.telnet.then_some(TelnetRules { charset, is_terminal: false, is_mud: false }))
 }
 
 fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
     About::Lines.check(args)?;
-    match args.binary {
-        true => Ok(Framing::Raw { max_message: max_line }),
-        false => Ok(Framing::Lines(rules(args, max_line)?)),
+    if args.binary {
+        let charset = args.charset.as_ref().map(|_| charset(args)).transpose()?;
+        return Ok(Framing::Raw(RawRules { max_message: max_line, charset }));
     }
+    let rules = line_rules(args, max_line)?;
+    Ok(if args.binary_lines { Framing::BinaryLines(rules) } else { Framing::Lines(rules) })
 }
 
-/// How lines for the backend are written.
-fn rules(args: &Args, max_line: usize) -> Result<LineRules, StartError> {
-    let label = or_default("charset", &args.charset);
-    let charset = Charset::for_label(label)
-        .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))?;
+/// How lines and messages correspond where there are lines.
+///
+/// # Errors
+/// [`StartError::Usage`].
+pub fn line_rules(args: &Args, max_line: usize) -> Result<LineRules, StartError> {
     let eol = Some(args.eol.clone().unwrap_or_else(|| default_eol(args).to_owned()));
     Ok(LineRules {
         eol: choice("eol", &eol, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
+        keep_eol: false,
         newlines: choice(
             "newlines",
             &args.newlines,
             &[("split", Newlines::Split), ("space", Newlines::Space), ("reject", Newlines::Reject)],
         )?,
-        charset,
+        charset: charset(args)?,
+        fallback: None,
         max_line,
     })
 }
@@ -80,11 +84,17 @@ fn greeting(args: &Args, max_line: usize) -> Result<Option<Box<GreetingConfig>>,
         hello: read("hello", &args.hello)?,
         goodbye: read("goodbye", &args.goodbye)?,
         refusal: read("refusal", args.refusal.as_slice())?.pop(),
-        rules: rules(args, max_line)?,
+        rules: line_rules(args, max_line)?,
     };
     let GreetingConfig { hello, goodbye, refusal, .. } = &config;
     let is_silent = hello.is_empty() && goodbye.is_empty() && refusal.is_none();
     Ok((!is_silent).then(|| Box::new(config)))
+}
+
+fn charset(args: &Args) -> Result<Charset, StartError> {
+    let label = or_default("charset", &args.charset);
+    Charset::for_label(label)
+        .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))
 }
 
 fn slow_client(args: &Args) -> Result<SlowClient, StartError> {

@@ -128,13 +128,14 @@ pub const TABLE: &[Row] = &[
     route("kill-grace", PROGRAMS).about(Programs).default("1s").theirs("closems"),
     route("eol", LINES).common().about(LineEnds).without("lf; crlf with --telnet"),
     route("newlines", LINES).about(Lines).default("split"),
-    route("charset", LINES).common().about(Lines).default("utf-8"),
+    route("charset", LINES).common().about(Charset).default("utf-8"),
     route("max-line", LINES).default("1MiB").theirs("maxframesize"),
     route("rate", LINES).about(Lines).without("no limit"),
     route("flush-after", LINES).common().about(Lines).default("0"),
     route("telnet", LINES).common().about(Lines),
     route("binary", LINES).common(),
-    route("subprotocol", LINES).list().without("the client's first offer"),
+    route("binary-lines", LINES).about(Lines),
+    route("subprotocol", LINES).list().without("the client's first offer that can be kept"),
     whole("static-dir", PAGES).common().theirs("staticdir web"),
     whole("cgi-dir", PAGES).private(Source).theirs("cgidir"),
     whole("cgi-timeout", PAGES).about(Cgi).default("30s"),
@@ -308,6 +309,11 @@ pub fn is_about_lines(key: &str) -> bool {
 /// Whether what is said of all goes for a route too that speaks bytes.
 pub fn is_for_bytes(key: &str) -> bool {
     find(key).is_some_and(|row| row.about != About::Lines)
+}
+
+/// Whether a key is about a charset, which bytes have only where it is given for them.
+pub fn is_about_charset(key: &str) -> bool {
+    find(key).is_some_and(|row| row.about == About::Charset)
 }
 
 #[cfg(test)]

@@ -92,8 +92,10 @@ mod tests {
         };
         let rules = LineRules {
             eol,
+            keep_eol: false,
             newlines: Newlines::Reject,
             charset: Charset::for_label(charset).unwrap(),
+            fallback: None,
             max_line: 4,
         };
         GreetingConfig { hello: read(hello), goodbye: read(goodbye), refusal: None, rules }
