@@ -92,8 +92,8 @@ async fn open(
             });
             Some((session, permits, registration))
         }
-        Joined::Refused(Refused { why, said, route }) => {
-            Box::pin(session::refuse(io, &early, &said, &why, &route.session)).await;
+        Joined::Refused(Refused { why, said, session: config }) => {
+            Box::pin(session::refuse(io, &early, &said, &why, &config)).await;
             None
         }
     }

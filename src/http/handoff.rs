@@ -12,7 +12,6 @@
 use std::sync::{Arc, Mutex};
 
 use super::permits::SessionPermits;
-use super::routes::Route;
 use crate::backend::BackendIo;
 use crate::framing::Stage;
 use crate::registry::SessionCard;
@@ -44,8 +43,8 @@ pub struct Refused {
     pub why: String,
     /// What it is told before, as its backend would say it; empty: nothing.
     pub said: Vec<u8>,
-    /// The route.
-    pub route: Arc<Route>,
+    /// The settings of the session that it would have had.
+    pub session: Arc<SessionConfig>,
 }
 
 /// All parts of a session but its client.

@@ -66,7 +66,7 @@ pub async fn upgrade(
             let greeting = route.session.greeting.as_ref();
             let said = greeting.map(|lines| lines.refusal(&wanted.describe(&client), &refusal.why));
             let said = said.unwrap_or_default();
-            Joined::Refused(Refused { why: refusal.why, said, route: route.clone() })
+            Joined::Refused(Refused { why: refusal.why, said, session: choice.session.clone() })
         }
         Err(refusal) => return Err(refusal),
     };
