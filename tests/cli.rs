@@ -50,7 +50,7 @@ fn wrong_command_lines() {
         (&["--port", "0", "--listen", "127.0.0.1:0", "--to", "a:1"], "one or the other"),
         (&["--listen", "127.0.0.1", "--to", "a:1"], "has no port"),
         (&["--listen", "8082", "--to", "a:1"], "has no port"),
-        (&[&base[..], &["--eol", "cr"]].concat(), "lf, crlf"),
+        (&[&base[..], &["--eol", "mac"]].concat(), "lf, crlf, cr, nul"),
         (&[&base[..], &["--newlines", "keep"]].concat(), "split, space, reject"),
         (&[&base[..], &["--charset", "latin-99"]].concat(), "latin-99"),
         (&[&base[..], &["--binary", "--eol", "crlf"]].concat(), "--binary"),

@@ -124,7 +124,7 @@ fn subprotocols_have_routes_of_their_own() {
     ));
     for (offered, want, chosen) in [
         ("irc", "irc", "irc"),
-        ("x, text.irc, irc", "irc", "irc"),
+        ("x, text.irc, irc", "irc", "text.irc"),
         ("chat", "chat", "chat"),
         ("chat, irc", "irc", "irc"),
     ] {

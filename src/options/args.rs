@@ -126,19 +126,30 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub kill_grace: Option<String>,
 
-    /// end of line to write to the backend: lf or crlf.
+    /// end of line to write to the backend: lf, crlf, cr or nul. Lines from the backend end in a newline; with
+    /// cr also in a lone carriage return, with nul only in NUL.
     #[argh(option, arg_name = "eol")]
     pub eol: Option<String>,
+
+    /// let messages keep the end of line that the backend sent.
+    #[argh(switch)]
+    pub keep_eol: bool,
 
     /// newlines inside a message: split (into several lines), space (replace each by a space) or reject
     /// (close with 1008).
     #[argh(option, arg_name = "how")]
     pub newlines: Option<String>,
 
-    /// charset of the backend, such as koi8-r. All charsets that browsers know are possible:
-    /// windows-1252, iso-8859-2, shift_jis. Messages are always UTF-8.
+    /// charset of the backend, such as koi8-r. All charsets that browsers know are possible, and the code pages of
+    /// DOS: windows-1252, iso-8859-2, shift_jis, cp437. Messages are always UTF-8. With --binary, messages
+    /// from the backend are text then.
     #[argh(option, arg_name = "label")]
     pub charset: Option<String>,
+
+    /// charset of the backend's lines that are not valid UTF-8. All other lines are UTF-8, and so is what the backend
+    /// gets.
+    #[argh(option, arg_name = "label")]
+    pub charset_fallback: Option<String>,
 
     /// longest line and longest message. A longer one closes the session with 1009.
     #[argh(option, arg_name = "size")]

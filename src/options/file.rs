@@ -159,6 +159,10 @@ impl File {
 
     fn read_setting(&self, key: &Key<'_>, value: &Value<'_>) -> Result<Vec<Setting>, StartError> {
         let line = self.line_of(key.span().start);
+        if key.get_ref() == "subprotocol" && is_table(value.get_ref()) {
+            let value = self.read_subprotocols(value, line)?;
+            return Ok(vec![Setting { key: "subprotocol".into(), value: Some(value), line }]);
+        }
         let key = key.get_ref().to_string();
         let wrong = |why: &str| Err(self.wrong(line, &format!("{key}: {why}")));
         let row = match find(&key) {
@@ -202,6 +206,48 @@ impl File {
         Ok(values.into_iter().map(setting).collect())
     }
 
+    /// Reads `[[subprotocol]]` tables as the list that would be typed: `NAME` or `NAME=FRAMING` each.
+    fn read_subprotocols(&self, value: &Value<'_>, line: usize) -> Result<String, StartError> {
+        let Some(tables) = tables(value.get_ref()) else {
+            let why = "subprotocol: there can be several, so write [[subprotocol]]";
+            return Err(self.wrong(line, why));
+        };
+        let named = tables.into_iter().map(|(table, at)| self.read_subprotocol(table, at));
+        Ok(named.collect::<Result<Vec<_>, _>>()?.join(","))
+    }
+
+    fn read_subprotocol(&self, table: &DeTable<'_>, at: usize) -> Result<String, StartError> {
+        let (mut name, mut framing) = (None, None);
+        for (key, value) in table {
+            let place = match &**key.get_ref() {
+                "name" => &mut name,
+                "framing" => &mut framing,
+                other => {
+                    let why = format!("subprotocol: it has no {other}: write name and framing");
+                    return Err(self.wrong(self.line_of(key.span().start), &why));
+                }
+            };
+            let text = Takes::Text.words(value).map_err(self.refuses(key.get_ref()))?.concat();
+            // Neither may look like more than one, once they are in a list.
+            if text.contains([',', '=']) || text.starts_with('-') {
+                let why = format!(
+                    "{}: it can't begin with -, nor have a comma or = in it",
+                    key.get_ref()
+                );
+                return Err(self.wrong(self.line_of(value.span().start), &why));
+            }
+            *place = Some(text);
+        }
+        match (name, framing) {
+            (Some(name), Some(framing)) => Ok(format!("{name}={framing}")),
+            (Some(name), None) => Ok(name),
+            (None, _) => {
+                Err(self
+                    .wrong(self.line_of(at), "subprotocol: add its name, such as name = \"chat\""))
+            }
+        }
+    }
+
     /// Says that a key does not take a value.
     fn refuses(&self, key: &str) -> impl Fn(Refused) -> StartError {
         move |Refused { at, why }| self.wrong(self.line_of(at), &format!("{key}: {why}"))
@@ -230,6 +276,15 @@ fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<Vec<(&'v DeTable<'i>, usize)
         _ => None,
     };
     list.iter().map(table).collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
+}
+
+/// Whether it is a table, or a list with one.
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(list) => list.iter().any(|one| matches!(one.get_ref(), DeValue::Table(_))),
+        _ => false,
+    }
 }
 
 /// The types that a key takes, if it is no switch.

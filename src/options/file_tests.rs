@@ -58,6 +58,53 @@ program = [\"cat\", \"-n\"]
     assert_eq!(listed.top.settings.len(), 2);
 }
 
+#[test]
+fn subprotocols_may_be_tables() {
+    let text = "\
+port = 1
+[[subprotocol]]
+name = \"chat\"
+[[subprotocol]]
+framing = \"raw\"
+name = \"ex\"
+
+[[route]]
+to = \"a:1\"
+[[route.subprotocol]]
+name = \"irc\"
+framing = \"binary-lines\"
+";
+    let file = parse(text).unwrap();
+    let value = |table: &Table| {
+        let own = table.settings.iter().find(|one| one.key == "subprotocol").unwrap();
+        (own.value.clone().unwrap(), own.line)
+    };
+    assert_eq!(value(&file.top), ("chat,ex=raw".to_owned(), 2));
+    assert_eq!(value(&file.routes[0]), ("irc=binary-lines".to_owned(), 10));
+    for (text, want) in [
+        (
+            "[subprotocol]\nname = \"a\"",
+            "line 1: subprotocol: there can be several, so write [[subprotocol]]",
+        ),
+        ("[[subprotocol]]\nframing = \"raw\"", "line 1: subprotocol: add its name"),
+        (
+            "[[subprotocol]]\nname = \"a\"\nframe = \"raw\"",
+            "line 3: subprotocol: it has no frame: write name and framing",
+        ),
+        (
+            "[[subprotocol]]\nname = \"a,b\"",
+            "line 2: name: it can't begin with -, nor have a comma",
+        ),
+        ("[[subprotocol]]\nname = \"a=raw\"", "line 2: name: it can't"),
+        ("[[subprotocol]]\nname = \"--trace\"", "line 2: name: it can't"),
+        ("[[subprotocol]]\nname = [\"a\"]", "line 2: name: write a string"),
+        ("subprotocol = [\"a\", { name = \"b\" }]", "line 1: subprotocol: there can be several"),
+    ] {
+        let why = parse(text).unwrap_err().to_string();
+        assert!(why.contains(want), "{text}: {why}");
+    }
+}
+
 /// Each type of TOML at each kind of key: + is taken.
 #[test]
 fn each_key_takes_its_own_types() {

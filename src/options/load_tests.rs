@@ -131,7 +131,7 @@ fn what_is_wrong_is_told_with_its_line() {
             "",
             "wsrelay.toml, line 3: --ping-interval 30: a duration needs a unit",
         ),
-        ("port = 1\nto = \"a:1\"", "--eol cr", "--eol cr: type one of lf, crlf"),
+        ("port = 1\nto = \"a:1\"", "--eol mac", "--eol mac: type one of lf, crlf, cr, nul"),
         (
             "port = 1\n[[route]]\npath = \"/a\"",
             "",
@@ -144,8 +144,8 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         ("port = 1\n[[route]]\nhost = \"a:1\"\nto = \"a:1\"", "", "line 3: host \"a:1\": any port"),
         ("port = 1\n[[route]]\nto = \"a\"", "", "line 3: --to a: \"a\" has no port"),
-        ("port = 1\n[[route]]\nto = \"a:1\"\neol = \"cr\"", "", "line 4: --eol cr: type one of"),
-        ("port = 1\neol = \"cr\"\n[[route]]\nto = \"a:1\"", "", "line 2: --eol cr: type one of"),
+        ("port = 1\n[[route]]\nto = \"a:1\"\neol = \"mac\"", "", "line 4: --eol mac: type one of"),
+        ("port = 1\neol = \"mac\"\n[[route]]\nto = \"a:1\"", "", "line 2: --eol mac: type one of"),
         (
             "port = 1\n[[route]]\nto = \"a:1\"\neol = \"lf\"",
             "--binary",

@@ -127,7 +127,7 @@ fn wrong_and_conflicting_options_say_what_to_type() {
         ("--port 1 --to 7777", "has no port"),
         ("--port 1 --listen 127.0.0.1:1 --to a:1", "one or the other"),
         ("--listen 127.0.0.1 --to a:1", "has no port"),
-        (&format!("{base} --eol cr"), "type one of lf, crlf"),
+        (&format!("{base} --eol mac"), "type one of lf, crlf"),
         (&format!("{base} --newlines keep"), "split, space, reject"),
         (&format!("{base} --charset latin-99"), "latin-99"),
         (&format!("{base} --binary --eol crlf"), "--eol is about lines"),
@@ -158,7 +158,7 @@ fn wrong_and_conflicting_options_say_what_to_type() {
         ("--port 1 --route /chat=a", "--route /chat=a: \"a\" has no port; type --route"),
         ("--port 1 --route /chat=a:1 --route /chat/=b:1", "--route /chat=… is given twice"),
         (&format!("{base} --route /=b:1"), "--route /=… is given twice (--to is that of /)"),
-        ("--port 1 --route /chat=a:1 --eol cr", "type one of lf, crlf"),
+        ("--port 1 --route /chat=a:1 --eol mac", "type one of lf, crlf"),
     ] {
         let got = config(line).unwrap_err();
         assert!(got.contains(want), "{line:?}: {got}");

@@ -57,15 +57,19 @@ fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {
 pub fn line_rules(args: &Args, max_line: usize) -> Result<LineRules, StartError> {
     let eol = Some(args.eol.clone().unwrap_or_else(|| default_eol(args).to_owned()));
     Ok(LineRules {
-        eol: choice("eol", &eol, &[("lf", Eol::Lf), ("crlf", Eol::CrLf)])?,
-        keep_eol: false,
+        eol: choice(
+            "eol",
+            &eol,
+            &[("lf", Eol::Lf), ("crlf", Eol::CrLf), ("cr", Eol::Cr), ("nul", Eol::Nul)],
+        )?,
+        keep_eol: args.keep_eol,
         newlines: choice(
             "newlines",
             &args.newlines,
             &[("split", Newlines::Split), ("space", Newlines::Space), ("reject", Newlines::Reject)],
         )?,
         charset: charset(args)?,
-        fallback: None,
+        fallback: charset_fallback(args)?,
         max_line,
     })
 }
@@ -95,6 +99,29 @@ fn charset(args: &Args) -> Result<Charset, StartError> {
     let label = or_default("charset", &args.charset);
     Charset::for_label(label)
         .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))
+}
+
+/// The charset of lines that are not valid UTF-8, if there is one. Then the others are UTF-8, and so is what the backend
+/// gets.
+fn charset_fallback(args: &Args) -> Result<Option<Charset>, StartError> {
+    let Some(label) = &args.charset_fallback else { return Ok(None) };
+    let fallback = Charset::for_label(label).or_else(|error| {
+        usage(["charset-fallback"], format!("--charset-fallback {label}: {error}"))
+    })?;
+    if fallback.looks_like_utf8() {
+        let text = format!(
+            "--charset-fallback {label}: no line would be in it, as its bytes are valid UTF-8; type \
+             --charset-fallback windows-1252, or drop it"
+        );
+        return usage(["charset-fallback"], text);
+    }
+    if charset(args)? != Charset::UTF_8 {
+        return usage(
+            ["charset-fallback", "charset"],
+            "--charset-fallback is for a backend that speaks UTF-8 and another charset: drop --charset",
+        );
+    }
+    Ok(Some(fallback))
 }
 
 fn slow_client(args: &Args) -> Result<SlowClient, StartError> {

@@ -115,6 +115,14 @@ fn a_hundred_offers_are_looked_through() {
 
 #[test]
 fn lines_of_irc_are_as_long_as_irc_says_and_have_no_end() {
+    let keeps = route("--keep-eol").unwrap();
+    let offers = ["text.ircv3.net".to_owned()];
+    let session = keeps.handshake.subprotocols.choose(&offers, &keeps.session).session;
+    let (Framing::Lines(own), Framing::Lines(irc)) = (&keeps.session.framing, &session.framing)
+    else {
+        panic!("{keeps:?}")
+    };
+    assert_eq!((own.keep_eol, irc.keep_eol), (true, false));
     for (options, longest) in [("--max-line 512", 8703), ("--max-line 8702", 8703), ("", 1 << 20)] {
         let route = route(&format!("--eol crlf --charset koi8-r {options}")).unwrap();
         for name in ["text.ircv3.net", "binary.ircv3.net"] {
@@ -147,6 +155,13 @@ fn what_no_session_can_keep_is_refused() {
         ("--subprotocol a/b=raw", "can't be a subprotocol's name"),
         ("--subprotocol =raw", "can't be a subprotocol's name"),
         ("--binary --binary-lines", "--binary knows none"),
+        ("--binary --keep-eol", "--binary knows none"),
+        ("--binary --charset-fallback cp437", "--binary knows none"),
+        ("--charset-fallback utf-8", "no line would be in it"),
+        ("--charset-fallback iso-2022-jp", "no line would be in it"),
+        ("--charset-fallback latin99", "--charset-fallback latin99: unknown charset"),
+        ("--charset koi8-r --charset-fallback cp437", "drop --charset"),
+        ("--eol cr-lf", "--eol cr-lf: type one of lf, crlf, cr, nul"),
     ] {
         let why = route(options).map(|_| ()).unwrap_err();
         assert!(why.contains(want), "{options}: {why}");

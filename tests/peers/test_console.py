@@ -49,7 +49,7 @@ def test_subprotocols(console):
         assert page.focused == "protocols" and page.state == "Not connected"
         page.find("protocols").clear()
     page.connect("ex3", "ex4")
-    page.wait_state("Connected, subprotocol ex4$")
+    page.wait_state("Connected, subprotocol ex3$")
     assert page.find("protocols").get_attribute("aria-invalid") == "false"
 
 

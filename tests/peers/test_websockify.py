@@ -43,7 +43,7 @@ SAME = [
 
 # The names stand in docs/migration.md, too.
 DIFFERENT = [
-    Case("subprotocol `base64`", None, protocol("base64"), 400, "base64"),
+    Case("subprotocol `base64`", None, protocol("base64"), 400, None),
     Case("`base64`, where only `binary` is", None, protocol("base64"), 400, None, our_options=["--subprotocol=binary"]),
     Case("no handshake", None, answered("/"), (405,), (426,)),
     Case("a directory without an index", see=answered("/sub/"), theirs=(200,), ours=(404,), **WEB),
