@@ -1,5 +1,6 @@
 //! Environment: what NEW-ENVIRON answers (RFC 1572, and the Mud New-Environ Standard): only what is asked for.
 
+use std::collections::HashSet;
 use std::mem;
 
 use super::bytes::IS;
@@ -13,12 +14,16 @@ const ESC: u8 = 2;
 /// A variable that is not well known follows.
 const USERVAR: u8 = 3;
 
+/// Bytes of an answer from which on no more names are looked at. A list may have 64 KiB, and those who ask in earnest
+/// ask for a dozen.
+const LONGEST_ANSWER: usize = 4096;
+
 /// The variables that there are.
 pub type Variables<'a> = [(&'a str, Option<&'a str>)];
 
 /// The answer to a SEND with these bytes behind it. A variable that is asked for and has no value is answered without
 /// one: it is undefined. A list that names no variable of a kind asks for all of that kind, an empty one for all.
-/// Ours are the well-known ones.
+/// Ours are the well-known ones. What is asked for twice is answered once.
 pub fn answer(asked: &[u8], variables: &Variables<'_>) -> Vec<u8> {
     let mut answer = vec![IS];
     let all = |answer: &mut Vec<u8>| {
@@ -31,7 +36,14 @@ pub fn answer(asked: &[u8], variables: &Variables<'_>) -> Vec<u8> {
     if asked.is_empty() {
         all(&mut answer);
     }
+    let mut answered = HashSet::new();
     for (kind, name) in names(asked) {
+        if answer.len() > LONGEST_ANSWER {
+            break;
+        }
+        if !answered.insert((kind, name.clone())) {
+            continue;
+        }
         if name.is_empty() {
             if kind == VAR {
                 all(&mut answer);
@@ -111,6 +123,25 @@ mod tests {
                 "{}",
                 asked.escape_ascii()
             );
+        }
+    }
+
+    /// A list of 64 KiB that asks for everything at each byte would be answered by 4 MiB.
+    #[test]
+    fn what_is_asked_for_again_and_again_is_answered_once() {
+        let variables = [("CLIENT_NAME", Some("WSRELAY")), ("IPADDRESS", Some("192.0.2.1"))];
+        let all = answer(b"", &variables);
+        for (asked, want) in [
+            (&b"\0\0\0\0"[..], &all[..]),
+            (b"\0IPADDRESS\0IPADDRESS", b"\0\0IPADDRESS\x01192.0.2.1"),
+            (b"\0A\x03A\0A\x03A", b"\0\0A\x03A"),
+        ] {
+            assert_eq!(answer(asked, &variables), want, "{}", asked.escape_ascii());
+        }
+        let names = (0..10_000).flat_map(|n| format!("\x03{n:05}").into_bytes()).collect();
+        for asked in [b"\0".repeat(64 * 1024), b"\0IPADDRESS".repeat(6 * 1024), names] {
+            let length = answer(&asked, &variables).len();
+            assert!(length <= LONGEST_ANSWER + 64, "{length} bytes");
         }
     }
 
