@@ -44,6 +44,9 @@ const MOST_CLIENTS: usize = 32;
 /// The names of clients that are kept, at most.
 const KNOWN_CLIENTS: usize = 1024;
 
+/// As many names may always be kept, whether or not they are of use.
+const FEW: usize = 16;
+
 /// Bytes of a name, at most (RFC 1035, section 2.3.4).
 const LONGEST_NAME: usize = 253;
 
@@ -98,6 +101,8 @@ struct LookupState<T> {
     threads: usize,
     /// The number of threads that wait for a name.
     idle: usize,
+    /// The number of names at which entries are looked for that are of no use any more.
+    tidy_at: usize,
 }
 
 /// The state of a name.
@@ -196,8 +201,13 @@ impl<T: Clone + Send + Sync + 'static> Lookups<T> {
         kept: Kept,
         look_up: impl Fn(&str) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
-        let state =
-            LookupState { names: HashMap::new(), queue: VecDeque::new(), threads: 0, idle: 0 };
+        let state = LookupState {
+            names: HashMap::new(),
+            queue: VecDeque::new(),
+            threads: 0,
+            idle: 0,
+            tidy_at: 0,
+        };
         let (state, queued) = (Mutex::new(state), Condvar::new());
         Lookups { state, queued, look_up: Box::new(look_up), most, kept }
     }
@@ -231,7 +241,9 @@ impl<T: Clone + Send + Sync + 'static> Lookups<T> {
         if let Some(pending) = state.pending(name) {
             return Err(pending);
         }
-        state.tidy(self.kept);
+        if state.names.len() >= state.tidy_at {
+            state.tidy(self.kept);
+        }
         let name: Arc<str> = name.into();
         let (answer, pending) = oneshot::channel();
         let pending = pending.shared();
@@ -336,7 +348,7 @@ impl<T: Clone> LookupState<T> {
     }
 
     /// Drops entries that are of no use any more, or too many. Otherwise each reload could leave names behind, and each
-    /// client.
+    /// client. All are looked at, so it is done again only when there are twice as many, or one too many.
     fn tidy(&mut self, kept: Kept) {
         self.queue.retain(|queued| !queued.answer.is_canceled());
         self.names.retain(|_, name| match name {
@@ -346,6 +358,8 @@ impl<T: Clone> LookupState<T> {
         if self.names.len() >= kept.most {
             self.names.retain(|_, name| matches!(name, Name::Pending(_)));
         }
+        let twice = 2 * self.names.len().max(FEW);
+        self.tidy_at = if self.names.len() < kept.most { twice.min(kept.most) } else { twice };
     }
 }
 
