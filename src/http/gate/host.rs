@@ -92,7 +92,7 @@ fn normal_host(host: &str) -> Option<String> {
     }
     let host = host.strip_suffix('.').unwrap_or(host);
     let usual = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let is_name = !host.is_empty() && !host.split('.').any(str::is_empty);
+    let is_name = host.as_bytes().split(|b| *b == b'.').all(|label| !label.is_empty());
     (is_name && host.bytes().all(usual)).then(|| host.to_ascii_lowercase())
 }
 
