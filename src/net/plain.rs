@@ -67,7 +67,8 @@ impl Plain {
         Plain(Endpoints::Pipes(Box::new(pipes)))
     }
 
-    /// Connects to a TCP server. There is no limit of time but the kernel's.
+    /// Connects to a TCP server. There is no limit of time but the kernel's. Nagle's algorithm is off; TCP keepalive is
+    /// not [on](Self::set_keepalive) yet.
     ///
     /// # Errors
     /// As of `connect(2)`.
@@ -86,7 +87,7 @@ impl Plain {
         {
             return Err(error);
         }
-        set_options(SockRef::from(&socket));
+        let _ = socket.set_tcp_nodelay(true);
         Ok(Plain(Endpoints::Socket { socket, source, is_tcp: true }))
     }
 
@@ -106,6 +107,13 @@ impl Plain {
     pub fn keep_urgent_inline(&self) {
         if let Endpoints::Socket { socket, is_tcp: true, .. } = &self.0 {
             let _ = socket.set_out_of_band_inline(true);
+        }
+    }
+
+    /// Turns TCP keepalive on: the kernel finds out when the peer's machine has vanished. Does nothing without TCP.
+    pub fn set_keepalive(&self) {
+        if let Endpoints::Socket { socket, is_tcp: true, .. } = &self.0 {
+            set_keepalive(SockRef::from(socket));
         }
     }
 
@@ -173,6 +181,11 @@ impl Plain {
 /// One that can't be set is no reason to refuse the peer.
 pub fn set_options(socket: SockRef<'_>) {
     let _ = socket.set_tcp_nodelay(true);
+    set_keepalive(socket);
+}
+
+/// Four system calls.
+fn set_keepalive(socket: SockRef<'_>) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)

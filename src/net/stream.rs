@@ -80,6 +80,15 @@ impl ByteStream {
         }
     }
 
+    /// Turns TCP keepalive on: the kernel finds out when the peer's machine has vanished. Does nothing without TCP.
+    pub fn set_keepalive(&self) {
+        match &self.0 {
+            Carrier::Plain(plain) => plain.set_keepalive(),
+            Carrier::Tls(tls) => tls.below().set_keepalive(),
+            Carrier::Duplex(_) => {}
+        }
+    }
+
     /// Reports a reset while another task or value holds the stream. `None` with pipes.
     pub fn reset_watch(&self) -> Option<ResetWatch> {
         match &self.0 {

@@ -1,10 +1,11 @@
 //! Relay: the session itself, one task that relays both directions until something ends it.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
@@ -24,6 +25,11 @@ use crate::clock::{self, Deadline};
 use crate::framing::Stage;
 use crate::net::stream::ByteStream;
 use crate::registry::{Card, Order};
+
+/// The age at which a session turns TCP keepalive on for its backend's connection, at the latest. It takes four system
+/// calls, which the opening of a session is better without; the kernel sends its first probe after 60 s of silence,
+/// however late keepalive is turned on. The client's connection has it from its listener.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
 /// The parts that a session is made of.
 #[derive(Debug)]
@@ -170,7 +176,8 @@ impl Session {
     }
 
     /// Waits for the next deadline. The timer is lazy: activity only moves the deadline, and the
-    /// timer is touched when it has fired, or when something is due before it would.
+    /// timer is touched when it has fired, or when something is due before it would. When it fires for the first time,
+    /// at the age of [`KEEPALIVE_AFTER`] at the latest, the backend gets its TCP keepalive.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         let seen = Seen {
             last_read: self.client.wire().last_read(),
@@ -182,15 +189,21 @@ impl Session {
             stuck_since: self.up.stuck_since,
             stage_at: self.up.stage_deadline(),
         };
-        let Some(deadline) = self.keepalive.deadline(&self.config.limits, &seen) else {
-            return Poll::Pending;
-        };
+        let mut next = self.keepalive.deadline(&self.config.limits, &seen);
+        if !self.up.has_keepalive {
+            let first = self.armed.unwrap_or_else(|| clock::now() + KEEPALIVE_AFTER);
+            next = next.map_or(Some(first), |next| Some(next.min(first)));
+        }
+        let Some(deadline) = next else { return Poll::Pending };
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.timer.set(deadline);
             self.armed = Some(deadline);
         }
         ready!(Pin::new(&mut self.timer).poll(cx));
         self.armed = None;
+        if !mem::replace(&mut self.up.has_keepalive, true) {
+            self.backend.io().set_keepalive();
+        }
         Poll::Ready(self.keepalive.due(&self.config.limits, clock::now(), &seen))
     }
 }

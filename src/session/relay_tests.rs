@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
+use crate::clock::ManualClock;
 use crate::framing::{Event, Framing, LineRules, Mark, Payload};
 use crate::net::plain::Plain;
 use crate::registry::{Registration, Registry};
@@ -84,6 +85,18 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
     };
     let (client, theirs) = UnixStream::pair().unwrap();
     let (backend, server) = UnixStream::pair().unwrap();
+    let backend = BackendIo::server(stream(backend));
+    let (session, registration) = join(stream(client), backend, stage, Limits::default());
+    (session, registration, theirs, server)
+}
+
+/// A session of this client and this backend.
+fn join(
+    client: ByteStream,
+    backend: BackendIo,
+    stage: Option<Box<dyn Stage>>,
+    limits: Limits,
+) -> (Box<Session>, Registration) {
     let rules = LineRules {
         eol: Default::default(),
         keep_eol: false,
@@ -97,7 +110,7 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
         max_line: 1024,
         slow_client: SlowClient::Wait,
         rate: None,
-        limits: Limits::default(),
+        limits,
         close_timeout: Duration::from_millis(100),
         greeting: None,
         telnet: None,
@@ -105,15 +118,15 @@ fn session(stage: Option<Box<dyn Stage>>) -> (Box<Session>, Registration, UnixSt
     };
     let registration = Registry::new().register(None);
     let session = Session::new(Terms {
-        client: stream(client),
+        client,
         early: Bytes::new(),
-        backend: BackendIo::server(stream(backend)),
+        backend,
         config: Arc::new(config),
         stage,
         greeting: Greeting::default(),
         card: registration.card.clone(),
     });
-    (session, registration, theirs, server)
+    (session, registration)
 }
 
 #[test]
@@ -196,4 +209,36 @@ fn a_backend_that_takes_no_answers_is_not_read_from() {
     assert!(close.ends_with(b"backend failed: connection reset by peer"), "{close:?}");
     drop(client);
     task::block_on(running);
+}
+
+/// Turning it on takes four system calls, which are not made while a session is opened.
+#[test]
+fn the_backend_gets_its_keepalive_after_a_while() {
+    let tcp = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (socket2::Socket::from(ours), listener.accept().unwrap().0)
+    };
+    let mut clock = ManualClock::new();
+    for limits in [
+        Limits::default(),
+        Limits { ping_interval: Some(Duration::from_secs(7200)), ..Limits::default() },
+        Limits { ping_interval: Some(Duration::from_secs(5)), ..Limits::default() },
+    ] {
+        let ((client, _theirs), (backend, _server)) = (tcp(), tcp());
+        let socket = backend.try_clone().unwrap();
+        let stream = |socket| ByteStream::plain(Plain::tcp(socket).unwrap());
+        let backend = BackendIo::server(stream(backend));
+        let (session, _registration) = join(stream(client), backend, None, limits);
+        let mut running = Box::pin(session.run());
+        let mut poll = || running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        assert!(!socket.keepalive().unwrap(), "{limits:?}");
+        clock.advance(KEEPALIVE_AFTER);
+        assert!(poll().is_pending());
+        assert!(socket.keepalive().unwrap(), "{limits:?}");
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        assert!(!socket.tcp_nodelay().unwrap(), "that is set when it is connected");
+    }
 }

@@ -39,6 +39,8 @@ pub struct Up {
     out: Outgoing,
     /// Whether the client is not read from, as too much waits.
     pub paused: bool,
+    /// Whether TCP keepalive is on for the backend's connection.
+    pub has_keepalive: bool,
     /// The time since which the backend has taken none of the bytes that wait, after the client ended its stream.
     pub stuck_since: Option<Instant>,
 }
@@ -62,7 +64,16 @@ impl Up {
     ) -> Self {
         let Greeting { hello, goodbye } = greeting;
         let out = Outgoing::default();
-        let mut up = Up { encoder, stage, goodbye, pace, out, paused: false, stuck_since: None };
+        let mut up = Up {
+            encoder,
+            stage,
+            goodbye,
+            pace,
+            out,
+            paused: false,
+            has_keepalive: false,
+            stuck_since: None,
+        };
         up.say(&hello);
         up
     }
