@@ -5,10 +5,11 @@ mod support;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use async_tungstenite::tungstenite::Message;
 use support::faults::{
     AnswersEverything, EndsInCommand, EndsNoSubnegotiation, InsistsOnAll, Slice,
 };
-use support::{Peer, relay_to, run, session};
+use support::{Peer, relay_to, session};
 
 const IAC: u8 = 255;
 const DONT: u8 = 254;
@@ -216,12 +217,24 @@ fn a_server_that_reads_no_answers_does_not_fill_the_memory() {
     drop((client, peer));
 }
 
+/// A terminal's keys are no lines: with `--binary`, all but telnet's commands is relayed byte for byte.
 #[test]
-fn telnet_is_about_lines() {
-    let refused = run(&["--port", "0", "--to", "localhost:1", "--telnet", "--binary"]);
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("--telnet") && said.contains("--binary"), "{said}");
+fn keys_of_a_terminal() {
+    let (_relay, mut client, mut peer) = session(&["--telnet", "--binary"]);
+    peer.write([&[IAC, WILL, SGA, IAC, WILL, ECHO][..], b"login: ", &[IAC, GA]].concat());
+    expect(&mut peer, &[IAC, DO, SGA, IAC, DO, ECHO]);
+    assert_eq!(client.recv_binary(), b"login: ");
+    client.send("j");
+    expect(&mut peer, b"j");
+    peer.write("j");
+    assert_eq!(client.recv_binary(), b"j");
+    // Enter, alone and in one message with others; a byte that telnet doubles.
+    client.send("\r");
+    expect(&mut peer, b"\r\0");
+    client.0.send(Message::binary(&b"\xff\x03"[..])).unwrap();
+    expect(&mut peer, b"\xff\xff\x03");
+    peer.write([&[IAC, IAC][..], b"\r\0\r\n"].concat());
+    assert_eq!(client.recv_binary(), b"\xff\r\r\n");
 }
 
 /// A Synch (RFC 854): the last byte of `IAC DM` is urgent data, of which TCP must lose nothing, and behind which a read goes

@@ -134,7 +134,7 @@ pub const TABLE: &[Row] = &[
     route("max-line", LINES).default("1MiB").theirs("maxframesize"),
     route("rate", LINES).about(Lines).without("no limit"),
     route("flush-after", LINES).common().about(Lines).default("0"),
-    route("telnet", LINES).common().about(Lines),
+    route("telnet", LINES).common(),
     route("binary", LINES).common(),
     route("binary-lines", LINES).about(Lines),
     route("subprotocol", LINES).list().without("the client's first offer that can be kept"),
