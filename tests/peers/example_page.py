@@ -8,7 +8,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from conftest import DEADLINE, ROOT
+from conftest import DEADLINE, ROOT, UNPACKED
 
 
 class Example:
@@ -19,7 +19,8 @@ class Example:
         examples = folder / "examples"
         if not examples.exists():
             shutil.copytree(ROOT / "examples", examples, ignore=shutil.ignore_patterns("packages", "__pycache__"))
-        environment = {**os.environ, "WSRELAY": wsrelay, "PORT": "0"}
+        path = f"{UNPACKED}/inetutils-telnetd/usr/sbin:{os.environ['PATH']}"
+        environment = {**os.environ, "WSRELAY": wsrelay, "PORT": "0", "PATH": path}
         self.program = start([examples / name / "run", *arguments], env=environment, cwd=folder)
         address = self.program.wait_for_line(r"^listening on ws://(127\.0\.0\.1:\d+)$")[1]
         self.url, self.websocket = f"http://{address}/", f"ws://{address}/"

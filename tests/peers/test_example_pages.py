@@ -16,7 +16,7 @@ from in_front_of import recipe
 from side_by_side import websockify, wsrelay_in_its_place
 from test_ngircd import Person
 
-PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc"]
+PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc", "terminal"]
 
 
 @pytest.fixture
@@ -185,3 +185,39 @@ def test_irc_has_room_for_many_browsers_of_one_address(example, opened):
     people = [Person(opened.enter_context(connect(running.websocket, proxy=None)), f"guest{n}") for n in range(8)]
     people[0].say("WHOIS guest7")
     assert people[0].hears(" 311 ", "guest7").split()[4:6] == ["wsrelay", "127.0.0.1"]  # as WEBIRC says
+
+
+# Terminal
+
+
+LOGIN = """#!/bin/sh
+printf 'login: '; read -r name
+stty -echo; printf 'Password: '; read -r password; stty echo
+echo; echo "Welcome, $name: $password"; exec /bin/sh
+"""
+
+
+def test_terminal_takes_a_login_and_commands(open_page, tmp_path):
+    login = tmp_path / "login"
+    login.write_text(LOGIN)
+    login.chmod(0o755)
+    page = open_page("terminal", login)
+    page.has_status("Connected")
+    row = lambda text: page.wait(lambda: text in [each.replace("\xa0", " ").strip() for each in page.texts(".xterm-rows > div")], text)
+    type_ = lambda text: ActionChains(page.driver).send_keys(text, Keys.ENTER).perform()
+    row("login:")
+    type_("zoe")
+    row("login: zoe")  # telnetd echoes it
+    row("Password:")
+    type_("secret")  # and this it does not
+    row("Welcome, zoe: secret")
+    row("Password:")
+    type_("PS1=; clear; printf '\\033[31m%s\\033[0m\\n' $((6 * 7)) žluťoučký; echo $TERM")
+    row("42")
+    row("xterm-256color")
+    row("žluťoučký")
+    ActionChains(page.driver).send_keys(Keys.F8).perform()  # the keyboard can leave
+    assert page.driver.switch_to.active_element.get_attribute("id") == "enter"
+    page.find("enter").click()
+    type_("exit")
+    page.has_status("Closed: 1000 backend closed")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import DEADLINE, UNPACKED, closed, command
+from conftest import DEADLINE, ROOT, UNPACKED, closed, command, listening
 from in_front_of import recipe
 from side_by_side import wait_until
 
@@ -160,6 +160,20 @@ def test_a_talk(name, start, relay, tmp_path):
             assert re.fullmatch(said, heard), f"{heard!r} and not {said!r}"
             skip = False
     assert closed(client)[0] == 1000
+
+
+def test_a_terminal_behind_telnet(start, relay):
+    path = {**os.environ, "PATH": f"{UNPACKED}/inetutils-telnetd/usr/sbin:{os.environ['PATH']}"}
+    telnetd = listening(start([sys.executable, ROOT / "examples/terminal/telnetd.py", "/bin/sh"], env=path))
+    client = relay(*recipe("Bulletin boards, and terminals behind telnet", telnetd)).connect()
+    shown = b""
+    for key in "PS1=; echo $((6 * 7)) ž\r":
+        client.send(key)
+    while "42 ž\r\n".encode() not in shown:
+        shown += client.recv(timeout=DEADLINE)
+    assert b"\xff" not in shown and b"\0" not in shown
+    client.send("exit\r")
+    assert closed(client)[:2] == (1000, "backend closed")
 
 
 def accepts(path):
