@@ -113,6 +113,23 @@ fn the_client_is_the_one_that_is_named() {
     }
 }
 
+/// All that is said of a client goes by the header.
+#[test]
+fn facts_are_those_of_the_header() {
+    let backend = Backend::listen();
+    let hello = "{ip} {port} {local-ip} {local-port} {secure} {user}";
+    let relay = accepting(backend.addr, &["--hello", hello]);
+    let tls = [&[7, 0, 0, 0, 0][..], &tlv(0x22, b"ada lovelace")].concat();
+    for (header, said) in [
+        (V1, "192.0.2.7 5000 198.51.100.1 443 - -"),
+        (&tcp4(&tlv(0x20, &tls)), "192.0.2.7 5000 198.51.100.1 443 secure ada_lovelace"),
+    ] {
+        let (response, _tcp) = ask(&relay, header, "");
+        assert_eq!(response.status, 101);
+        assert_eq!(backend.accept().read_line(), format!("{said}\n"));
+    }
+}
+
 /// What follows the header is the client's, wherever segments end.
 #[test]
 fn segments_may_end_anywhere() {
@@ -344,7 +361,7 @@ fn a_health_check_names_its_host() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("wsrelay.toml");
     let text = format!(
-        "accept-proxy = true\ntrust-proxy = \"127.0.0.1\"\nto = \"{}\"\n[[route]]\nhost = \"chat.example\"\nto = \"{}\"\n",
+        "accept-proxy = true\ntrust-proxy = \"127.0.0.1\"\nproxy-protocol = \"v1\"\nto = \"{}\"\n[[route]]\nhost = \"chat.example\"\nto = \"{}\"\n",
         first.addr, second.addr
     );
     std::fs::write(&file, text).unwrap();
@@ -352,7 +369,8 @@ fn a_health_check_names_its_host() {
     let host = tlv(0x02, b"chat.example");
     let (response, _check) = ask(&relay, &v2(0x20, 0x00, &host), "");
     assert_eq!(response.status, 101);
-    drop(second.accept());
+    let header = second.accept().read_line();
+    assert!(header.starts_with("PROXY TCP4 127.0.0.1 "), "{header}");
     // A client's own Host counts.
     let (response, _client) = ask(&relay, &tcp4(&host), "");
     assert_eq!(response.status, 101);

@@ -112,6 +112,24 @@ fn a_forwarded_client_is_the_source() {
     }
 }
 
+/// A proxy may ask us by another name than the client has asked for.
+#[test]
+fn a_proxy_names_the_host_that_was_asked_for() {
+    let backend = Backend::listen();
+    let options = ["--proxy-protocol", "v2", "--trust-proxy", "127.0.0.1"];
+    let relay = relay_to(backend.addr, &options);
+    for (extra, expected) in [
+        ("X-Forwarded-Host: chat.example:8443\r\n", "chat.example"),
+        ("X-Forwarded-Host: no host\r\n", "test"),
+        ("", "test"),
+    ] {
+        let mut tcp = relay.tcp();
+        tcp.write_all(handshake("/", extra).as_bytes()).unwrap();
+        let header = first_read(&backend.accept());
+        assert_eq!(tlv(&header, 0x02).as_deref(), Some(expected.as_bytes()), "{extra}");
+    }
+}
+
 #[test]
 fn it_comes_before_tls() {
     let ca = Ca::new();

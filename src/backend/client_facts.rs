@@ -32,6 +32,8 @@ pub struct ClientFacts<'a> {
     pub peer: PeerAddr,
     /// The client's address, if the peer is a trusted proxy.
     pub forwarded_for: Option<IpAddr>,
+    /// The host that the client asked for, if a trusted proxy names it in place of the request.
+    pub named_host: Option<&'a str>,
     /// The name of its address, if it was looked up and confirmed.
     pub name: Option<&'a str>,
     /// Our address that the peer connected to; `None` for a Unix socket.
@@ -181,9 +183,12 @@ impl<'a> ClientFacts<'a> {
         }
     }
 
-    /// The host that the client asked for, without its port; `None` if there is none, or it is not valid. The target's
-    /// host counts before the header (RFC 9112, section 3.2.2).
+    /// The host that the client asked for, without its port; `None` if there is none, or it is not valid. What a trusted
+    /// proxy names counts first; the target's host before the header (RFC 9112, section 3.2.2).
     pub fn asked_host(&self) -> Option<String> {
+        if let Some(host) = self.named_host {
+            return Some(host.to_owned());
+        }
         let in_header = || {
             let host = self.headers.get(header::HOST)?.to_str().ok()?;
             host.parse().ok().map(|authority: Authority| authority.host().to_owned())
@@ -205,6 +210,7 @@ impl<'a> ClientFacts<'a> {
             headers: request.headers(),
             peer: PeerAddr::Unix,
             forwarded_for: None,
+            named_host: None,
             name: None,
             local: None,
             secure: false,

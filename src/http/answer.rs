@@ -97,9 +97,12 @@ impl Asked {
             Ok(host) => (host, Ok(())),
             Err(why) => (None, Err(Refusal::bad_host(why))),
         };
-        let host = peer.authority().or(host);
+        let authority = peer.authority();
+        let is_authority = authority.is_some();
+        let host = authority.or(host);
         let trusted = &context.config.trusted;
-        let arrival = trusted.arrival(request.headers(), host, peer.addr, peer.is_secure());
+        let mut arrival = trusted.arrival(request.headers(), host, peer.addr, peer.is_secure());
+        arrival.is_host_named |= is_authority;
         trusted.strip(request.headers_mut(), peer.addr);
         offered::set_apart(request);
         let forwarded_for = arrival.forwarded_for(peer.addr);

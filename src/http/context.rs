@@ -120,7 +120,7 @@ mod tests {
         let old = open("--port 1 --route /a=h:1 --route /b=h:2 --route /c=h:1", None);
         let new = open("--port 1 --route /a=h:3 --route /d=h:2 --eol crlf", Some(&old));
         let pool = |context: &Context, path: &str| {
-            let arrival = Arrival { client: None, host: None, secure: false };
+            let arrival = Arrival { client: None, host: None, is_host_named: false, secure: false };
             context.routes.find(&arrival, path, &[]).unwrap().route.clone()
         };
         assert!(pool(&old, "/a").pool.is(&pool(&old, "/c").pool), "two routes, one target");

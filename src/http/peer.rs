@@ -88,7 +88,7 @@ impl Peer {
         &'a self,
         request: &'a Request<B>,
         script: &'a str,
-        arrival: &Arrival,
+        arrival: &'a Arrival,
         subprotocol: Option<&'a str>,
         identity: &'a Identity,
     ) -> ClientFacts<'a> {
@@ -101,6 +101,11 @@ impl Peer {
             headers: request.headers(),
             peer: self.addr,
             forwarded_for: arrival.forwarded_for(self.addr),
+            named_host: arrival
+                .host
+                .as_ref()
+                .filter(|_| arrival.is_host_named)
+                .map(|host| &*host.host),
             name: None,
             local: self.local,
             secure: arrival.secure,

@@ -73,6 +73,8 @@ pub struct Arrival {
     pub client: Option<IpAddr>,
     /// The host that it names, if it names one.
     pub host: Option<HostPort>,
+    /// Whether a trusted proxy has named that host, in place of the request that came to us.
+    pub is_host_named: bool,
     /// Whether it came over TLS.
     pub secure: bool,
 }
@@ -182,15 +184,17 @@ impl TrustedProxies {
         secure: bool,
     ) -> Arrival {
         let client = peer.socket_addr().map(|addr| addr.ip());
-        let own = Arrival { client, host, secure };
+        let own = Arrival { client, host, is_host_named: false, secure };
         if !self.trusts(peer) {
             return own;
         }
         let said = self.header.read(headers);
+        let is_host_named = said.host.is_some();
         let host = said.host.or(own.host);
         Arrival {
             client: said.path.and_then(|path| self.client(&path)).or(own.client),
             host: host.map(|host| HostPort { port: host.port.or(said.port), ..host }),
+            is_host_named,
             secure: said.secure.unwrap_or(own.secure),
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 
 fn arrival(host: &str, secure: bool) -> Arrival {
     let client = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
-    Arrival { client, host: HostPort::parse(host), secure }
+    Arrival { client, host: HostPort::parse(host), is_host_named: false, secure }
 }
 
 fn rules(list: &str) -> OriginRules {
