@@ -16,7 +16,7 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// The headers by which proxies say how a request came to them, besides any that the operator names.
+/// The headers by which proxies say how a request came to them, sorted, besides any that the operator names.
 const NAMING: [&str; 26] = [
     "cf-connecting-ip",
     "cf-connecting-ipv6",
@@ -203,8 +203,10 @@ impl TrustedProxies {
     /// of a trusted proxy. Programs and backends would believe them.
     pub fn strip(&self, headers: &mut HeaderMap, peer: PeerAddr) {
         let is_trusted = self.trusts(peer);
-        let is_naming =
-            |name: &HeaderName| NAMING.contains(&name.as_str()) || self.header.has(name);
+        let is_naming = |name: &HeaderName| {
+            let is_own = matches!(&self.header, ForwardedHeader::Address(own) if own == name);
+            is_own || NAMING.binary_search(&name.as_str()).is_ok()
+        };
         let made_up = headers.keys().filter(|name| is_naming(name));
         let made_up = made_up.filter(|name| !is_trusted || !self.header.has(name));
         for name in made_up.cloned().collect::<Vec<_>>() {
@@ -554,6 +556,7 @@ mod tests {
 
     #[test]
     fn names_of_headers() {
+        assert!(NAMING.is_sorted());
         for name in ["X-Forwarded-For", "FORWARDED", "X-Real-IP", "cf-connecting-ip"] {
             assert!(ForwardedHeader::parse(name).is_ok(), "{name}");
         }
