@@ -126,7 +126,7 @@ pub struct Args {
     #[argh(option, arg_name = "time")]
     pub kill_grace: Option<String>,
 
-    /// end of line to write to the backend: lf, crlf, cr or nul. Lines from the backend end in a newline; with
+    /// end of line for the backend: lf, crlf, cr or nul. Lines from the backend end in a newline; with
     /// cr also in a lone carriage return, with nul only in NUL.
     #[argh(option, arg_name = "eol")]
     pub eol: Option<String>,
