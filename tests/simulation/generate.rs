@@ -1,5 +1,6 @@
 //! Stories by number: a seed decides everything.
 
+mod framings;
 mod payload;
 mod scenes;
 
@@ -7,7 +8,7 @@ use encoding_rs::Encoding;
 use fastrand::Rng;
 
 use crate::spec::rate::Rate;
-use crate::spec::{Broken, Newlines, Rules};
+use crate::spec::{Broken, Ends, Newlines, Rules};
 use crate::story::{Act, Ms, Setup, Side, Step, Story, TICK};
 
 /// Charsets of backends: one, two and more bytes a character, and one with states.
@@ -93,6 +94,7 @@ pub fn story(seed: u64) -> Story {
     let is_large = matches!(theme, Theme::Flood | Theme::Torrent);
     teller.setup.hello = teller.one_in(4);
     teller.setup.goodbye = is_large != teller.one_in(4);
+    teller.reframe(&mut steps);
     Story { setup: teller.setup, steps }
 }
 
@@ -105,6 +107,10 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let mut rules = Rules {
         raw: one_in(rng, 8),
         crlf: one_in(rng, 3),
+        ends: Ends::Newline,
+        keep_eol: false,
+        binary_lines: false,
+        fallback: None,
         newlines: pick(rng, &[Newlines::Split, Newlines::Split, Newlines::Space, Newlines::Reject]),
         charset: if one_in(rng, 2) { encoding_rs::UTF_8 } else { pick(rng, &CHARSETS) },
         max_line,

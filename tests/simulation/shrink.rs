@@ -1,6 +1,6 @@
 //! Shortens a story that fails, as long as it fails in the same way.
 
-use crate::spec::Message;
+use crate::spec::{Ends, Message};
 use crate::story::{Act, Setup, Story};
 use crate::trace::Failure;
 
@@ -88,6 +88,10 @@ fn simpler(setup: &Setup) -> Vec<Setup> {
     without(setup.idle_timeout.is_some(), &|setup| setup.idle_timeout = None);
     without(setup.early > 0, &|setup| setup.early = 0);
     without(setup.rules.raw, &|setup| setup.rules.raw = false);
+    without(setup.rules.ends != Ends::Newline, &|setup| setup.rules.ends = Ends::Newline);
+    without(setup.rules.keep_eol, &|setup| setup.rules.keep_eol = false);
+    without(setup.rules.binary_lines, &|setup| setup.rules.binary_lines = false);
+    without(setup.rules.fallback.is_some(), &|setup| setup.rules.fallback = None);
     without(setup.rules.crlf, &|setup| setup.rules.crlf = false);
     without(setup.rules.newlines != crate::spec::Newlines::Split, &|setup| {
         setup.rules.newlines = crate::spec::Newlines::Split;

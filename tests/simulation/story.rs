@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::spec::rate::Rate;
-use crate::spec::{Broken, Message, Newlines, Rules};
+use crate::spec::{Broken, Ends, Message, Newlines, Rules};
 
 /// Milliseconds, always whole ticks of the clock.
 pub type Ms = u64;
@@ -62,6 +62,10 @@ impl Default for Setup {
             rules: Rules {
                 raw: false,
                 crlf: false,
+                ends: Ends::Newline,
+                keep_eol: false,
+                binary_lines: false,
+                fallback: None,
                 newlines: Newlines::Split,
                 charset: encoding_rs::UTF_8,
                 max_line: 1 << 20,
@@ -215,6 +219,20 @@ impl fmt::Display for Setup {
         }
         if rules.crlf {
             write!(f, " --eol crlf")?;
+        }
+        match rules.ends {
+            Ends::Newline => {}
+            Ends::NewlineOrCr => write!(f, " --eol cr")?,
+            Ends::Nul => write!(f, " --eol nul")?,
+        }
+        if rules.keep_eol {
+            write!(f, " --keep-eol")?;
+        }
+        if rules.binary_lines {
+            write!(f, " --binary-lines")?;
+        }
+        if let Some(fallback) = rules.fallback {
+            write!(f, " --charset-fallback {}", fallback.name())?;
         }
         match rules.newlines {
             Newlines::Split => {}

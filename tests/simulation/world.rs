@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use encoding_rs::Encoding;
 use http::Request;
 use wsrelay::backend::{BackendIo, ClientFacts, Template};
 use wsrelay::clock::ManualClock;
@@ -77,17 +78,26 @@ pub fn run(story: &Story, clock: &mut ManualClock) -> (Result<(), Failure>, Trac
     (lived, world.trace)
 }
 
+fn charset(encoding: &'static Encoding) -> Charset {
+    Charset::for_label(encoding.name()).expect("a charset of lines")
+}
+
 fn rules(rules: &spec::Rules) -> LineRules {
     LineRules {
-        eol: if rules.crlf { Eol::CrLf } else { Eol::Lf },
-        keep_eol: false,
+        eol: match rules.ends {
+            spec::Ends::Newline if rules.crlf => Eol::CrLf,
+            spec::Ends::Newline => Eol::Lf,
+            spec::Ends::NewlineOrCr => Eol::Cr,
+            spec::Ends::Nul => Eol::Nul,
+        },
+        keep_eol: rules.keep_eol,
         newlines: match rules.newlines {
             spec::Newlines::Split => Newlines::Split,
             spec::Newlines::Space => Newlines::Space,
             spec::Newlines::Reject => Newlines::Reject,
         },
-        charset: Charset::for_label(rules.charset.name()).expect("a charset of lines"),
-        fallback: None,
+        charset: charset(rules.charset),
+        fallback: rules.fallback.map(charset),
         max_line: rules.max_line,
     }
 }
@@ -97,6 +107,7 @@ fn config(setup: &Setup) -> SessionConfig {
     let max_line = setup.rules.max_line;
     let framing = match setup.rules.raw {
         true => Framing::Raw(RawRules { max_message: max_line, charset: None }),
+        false if setup.rules.binary_lines => Framing::BinaryLines(rules(&setup.rules)),
         false => Framing::Lines(rules(&setup.rules)),
     };
     SessionConfig {

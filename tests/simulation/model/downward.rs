@@ -10,8 +10,10 @@ pub type Flush = (usize, usize);
 /// The downward stream.
 pub struct Downward {
     pub is_raw: bool,
+    /// Whether messages are binary.
+    is_binary: bool,
     /// The messages, in line mode.
-    pub messages: Vec<String>,
+    pub messages: Vec<Vec<u8>>,
     /// The moment in which each has to leave.
     pub due: Vec<usize>,
     /// Bytes of frames of the first so many messages.
@@ -62,6 +64,7 @@ impl Downward {
         if rules.raw {
             return Downward {
                 is_raw: true,
+                is_binary: true,
                 messages: Vec::new(),
                 due: Vec::new(),
                 framed: Vec::new(),
@@ -78,13 +81,20 @@ impl Downward {
             let read = || trace.moments.partition_point(|moment| moment.backend.read < *at);
             flushed.map_or_else(read, |(_, moment)| *moment)
         });
+        let is_binary = rules.binary_lines;
+        let payload = |message: String| match is_binary {
+            true => message.chars().map(|c| u8::try_from(c).expect("each is a byte")).collect(),
+            false => message.into_bytes(),
+        };
+        let messages: Vec<Vec<u8>> = messages.into_iter().map(payload).collect();
         let mut total = 0;
         let framed = messages.iter().map(|message| {
             total += framed(message.len());
             total
         });
         let (due, framed) = (due.collect(), framed.collect());
-        Downward { is_raw: false, due, framed, messages, too_long, replaced, bytes: Vec::new() }
+        let bytes = Vec::new();
+        Downward { is_raw: false, is_binary, due, framed, messages, too_long, replaced, bytes }
     }
 
     /// The stream that fits what the client has received. Whether a tail was flushed in the moment in which the
@@ -131,24 +141,30 @@ impl Downward {
     fn check_received(&self, trace: &Trace) -> Result<(), Failure> {
         let (mut number, mut at) = (0, 0);
         for got in &trace.got {
-            match &got.frame {
-                ServerFrame::Text(text) if !self.is_raw => {
-                    let expected = self.messages.get(number);
-                    if expected != Some(text) {
-                        let expected = expected.map(|text| shown(text.as_bytes()));
-                        let got = shown(text.as_bytes());
-                        let what = format!("message {number} is {got} in place of {expected:?}");
-                        return Err(Failure::new("wrong message", what));
-                    }
-                    if self.due[number] > got.moment {
-                        let what = format!(
-                            "message {number} came in moment {}, and is due in {}",
-                            got.moment, self.due[number]
-                        );
-                        return Err(Failure::new("too early", what));
-                    }
-                    number += 1;
+            let message = match &got.frame {
+                ServerFrame::Text(text) if !self.is_binary => Some(text.as_bytes()),
+                ServerFrame::Binary(bytes) if self.is_binary && !self.is_raw => Some(&bytes[..]),
+                _ => None,
+            };
+            if let Some(message) = message {
+                let expected = self.messages.get(number);
+                if expected.map(Vec::as_slice) != Some(message) {
+                    let expected = expected.map(|expected| shown(expected));
+                    let got = shown(message);
+                    let what = format!("message {number} is {got} in place of {expected:?}");
+                    return Err(Failure::new("wrong message", what));
                 }
+                if self.due[number] > got.moment {
+                    let what = format!(
+                        "message {number} came in moment {}, and is due in {}",
+                        got.moment, self.due[number]
+                    );
+                    return Err(Failure::new("too early", what));
+                }
+                number += 1;
+                continue;
+            }
+            match &got.frame {
                 ServerFrame::Binary(bytes) if self.is_raw => {
                     let expected = self.bytes.get(at..at + bytes.len());
                     if expected != Some(bytes.as_slice())
@@ -185,12 +201,12 @@ pub struct Counted {
 }
 
 impl Received {
-    pub fn new(trace: &Trace) -> Self {
+    pub fn new(trace: &Trace, is_raw: bool) -> Self {
         let mut all = Counted::default();
         let frames = trace.got.iter().map(|got| {
             match &got.frame {
-                ServerFrame::Text(_) => all.messages += 1,
-                ServerFrame::Binary(bytes) => all.messages += bytes.len(),
+                ServerFrame::Binary(bytes) if is_raw => all.messages += bytes.len(),
+                ServerFrame::Text(_) | ServerFrame::Binary(_) => all.messages += 1,
                 ServerFrame::Pong(_) => all.pongs += 1,
                 ServerFrame::Ping(_) => all.pings += 1,
                 ServerFrame::Close(_) => {}

@@ -42,7 +42,8 @@ impl Pace {
             (moment.at, known)
         });
         let surely: Vec<_> = surely.collect();
-        let ends: Vec<usize> = (0..up.bytes.len()).filter(|at| up.bytes[*at] == b'\n').collect();
+        let end = setup.rules.ends.written();
+        let ends: Vec<usize> = (0..up.bytes.len()).filter(|at| up.bytes[*at] == end).collect();
         let bytes = |lines: u64| (lines as usize).checked_sub(1).map_or(0, |last| ends[last] + 1);
         let all_bytes = |came: &[(u64, u64)]| passed(rate, came).into_iter().map(bytes).collect();
         let mut pace = Pace { least: all_bytes(&surely), most: all_bytes(&all), unsure: 0 };

@@ -19,11 +19,11 @@ fn taken_apart(trace: &Trace) -> (Parts, Parts) {
 ///
 /// # Errors
 /// An answer inside a line.
-pub fn without(trace: &Trace, up: &Upward, by_line: bool) -> Result<Trace, Failure> {
+pub fn without(trace: &Trace, up: &Upward, line_end: Option<u8>) -> Result<Trace, Failure> {
     let (sent, received) = taken_apart(trace);
     // With a rate the lines of one message may leave one by one.
     let is_line_end = |place: &usize| {
-        up.ends_at(*place) || by_line && up.bytes.get(place - 1).is_some_and(|end| *end == b'\n')
+        up.ends_at(*place) || line_end.is_some() && up.bytes.get(place - 1).copied() == line_end
     };
     if let Some(place) = received.places.iter().find(|place| !is_line_end(place)) {
         return Err(Failure::new("wrong answer", format!("inside a line, at byte {place}")));

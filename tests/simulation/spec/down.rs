@@ -2,6 +2,7 @@
 
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 
+use super::delimited::delimited;
 use super::rules::Rules;
 
 /// What the backend's bytes make.
@@ -27,6 +28,9 @@ pub struct Down {
 /// `flushes` are ascending offsets: `bytes[..offset]` had been read when `--flush-after` passed.
 /// `ended`: the backend has ended its stream behind `bytes`.
 pub fn down(rules: &Rules, bytes: &[u8], flushes: &[usize], ended: bool) -> Down {
+    if !rules.are_plain() {
+        return delimited(rules, bytes, flushes, ended);
+    }
     let mut down = Down::default();
     let mut flushes = flushes.iter().copied().filter(|&offset| offset <= bytes.len()).peekable();
     let mut line_at = 0;
@@ -68,7 +72,7 @@ pub fn down(rules: &Rules, bytes: &[u8], flushes: &[usize], ended: bool) -> Down
 }
 
 impl Down {
-    fn add(&mut self, (text, replaced): Text, complete_at: usize) {
+    pub(super) fn add(&mut self, (text, replaced): Text, complete_at: usize) {
         self.messages.push(text);
         self.replaced += replaced;
         self.complete_at.push(complete_at);
@@ -76,7 +80,7 @@ impl Down {
 }
 
 /// Decoded text, and the number of U+FFFD in it that stand for what could not be decoded.
-type Text = (String, u64);
+pub(super) type Text = (String, u64);
 
 /// The present line. In all its functions `seen` is all that the backend has sent up to now, and
 /// ends before the line's `\n`.
@@ -168,7 +172,7 @@ fn trimmed((text, replaced): Text) -> Text {
 
 /// Decodes `bytes` from the charset's initial state. A character that is incomplete at the end is
 /// U+FFFD if they are the last, else nothing yet.
-fn decode(charset: &'static Encoding, bytes: &[u8], last: bool) -> Text {
+pub(super) fn decode(charset: &'static Encoding, bytes: &[u8], last: bool) -> Text {
     if charset == UTF_8
         && let Ok(text) = std::str::from_utf8(bytes)
     {

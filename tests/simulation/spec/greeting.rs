@@ -14,7 +14,7 @@ pub const LONGEST: usize = 64;
 
 /// A line as the backend gets it: in its charset, with its end of line, in raw mode too.
 pub fn line(rules: &Rules, text: &str, has_stage: bool) -> Vec<u8> {
-    let rules = Rules { raw: false, max_line: usize::MAX, ..rules.clone() };
+    let rules = Rules { raw: false, binary_lines: false, max_line: usize::MAX, ..rules.clone() };
     let line = up(&rules, &Message::Text(text.into())).expect("one line").bytes;
     assert!(line.len() < LONGEST / 2, "{text}");
     let copies = |byte: u8| if has_stage && byte == b'#' { 2 } else { 1 };

@@ -8,14 +8,57 @@ pub struct Rules {
     /// Bytes are relayed in place of lines (`--binary`). `crlf`, `newlines` and `charset` mean
     /// nothing then.
     pub raw: bool,
-    /// The end of line towards the backend is `\r\n` (`--eol crlf`), else `\n`.
+    /// Where `ends` is [`Ends::Newline`]: the end of line towards the backend is `\r\n` (`--eol crlf`), else `\n`.
     pub crlf: bool,
+    /// What ends a line (`--eol cr`, `--eol nul`).
+    pub ends: Ends,
+    /// Messages keep the end of line that the backend sent (`--keep-eol`).
+    pub keep_eol: bool,
+    /// Each line is a binary message, of bytes without a charset (`--binary-lines`).
+    pub binary_lines: bool,
+    /// The charset of lines that are not valid UTF-8 (`--charset-fallback`). `charset` is UTF-8 then.
+    pub fallback: Option<&'static Encoding>,
     /// What becomes of the newlines inside a message (`--newlines`).
     pub newlines: Newlines,
     /// The backend's charset (`--charset`).
     pub charset: &'static Encoding,
     /// The most bytes that a message or a line may have, ends of line apart (`--max-line`).
     pub max_line: usize,
+}
+
+/// What ends a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// `\n`, with the carriage returns beside it.
+    Newline,
+    /// `\n`, `\r`, or both.
+    NewlineOrCr,
+    /// NUL.
+    Nul,
+}
+
+impl Ends {
+    /// The bytes that end a line.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Newline => b"\n",
+            Self::NewlineOrCr => b"\r\n",
+            Self::Nul => b"\0",
+        }
+    }
+
+    /// The last byte of a line that the backend gets.
+    pub fn written(self) -> u8 {
+        self.bytes()[0]
+    }
+}
+
+impl Rules {
+    /// Whether lines are plain ones.
+    pub fn are_plain(&self) -> bool {
+        let is_special = self.keep_eol || self.binary_lines || self.fallback.is_some();
+        self.ends == Ends::Newline && !is_special
+    }
 }
 
 /// What becomes of the newlines inside a message from the client.
@@ -64,6 +107,10 @@ impl Rules {
         Self {
             raw: false,
             crlf: false,
+            ends: Ends::Newline,
+            keep_eol: false,
+            binary_lines: false,
+            fallback: None,
             newlines: Newlines::Split,
             charset: encoding_rs::UTF_8,
             max_line: 100,

@@ -2,7 +2,7 @@
 
 use encoding_rs::Encoding;
 
-use super::rules::{Message, Newlines, Refusal, Rules};
+use super::rules::{Ends, Message, Newlines, Refusal, Rules};
 
 /// The bytes that one message becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,18 +19,20 @@ pub struct Up {
 /// A message that is too long is refused for that, whatever else is wrong with it.
 pub fn up(rules: &Rules, message: &Message) -> Result<Up, Refusal> {
     let payload = message.payload();
-    let content = if rules.raw { payload } else { without_end_of_line(payload) };
+    let content = if rules.raw { payload } else { without_end_of_line(rules, payload) };
     if content.len() > rules.max_line {
         return Err(Refusal::MessageTooLong);
     }
     if rules.raw {
         return Ok(Up { bytes: content.to_vec(), lines: 1, replaced: 0 });
     }
-    let charset = matches!(message, Message::Text(_)).then_some(rules.charset);
+    let is_text = matches!(message, Message::Text(_)) && !rules.binary_lines;
+    let charset = is_text.then_some(rules.charset);
     let mut up = Up::default();
     let mut all = lines(rules, content)?;
     // The message's own end of line is an end of line as it is.
-    if !rules.crlf
+    if rules.ends == Ends::Newline
+        && !rules.crlf
         && payload.ends_with(b"\r\n")
         && let Some(last) = all.last_mut()
     {
@@ -56,32 +58,41 @@ struct Line {
     end: &'static str,
 }
 
-/// The payload without the one end of line that may end it: `\n`, `\r\n` or a lone `\r`.
-fn without_end_of_line(payload: &[u8]) -> &[u8] {
-    match payload {
-        [content @ .., b'\r', b'\n'] | [content @ .., b'\n' | b'\r'] => content,
+/// The payload without the one end of line that may end it: `\n`, `\r\n` or a lone `\r`; where NUL ends lines, NUL.
+fn without_end_of_line<'a>(rules: &Rules, payload: &'a [u8]) -> &'a [u8] {
+    match (rules.ends, payload) {
+        (Ends::Nul, payload) => payload.strip_suffix(b"\0").unwrap_or(payload),
+        (_, [content @ .., b'\r', b'\n'] | [content @ .., b'\n' | b'\r']) => content,
         _ => payload,
     }
 }
 
-/// The lines that a message's content becomes: at least one. Its newlines are `\n` and `\r\n`.
+/// The lines that a message's content becomes: at least one. Its newlines are `\n` and `\r\n`, with `--eol cr` also
+/// `\r`, and with `--eol nul` NUL alone.
 fn lines(rules: &Rules, content: &[u8]) -> Result<Vec<Line>, Refusal> {
-    let eol = if rules.crlf { "\r\n" } else { "\n" };
+    let eol = match rules.ends {
+        Ends::Newline if rules.crlf => "\r\n",
+        Ends::Newline => "\n",
+        Ends::NewlineOrCr => "\r",
+        Ends::Nul => "\0",
+    };
     let mut lines = Vec::new();
     let mut present = Vec::new();
     let mut rest = content;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\n') {
-        let crlf = at > 0 && rest[at - 1] == b'\r';
-        present.extend_from_slice(&rest[..at - usize::from(crlf)]);
+    while let Some(at) = rest.iter().position(|byte| rules.ends.bytes().contains(byte)) {
+        // A carriage return before the byte that was found, or a newline behind it, is of the same end.
+        let before = rules.ends == Ends::Newline && at > 0 && rest[at - 1] == b'\r';
+        let behind = rules.ends == Ends::NewlineOrCr && rest[at..].starts_with(b"\r\n");
+        present.extend_from_slice(&rest[..at - usize::from(before)]);
         match rules.newlines {
             Newlines::Split => {
                 let content = std::mem::take(&mut present);
-                lines.push(Line { content, end: if crlf { "\r\n" } else { eol } });
+                lines.push(Line { content, end: if before { "\r\n" } else { eol } });
             }
             Newlines::Space => present.push(b' '),
             Newlines::Reject => return Err(Refusal::NewlineInMessage),
         }
-        rest = &rest[at + 1..];
+        rest = &rest[at + 1 + usize::from(behind)..];
     }
     present.extend_from_slice(rest);
     lines.push(Line { content: present, end: eol });
