@@ -155,6 +155,16 @@ impl Messages<'_> {
     pub fn next(&mut self) -> Result<Option<Payload<'_>>, FramingError> {
         match &mut self.0 {
             Lent::Lines(lines) => Ok(lines.next()?.map(Payload::Text)),
+            // Apart, so that plain lines do not pay for what other framings there are.
+            others => others.next(),
+        }
+    }
+}
+
+impl Lent<'_> {
+    fn next(&mut self) -> Result<Option<Payload<'_>>, FramingError> {
+        match self {
+            Lent::Lines(lines) => Ok(lines.next()?.map(Payload::Text)),
             Lent::Delimited(lines) => lines.next(),
             Lent::Raw(chunk) => Ok(chunk.take().map(Payload::Binary)),
             Lent::RawText(text) => Ok(text.next().map(Payload::Text)),
