@@ -81,6 +81,43 @@ def test_two_people_talk_in_a_channel_and_one_quits(relay, ngircd):
     assert closed(bob.connection) == (1000, "backend closed", "relay")
 
 
+class Halloy(Person):
+    """Speaks bytes, as Halloy does: it prefers binary.ircv3.net."""
+    OFFERS = ["binary.ircv3.net", "text.ircv3.net"]
+
+    def __init__(self, running, nick):
+        super().__init__(running.connect(subprotocols=self.OFFERS), nick)
+
+    def say(self, line):
+        self.connection.send(line.encode())
+
+    def hears(self, *words):
+        """As bytes that need not be UTF-8."""
+        while True:
+            line = self.connection.recv(timeout=DEADLINE)
+            assert isinstance(line, bytes) and b"\r" not in line and b"\n" not in line
+            if line.startswith(b"PING "):
+                self.connection.send(line.replace(b"PING", b"PONG", 1))
+            if all(word.encode() in line for word in words):
+                return line
+
+
+def test_clients_of_bytes_and_of_text_meet_in_a_channel(relay, ngircd):
+    running = relay("--to", ngircd, "--eol", "crlf", "--charset-fallback", "windows-1252")
+    hal = Halloy(running, "hal")
+    assert hal.connection.subprotocol == "binary.ircv3.net"
+    ann = Person(running.connect(subprotocols=["text.ircv3.net", "binary.ircv3.net"]), "ann")
+    assert ann.connection.subprotocol == "text.ircv3.net"
+    for person in (hal, ann):
+        person.say("JOIN #tea")
+        person.hears(" 366 ", "#tea")
+    hal.hears(":ann!", " JOIN ")
+    ann.say("PRIVMSG #tea :čaj")
+    assert hal.hears(" PRIVMSG ").endswith(" PRIVMSG #tea :čaj".encode())
+    hal.connection.send("PRIVMSG #tea :thé".encode("windows-1252"))
+    assert ann.hears(" PRIVMSG ").endswith(" PRIVMSG #tea :thé")
+
+
 def test_who_closes_the_page_is_seen_leaving(relay, ngircd):
     running = relay("--to", ngircd, "--eol", "crlf")
     ann, bob = (Person(running.connect(), nick) for nick in ("ann", "bob"))
