@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import DEADLINE, ROOT, UNPACKED, closed, command, listening
+from conftest import DEADLINE, ROOT, UNPACKED, closed, command, hears, listening
 from in_front_of import recipe
 from side_by_side import wait_until
 
@@ -160,6 +160,37 @@ def test_a_talk(name, start, relay, tmp_path):
             assert re.fullmatch(said, heard), f"{heard!r} and not {said!r}"
             skip = False
     assert closed(client)[0] == 1000
+
+
+INSTRUMENT = """
+import sys
+while True:
+    line = b""
+    while not line.endswith(b"\\r"):
+        line += sys.stdin.buffer.read(1) or sys.exit()
+    answer = {b"*IDN?\\r": b"ACME,42", b"MEAS?\\r": b"1.5 V\\r1.6 V"}.get(line, b"ERROR " + repr(line).encode())
+    sys.stdout.buffer.write(answer + b"\\r")
+    sys.stdout.buffer.flush()
+"""
+SER2NET = """
+connection: &instrument
+  accepter: unix,{folder}/socket
+  connector: serialdev,{folder}/serial,9600n81,local
+"""
+
+
+def test_an_instrument_behind_ser2net(start, relay, tmp_path):
+    (tmp_path / "instrument.py").write_text(INSTRUMENT)
+    (tmp_path / "ser2net.yaml").write_text(SER2NET.format(folder=tmp_path))
+    start([command("socat"), f"PTY,link={tmp_path}/serial,raw,echo=0", f"EXEC:{sys.executable} {tmp_path}/instrument.py"])
+    wait_until((tmp_path / "serial").exists, "the serial line")
+    start([command("ser2net"), "-n", "-d", "-c", tmp_path / "ser2net.yaml"])
+    wait_until(lambda: (tmp_path / "socket").exists(), "ser2net")
+    client = relay(*recipe("A serial instrument", f"unix:{tmp_path}/socket")).connect()
+    client.send("*IDN?")
+    hears(client, "ACME,42")
+    client.send("MEAS?")
+    hears(client, "1.5 V", "1.6 V")
 
 
 def test_a_terminal_behind_telnet(start, relay):
