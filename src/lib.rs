@@ -20,6 +20,7 @@
 //! │ http                  │ what is said before the 101: who may connect, what is served              │
 //! │ session               │ both directions, keepalive, how it ends                                   │
 //! │ backend               │ a server, or a program of the session's own                               │
+//! │ record                │ recordings of sessions: their format, the threads that write them         │
 //! │ net                   │ sockets, TLS, addresses, who tells that a socket is ready                 │
 //! │ framing               │ pure: bytes in, messages out                                              │
 //! │ threads log           │ threads on which others wait; the log, set up                             │
@@ -47,6 +48,7 @@ pub mod options;
 mod path;
 mod random;
 pub mod rate;
+pub mod record;
 pub mod registry;
 pub mod server;
 pub mod session;

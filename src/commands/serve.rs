@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use argh::ArgsInfo;
 use async_signal::{Signal, Signals};
@@ -12,9 +13,16 @@ use crate::backend::program;
 use crate::error::StartError;
 use crate::log::{self, Log, LogConfig};
 use crate::options::{Args, Options};
+use crate::record;
 use crate::server::{Server, ServerConfig};
 use crate::task;
 use crate::threads::RELOADS;
+
+/// How long the disk may take for what was recorded last. It is there at once as a rule.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// The same for a stop at once.
+const WRITTEN_AT_ONCE: Duration = Duration::from_millis(200);
 
 /// It has no name: it is what holds where none is typed.
 pub const COMMAND: Command = Command { name: "", info: Args::get_args_info, plan };
@@ -87,6 +95,7 @@ pub fn until_stopped(
                     Ok(_) => {
                         program::kill_all();
                         tracing::info!("stopping at once");
+                        record::flush_all(WRITTEN_AT_ONCE);
                         log_to_end.end();
                         std::process::exit(0)
                     }
@@ -102,6 +111,7 @@ pub fn until_stopped(
     });
     // Those that --shutdown-timeout was too short for.
     program::kill_all();
+    record::flush_all(WRITTEN_WITHIN);
     // A second signal may be about to exit.
     log.end();
     Ok(())

@@ -19,7 +19,8 @@ pub trait Stage: Debug + Send {
         answer: &mut Vec<u8>,
     );
 
-    /// Up: rewrites what the encoder has appended to `out`, which begins at `start`: lines, or in raw mode messages, all of them whole.
+    /// Up: rewrites what the encoder has appended to `out`, which begins at `start`: lines, or in raw mode messages, all
+    /// of them whole.
     fn up(&mut self, out: &mut Vec<u8>, start: usize);
 
     /// Whether [`take`](Self::take) has to be asked about each message.
@@ -45,6 +46,14 @@ pub trait Stage: Debug + Send {
     fn dropped(&self) -> u64 {
         0
     }
+
+    /// Whether it ever answers, and is not one that only listens. A backend that takes no answers is not read from.
+    fn answers(&self) -> bool {
+        true
+    }
+
+    /// The session has ended, by the `client`, the `backend` or the `relay`. Lines may still go up.
+    fn ended(&mut self, _by: &str) {}
 }
 
 /// Something that happens between two bytes of what a stage leaves.

@@ -26,6 +26,8 @@ pub struct HttpConfig {
     pub handshake_timeout: Duration,
     /// The time within which a plain HTTP client has to read some of its response.
     pub response_timeout: Duration,
+    /// The largest size of a directory of recordings, in bytes.
+    pub record_max: u64,
     /// The largest number of sessions at a time.
     pub max_sessions: usize,
 }

@@ -24,6 +24,7 @@ use super::request_state::RequestState;
 use super::subject;
 use crate::clock::timeout;
 use crate::net::stream::ByteStream;
+use crate::record::record;
 use crate::registry::{Mailbox, Registration};
 use crate::session::{self, Session, Terms};
 use crate::sync::Current;
@@ -78,9 +79,14 @@ async fn open(
     }
     match joined {
         Joined::Session(ready) => {
-            let Ready { backend, stage, greeting, permits, card: entry, session: config } = *ready;
+            let Ready { backend, stage, greeting, permits, card: entry, session: config, recorder } =
+                *ready;
             card.open(entry);
             subject::opened(card);
+            let stage = match &recorder {
+                Some(to) => Some(record(to, card, &config.framing, stage)),
+                None => stage,
+            };
             let session = Session::new(Terms {
                 client: io,
                 early,

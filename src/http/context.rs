@@ -18,6 +18,7 @@ use super::subject::logged_path;
 use crate::backend::Backends;
 use crate::error::StartError;
 use crate::net::tls::Acceptor;
+use crate::record::Recorders;
 use crate::registry::Registry;
 
 /// The state that requests are answered by. Each request takes the current one, on old connections too: a client can
@@ -32,13 +33,14 @@ pub struct Context {
     counters: Arc<Counters>,
     backends: Backends,
     files: AuthFiles,
+    recorders: Recorders,
 }
 
 impl Context {
     /// Opens the files and routes of a configuration. What `old` has opened or counted is kept.
     ///
     /// # Errors
-    /// If `--static-dir`, `--cgi-dir`, `--auth-file` or `--token-file` can't be used or lies in a public directory,
+    /// If `--static-dir`, `--cgi-dir`, `--auth-file`, `--token-file` or `--record` can't be used or lies in a public directory,
     /// or a program does not exist.
     pub fn new(
         config: HttpConfig,
@@ -52,6 +54,7 @@ impl Context {
         counters.forget();
         let mut backends = Backends::after(old.map(|old| &old.backends));
         let mut files = AuthFiles::after(old.map(|old| &old.files));
+        let mut recorders = Recorders::after(old.map(|old| &old.recorders));
         let together = counted_together(&config.routes, &config.guard, &counters);
         let routes = Routes::open(
             &config.routes,
@@ -60,14 +63,26 @@ impl Context {
             &together,
             &mut backends,
             &mut files,
+            &mut recorders,
         )?;
         let limits = GuardCounters::of_whole(&counters, &together);
         let guard = Guard::open(&config.guard, limits, &mut files)?;
         backends.settle();
         files.settle();
+        recorders.settle(config.record_max);
         let pages = Pages { cgi, site, guard };
         let capacity = Capacity { registry, max_sessions: config.max_sessions };
-        Ok(Context { config, routes, pages, acceptor: None, capacity, counters, backends, files })
+        Ok(Context {
+            config,
+            routes,
+            pages,
+            acceptor: None,
+            capacity,
+            counters,
+            backends,
+            files,
+            recorders,
+        })
     }
 
     /// Adds the acceptor of TLS, which checks client certificates again at each request.

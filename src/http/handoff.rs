@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use super::permits::SessionPermits;
 use crate::backend::BackendIo;
 use crate::framing::Stage;
+use crate::record::Recorder;
 use crate::registry::SessionCard;
 use crate::session::{Greeting, SessionConfig};
 use crate::sync::lock;
@@ -62,6 +63,8 @@ pub struct Ready {
     pub card: SessionCard,
     /// Its settings.
     pub session: Arc<SessionConfig>,
+    /// What records it.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 /// A slot for one accepted handshake. It is locked once or twice in a connection's life, always by its own task.

@@ -1,6 +1,7 @@
 //! Routes: each with its backend, its guard and its counters.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::refusal::Refusal;
 use super::subprotocols::Subprotocols;
 use crate::backend::{Backends, Pool, ProxyProtocol, Target};
 use crate::error::StartError;
+use crate::record::{Recorder, Recorders};
 use crate::session::SessionConfig;
 
 /// The configuration of a route: its rule, its backend and its options.
@@ -33,6 +35,8 @@ pub struct RouteConfig {
     pub handshake: HandshakeConfig,
     /// The options of the session.
     pub session: Arc<SessionConfig>,
+    /// The directory that its sessions are recorded into.
+    pub record: Option<PathBuf>,
     /// Its own limit of sessions, if it has one.
     pub max_sessions: Option<NonZeroU32>,
 }
@@ -86,6 +90,8 @@ pub struct Route {
     pub handshake: HandshakeConfig,
     /// The options of the session.
     pub session: Arc<SessionConfig>,
+    /// What records its sessions.
+    pub recorder: Option<Arc<Recorder>>,
     /// Its counters.
     pub counters: Arc<RouteCounters>,
     /// The largest number of its sessions.
@@ -134,6 +140,7 @@ impl Routes {
         together: &Arc<[Group]>,
         backends: &mut Backends,
         files: &mut AuthFiles,
+        recorders: &mut Recorders,
     ) -> Result<Self, StartError> {
         let open = |config: &RouteConfig| {
             let counted = counters.route(&config.rule);
@@ -147,6 +154,7 @@ impl Routes {
                 guard: Guard::open(&config.guard, limits, files)?,
                 handshake: config.handshake.clone(),
                 session: config.session.clone(),
+                recorder: config.record.as_ref().map(|dir| recorders.get(dir)).transpose()?,
                 counters: counted,
                 max_sessions: config.max_sessions.map_or(usize::MAX, |most| most.get() as usize),
             }))

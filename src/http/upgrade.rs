@@ -143,7 +143,8 @@ async fn join(
         subprotocol: choice.name.map(Box::from),
     };
     let session = choice.session.clone();
-    Ok(Box::new(Ready { backend, stage, greeting, permits, card, session }))
+    let recorder = route.recorder.clone();
+    Ok(Box::new(Ready { backend, stage, greeting, permits, card, session, recorder }))
 }
 
 /// Looks up the client's name and connects to the backend, each within `--connect-timeout`. Without a name by then there

@@ -25,6 +25,8 @@ pub enum About {
     TlsBackend,
     /// The queue of a client that does not keep up.
     Queue,
+    /// Recordings of sessions.
+    Recordings,
     /// The programs of `--cgi-dir`.
     Cgi,
     /// A proxy that is trusted.
@@ -72,6 +74,7 @@ impl About {
             About::Queue => {
                 args.slow_client.as_ref().is_some_and(|how| how.eq_ignore_ascii_case("drop"))
             }
+            About::Recordings => args.record.is_some(),
             About::Cgi => args.cgi_dir.is_some(),
             About::TrustedProxy => args.trust_proxy.is_some(),
             About::Passwords => args.auth_file.is_some() || args.token_file.is_some(),
@@ -106,6 +109,7 @@ impl About {
             About::Queue => {
                 ("slow-client", "is the queue of --slow-client drop: add that, or drop {option}")
             }
+            About::Recordings => ("record", "is about recordings: add --record DIR, or drop it"),
             About::Cgi => ("cgi-dir", "is about the programs of --cgi-dir: add that, or drop it"),
             About::TrustedProxy => (
                 "trust-proxy",

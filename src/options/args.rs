@@ -382,6 +382,15 @@ pub struct Args {
     #[argh(switch)]
     pub trace: bool,
 
+    /// record each session into a file of this directory: lines as JSON lines, bytes (--binary) as asciicast v2. The
+    /// directory must exist. wsrelay replay says what the backend said again.
+    #[argh(option, arg_name = "dir")]
+    pub record: Option<String>,
+
+    /// size of all recordings in that directory. The oldest ones that have ended are removed.
+    #[argh(option, arg_name = "size")]
+    pub record_max: Option<String>,
+
     /// read options from this TOML file. Its keys are the options without dashes. Command-line options
     /// override the file.
     #[argh(option, arg_name = "file")]

@@ -108,6 +108,7 @@ impl RouteOptions {
             guard: guard(args)?,
             handshake: HandshakeConfig { resolve_clients, ..handshake(args, &session)? },
             session,
+            record: args.record.as_ref().map(PathBuf::from),
             max_sessions: max_sessions(args)?,
         })
     }

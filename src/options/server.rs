@@ -10,7 +10,7 @@ use super::route::{self, RouteOptions};
 use super::session::session;
 use super::table::{Exposure, TABLE};
 use super::tls::{redirect_port, tls};
-use super::values::{bounded, choice, count, usage, wrong};
+use super::values::{bounded, choice, count, size, usage, wrong};
 use crate::backend::{PROGRAM_DESCRIPTORS, Target};
 use crate::console;
 use crate::error::StartError;
@@ -67,6 +67,7 @@ pub fn config_with(args: &Args, more: Vec<RouteConfig>) -> Result<ServerConfig, 
         },
         http: HttpConfig {
             max_sessions: saturated(max_sessions(args, &routes)?),
+            record_max: size("record-max", &args.record_max)? as u64,
             routes,
             pages: PagesConfig {
                 cgi: cgi(args)?,
@@ -123,6 +124,9 @@ fn pointless(args: &Args, routes: &[RouteConfig]) -> Result<(), StartError> {
     };
     if !routes.iter().any(has_lines) {
         About::LineEnds.check(args)?;
+    }
+    if !routes.iter().any(|route| route.record.is_some()) {
+        About::Recordings.check(args)?;
     }
     let names = |route: &RouteConfig| route.handshake.resolve_clients != ResolveClients::Never;
     if !routes.iter().any(names) {
@@ -223,7 +227,8 @@ fn max_sessions(args: &Args, routes: &[RouteConfig]) -> Result<u64, StartError> 
 
 /// Descriptors that a session takes at most, its client's included.
 fn descriptors_each(args: &Args, routes: &[RouteConfig]) -> u64 {
-    let each = routes.iter().map(|route| route.backend.descriptors());
+    let recording = |route: &RouteConfig| u64::from(route.record.is_some());
+    let each = routes.iter().map(|route| route.backend.descriptors() + recording(route));
     // A request of --cgi-dir takes a place, too.
     each.chain(args.cgi_dir.iter().map(|_| PROGRAM_DESCRIPTORS)).max().unwrap_or(1)
 }

@@ -11,7 +11,6 @@ const WITHOUT: &[(&[&str], &str)] = &[
     (&["passstderr"], "stderr is logged; to send it to the client, type -- sh -c './program 2>&1'"),
     (&["license"], "it is the MIT License, in the file LICENSE"),
     // websockify
-    (&["record"], "sessions are not recorded, but --trace logs every message"),
     (&["D", "daemon"], "it stays in the foreground, so let systemd run it, or type & behind it"),
     (&["runonce"], "it runs until it is stopped; --max-sessions 1 takes one client at a time"),
     (&["timeout"], "it runs until it is stopped, so let systemd do that, or timeout(1)"),

@@ -182,6 +182,8 @@ pub const TABLE: &[Row] = &[
     whole("log-level", LOG).common().default("info").theirs("loglevel v=debug verbose=debug"),
     whole("log-format", LOG).default("text"),
     route("trace", LOG).theirs("traffic"),
+    route("record", LOG).private(Secret),
+    whole("record-max", LOG).about(Recordings).default("1GiB"),
     typed("config", GENERAL).common(),
     typed("help", GENERAL).common(),
     typed("version", GENERAL).common(),

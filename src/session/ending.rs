@@ -51,6 +51,9 @@ pub async fn end(mut parts: Parts, mut reason: CloseReason) -> CloseReason {
     if reason.outcome().by != EndedBy::Backend {
         parts.up.leave(&reason);
     }
+    if let Some(stage) = &mut parts.up.stage {
+        stage.ended(reason.outcome().by.as_str());
+    }
     let Parts { mut client, backend, up, stats, config } = parts;
     let settled = settle(&backend, reason);
     let (reason, ()) = join(

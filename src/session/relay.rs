@@ -79,7 +79,7 @@ impl Session {
     pub fn new(terms: Terms) -> Box<Self> {
         let Terms { client, early, mut backend, config, stage, greeting, card } = terms;
         let limits = config.limits;
-        if stage.is_some() {
+        if stage.as_ref().is_some_and(|stage| stage.answers()) {
             // The last byte of telnet's Synch is urgent data.
             backend.io().keep_urgent_inline();
         }

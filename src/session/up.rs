@@ -309,11 +309,11 @@ impl Up {
         self.stage.iter_mut().for_each(|stage| stage.due(self.out.buf()));
     }
 
-    /// Ready when the backend may be read from. With a stage, one that takes none of its answers may not, unless it
+    /// Ready when the backend may be read from. With a stage that answers, one that takes none of the answers may not, unless it
     /// has ended its stream: then what comes before the end is the last, and is relayed without answers.
     pub fn poll_room(&mut self, cx: &mut Context<'_>, backend: &mut ByteStream) -> Poll<()> {
-        if self.stage.is_none() || self.out.len() < ENOUGH || self.poll_send(cx, backend).is_ready()
-        {
+        let answers = self.stage.as_ref().is_some_and(|stage| stage.answers());
+        if !answers || self.out.len() < ENOUGH || self.poll_send(cx, backend).is_ready() {
             return Poll::Ready(());
         }
         // It wakes the session at the end of the stream too.
