@@ -4,6 +4,9 @@
 //!  target ─▶ pool ─▶ connector ─┬─ server_connector: tcp, unix, TLS ┬─▶ backend_io ─▶ session
 //!                               ├─ target_file: a server by token ──┤
 //!                               └─ program: a process of its own ───┘
+//!  target ─▶ pool ─▶ connector ─┬─ tcp, unix: a socket, TLS ─────┬─▶ backend_io ─▶ session
+//!                               └─ program: a process of its own ┘
+//!  replay: the backend of wsrelay replay
 //! ```
 
 mod backend_io;
@@ -14,6 +17,7 @@ mod open_error;
 mod pool;
 pub mod program;
 mod proxy_protocol;
+pub mod replay;
 mod server_connector;
 mod target;
 mod target_file;

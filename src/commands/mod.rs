@@ -1,13 +1,14 @@
 //! Commands: what `wsrelay` can be asked to do, one file each.
 //!
 //! ```text
-//!  words ─▶ plan ─┬─▶ check, demo: the words behind it are its own
+//!  words ─▶ plan ─┬─▶ check, demo, replay: the words behind it are its own
 //!                 ├─▶ serve, where no command is named
 //!                 └─▶ a text to print: help, version
 //! ```
 
 mod check;
 mod demo;
+mod replay;
 mod serve;
 
 use std::ffi::OsString;
@@ -20,7 +21,7 @@ use crate::limits;
 use crate::options::{self, Args, Line, Typed};
 
 /// The commands, in the order of the help.
-const COMMANDS: [Command; 2] = [demo::COMMAND, check::COMMAND];
+const COMMANDS: [Command; 3] = [demo::COMMAND, check::COMMAND, replay::COMMAND];
 
 /// A command.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +159,7 @@ mod tests {
             }
             let Ok(Named::Print(text)) = typed("--help") else { panic!() };
             assert!(text.contains(&format!("\n       wsrelay {name} ")), "{text}");
-            assert!((command.info)().name == name && text.lines().count() <= 50, "{text}");
+            assert!((command.info)().name == name && text.lines().count() <= 60, "{text}");
         }
         for line in ["--version", "-V", "demo --version", "--port 1 demo -V"] {
             let Ok(Named::Print(text)) = typed(line) else { panic!("{line}") };
