@@ -37,7 +37,9 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
 /// The backend's telnet, if it speaks it.
 fn telnet(args: &Args, max_line: usize) -> Result<Option<TelnetRules>, StartError> {
     let charset = line_rules(args, max_line)?.charset;
-    Ok(args.telnet.then_some(TelnetRules { charset, is_terminal: false, is_mud: false }))
+    let has_enter = args.eol.is_none();
+    let rules = TelnetRules { charset, has_enter, is_terminal: false, is_mud: false };
+    Ok(args.telnet.then_some(rules))
 }
 
 fn framing(args: &Args, max_line: usize) -> Result<Framing, StartError> {

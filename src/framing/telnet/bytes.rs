@@ -56,27 +56,40 @@ pub fn subnegotiation(option: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
     out.extend([IAC, SE]);
 }
 
-/// Escapes what stands in `out` from `start` on: `IAC` is doubled, and if `is_nvt`, a `CR` without `LF` behind it gets
-/// a `NUL` (RFC 854, "The Telnet Printer and Keyboard"). `CR LF` must not be cut at the end.
-pub fn escape(out: &mut Vec<u8>, start: usize, is_nvt: bool) {
-    let is_bare = |at: usize, text: &[u8]| is_nvt && text.get(at + 1) != Some(&b'\n');
-    let inserted = |at: usize, text: &[u8]| match text[at] {
-        IAC => Some(IAC),
-        _ => is_bare(at, text).then_some(0),
+/// What a carriage return is followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// By a `NUL`, if no `LF` comes (RFC 854, "The Telnet Printer and Keyboard").
+    Nvt,
+    /// By whatever comes (RFC 856).
+    Binary,
+    /// The same, but not by an `LF`: the end of line is the one byte that Enter is on a terminal.
+    Enter,
+}
+
+/// Escapes what stands in `out` from `start` on: `IAC` is doubled, and a carriage return is followed by what it has to
+/// be. `CR LF` must not be cut at the end.
+pub fn escape(out: &mut Vec<u8>, start: usize, cr: Return) {
+    // Whether something changes behind the byte at this place.
+    let changes = |text: &[u8], at: usize| match (text[at], text.get(at + 1)) {
+        (IAC, _) => true,
+        (_, Some(b'\n')) => cr == Return::Enter,
+        _ => cr == Return::Nvt,
     };
     let text = &out[start..];
-    let Some(first) =
-        memchr::memchr2_iter(IAC, b'\r', text).find(|at| inserted(*at, text).is_some())
-    else {
+    let Some(first) = memchr::memchr2_iter(IAC, b'\r', text).find(|at| changes(text, *at)) else {
         return;
     };
     let text = out.split_off(start + first);
     let mut done = 0;
-    for at in memchr::memchr2_iter(IAC, b'\r', &text) {
-        if let Some(byte) = inserted(at, &text) {
-            out.extend_from_slice(&text[done..=at]);
-            out.push(byte);
-            done = at + 1;
+    for at in memchr::memchr2_iter(IAC, b'\r', &text).filter(|at| changes(&text, *at)) {
+        out.extend_from_slice(&text[done..=at]);
+        done = at + 1;
+        match (text[at], cr) {
+            (IAC, _) => out.push(IAC),
+            (_, Return::Nvt) => out.push(0),
+            // The LF.
+            _ => done += 1,
         }
     }
     out.extend_from_slice(&text[done..]);
@@ -88,18 +101,25 @@ mod tests {
 
     #[test]
     fn data_is_escaped() {
-        for (text, nvt, binary) in [
-            (&b"look\r\n"[..], &b"look\r\n"[..], &b"look\r\n"[..]),
-            (b"a\xffb\xff\xff\n", b"a\xff\xffb\xff\xff\xff\xff\n", b"a\xff\xffb\xff\xff\xff\xff\n"),
-            (b"a\rb\r", b"a\r\0b\r\0", b"a\rb\r"),
-            (b"\r\r\n", b"\r\0\r\n", b"\r\r\n"),
-            (b"\r\xff", b"\r\0\xff\xff", b"\r\xff\xff"),
-            (b"", b"", b""),
+        for (text, nvt, binary, enter) in [
+            (&b"look\r\n"[..], &b"look\r\n"[..], &b"look\r\n"[..], &b"look\r"[..]),
+            (
+                b"a\xffb\xff\xff\n",
+                b"a\xff\xffb\xff\xff\xff\xff\n",
+                b"a\xff\xffb\xff\xff\xff\xff\n",
+                b"a\xff\xffb\xff\xff\xff\xff\n",
+            ),
+            (b"a\rb\r", b"a\r\0b\r\0", b"a\rb\r", b"a\rb\r"),
+            (b"\r\r\n\n", b"\r\0\r\n\n", b"\r\r\n\n", b"\r\r\n"),
+            (b"\r\n\xff\r\n", b"\r\n\xff\xff\r\n", b"\r\n\xff\xff\r\n", b"\r\xff\xff\r"),
+            (b"\r\xff", b"\r\0\xff\xff", b"\r\xff\xff", b"\r\xff\xff"),
+            (b"", b"", b"", b""),
         ] {
-            for (is_nvt, want) in [(true, nvt), (false, binary)] {
+            for (cr, want) in [(Return::Nvt, nvt), (Return::Binary, binary), (Return::Enter, enter)]
+            {
                 let mut out = b"\r\xff".to_vec();
                 out.extend_from_slice(text);
-                escape(&mut out, 2, is_nvt);
+                escape(&mut out, 2, cr);
                 assert_eq!(out[..2], *b"\r\xff", "what stood there is left alone");
                 assert_eq!(out[2..].escape_ascii().to_string(), want.escape_ascii().to_string());
             }

@@ -1,4 +1,5 @@
-//! Charset: what CHARSET answers (RFC 2066): the charset of the route, and no other.
+//! Charset: what CHARSET answers (RFC 2066): the charset of the route, and no other. We never ask
+//! ourselves: servers ask, and some take a client's question for an answer.
 
 use super::super::charset::Charset;
 
@@ -10,11 +11,6 @@ const TTABLE_REJECTED: u8 = 5;
 
 /// Begins a request that offers translation tables too, and is followed by a version.
 const TTABLE: &[u8] = b"[TTABLE]";
-
-/// The request for the route's charset.
-pub fn request(ours: Charset) -> Vec<u8> {
-    [&[REQUEST, b';'], ours.name().as_bytes()].concat()
-}
 
 /// The answer to a subnegotiation, if it asks for one. A charset that is accepted is named as it was offered.
 pub fn answer(asked: &[u8], ours: Charset) -> Option<Vec<u8>> {
@@ -62,6 +58,5 @@ mod tests {
             let ours = Charset::for_label(ours).unwrap();
             assert_eq!(answer(asked, ours).as_deref(), want, "{}", asked.escape_ascii());
         }
-        assert_eq!(request(Charset::UTF_8), b"\x01;UTF-8");
     }
 }

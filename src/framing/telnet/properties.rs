@@ -11,7 +11,7 @@ use proptest::sample::select;
 
 use super::super::charset::Charset;
 use super::super::stage::{Event, Mark, Stage};
-use super::bytes::{self, IAC};
+use super::bytes::{self, IAC, Return};
 use super::parser::{Parser, Token};
 use super::{Telnet, TelnetRules};
 
@@ -19,7 +19,8 @@ use super::{Telnet, TelnetRules};
 type Outcome = (Vec<u8>, Vec<Mark>, Vec<u8>, u64);
 
 fn down<'a>(is_mud: bool, reads: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let rules = TelnetRules { charset: Charset::UTF_8, is_terminal: is_mud, is_mud };
+    let rules =
+        TelnetRules { charset: Charset::UTF_8, has_enter: false, is_terminal: is_mud, is_mud };
     let mut telnet = Telnet::new(rules, None, Instant::now());
     let (mut rest, mut all, mut answer) = (Vec::new(), Vec::new(), Vec::new());
     for read in reads {
@@ -107,7 +108,7 @@ proptest! {
         // A NUL behind a CR can't be said outside of BINARY.
         prop_assume!(!text.windows(2).any(|pair| pair == b"\r\0"));
         let mut out = text.clone();
-        bytes::escape(&mut out, 0, true);
+        bytes::escape(&mut out, 0, Return::Nvt);
         prop_assert_eq!(down(false, [&*out]).0, text);
     }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::super::charset::Charset;
 use super::super::payload::Payload;
 use super::super::stage::{Event, Mark, Stage};
-use super::bytes::{self, AYT, DO, DONT, END_OF_RECORD, GA, IAC, IS, NOP, SEND, WILL, WONT};
+use super::bytes::{
+    self, AYT, DO, DONT, END_OF_RECORD, GA, IAC, IS, NOP, Return, SEND, WILL, WONT,
+};
 use super::options::{Options, Side};
 use super::parser::{Parser, Token};
 use super::terminal_type::{ANSI, CLIENT_NAME, COLOURS_256, PROXY, TerminalType, UTF_8};
@@ -23,6 +25,9 @@ const MOST_WAITING: usize = 64 * 1024;
 pub struct TelnetRules {
     /// The backend's charset.
     pub charset: Charset,
+    /// Whether a line ends in a carriage return alone once BINARY is on: then there is no `CR LF` of the network virtual
+    /// terminal, and a daemon that passes bytes to a terminal takes it for two ends of line.
+    pub has_enter: bool,
     /// Whether the client shows what a terminal does: colours and the cursor's movements.
     pub is_terminal: bool,
     /// Whether the client's text messages are GMCP, both ways.
@@ -114,7 +119,12 @@ impl Stage for Telnet {
 
     fn up(&mut self, out: &mut Vec<u8>, start: usize) {
         let options = &self.end.options;
-        bytes::escape(out, start, !options.is_on(Side::Us, bytes::BINARY));
+        let cr = match options.is_on(Side::Us, bytes::BINARY) {
+            false => Return::Nvt,
+            true if self.end.rules.has_enter => Return::Enter,
+            true => Return::Binary,
+        };
+        bytes::escape(out, start, cr);
         if options.is_on(Side::Us, bytes::EOR) {
             out.extend([IAC, END_OF_RECORD]);
         }
@@ -195,10 +205,6 @@ impl End {
         match (option, side) {
             (bytes::ECHO, _) => return self.rules.is_mud.then(|| mud::echo(on)),
             (bytes::TTYPE, _) => self.terminal_type = TerminalType::default(),
-            (bytes::CHARSET, Side::Us) if on => {
-                let request = charset::request(self.rules.charset);
-                bytes::subnegotiation(bytes::CHARSET, &[&request], answer);
-            }
             (bytes::GMCP, _) if on => answer.append(&mut self.waiting),
             _ => {}
         }

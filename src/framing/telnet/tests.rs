@@ -4,8 +4,9 @@ use crate::framing::telnet::bytes::{
 };
 
 const PLAIN: TelnetRules =
-    TelnetRules { charset: Charset::UTF_8, is_terminal: false, is_mud: false };
-const MUD: TelnetRules = TelnetRules { charset: Charset::UTF_8, is_terminal: true, is_mud: true };
+    TelnetRules { charset: Charset::UTF_8, has_enter: false, is_terminal: false, is_mud: false };
+const MUD: TelnetRules =
+    TelnetRules { charset: Charset::UTF_8, has_enter: false, is_terminal: true, is_mud: true };
 
 /// What a stream was made into.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -145,9 +146,8 @@ fn charsets() {
     let accepted = sub(CHARSET, b"\x02UTF-8");
     let theirs = [&[IAC, WILL, CHARSET], &*request].concat();
     check(PLAIN, &theirs, b"", &[], &[&[IAC, DO, CHARSET], &*accepted].concat());
-    // Asked to, we ask for ours.
-    let ours = [&[IAC, WILL, CHARSET][..], &sub(CHARSET, b"\x01;UTF-8")].concat();
-    check(PLAIN, &[IAC, DO, CHARSET], b"", &[], &ours);
+    let asked = [&[IAC, DO, CHARSET], &*request].concat();
+    check(PLAIN, &asked, b"", &[], &[&[IAC, WILL, CHARSET], &*accepted].concat());
     check(PLAIN, &request, b"", &[], b"");
 }
 
@@ -192,6 +192,13 @@ fn what_goes_up() {
     assert_eq!(up(b"", b"a\rb\xff\r\n"), b"a\r\0b\xff\xff\r\n");
     assert_eq!(up(&[IAC, DO, BINARY], b"a\rb\xff\r\n"), b"a\rb\xff\xff\r\n");
     assert_eq!(up(&[IAC, DONT, BINARY], b"a\r"), b"a\r\0");
+    let mut enter = Telnet::new(TelnetRules { has_enter: true, ..PLAIN }, None, Instant::now());
+    for (told, want) in [(DONT, &b"a\r\n"[..]), (DO, b"a\r")] {
+        enter.down(&[IAC, told, BINARY], &mut Vec::new(), &mut Vec::new(), &mut Vec::new());
+        let mut out = b"a\r\n".to_vec();
+        enter.up(&mut out, 0);
+        assert_eq!(out, want);
+    }
     assert_eq!(up(&[IAC, DO, EOR], b"a\r\n"), [b"a\r\n", &[IAC, END_OF_RECORD][..]].concat());
     assert_eq!(up(&[IAC, DONT, EOR], b"a\r\n"), b"a\r\n");
 }
