@@ -176,7 +176,7 @@ fn a_server_that_answers_everything_comes_to_rest() {
     assert!(said < 200, "{said} bytes of negotiation");
     client.send("still there");
     // EOR was agreed to: a record ends there.
-    expect(&mut peer, b"\xff\xefstill there\r\n\xff\xef");
+    expect(&mut peer, b"\xff\xefstill there\r\xff\xef");
 }
 
 /// One answer for each time, and no more: it is the server that goes on.
@@ -253,4 +253,65 @@ fn urgent_data_stays_in_its_place() {
         assert_eq!(client.recv(), "");
         assert_eq!(client.recv(), format!("behind {round}"));
     }
+}
+
+/// A client of `gmcp.mudstandards.org` on a session with this server.
+fn mud(subprotocol: &str) -> (support::Relay, support::Client, Peer) {
+    let backend = support::Backend::listen();
+    let relay = relay_to(backend.addr, TELNET);
+    let (client, response) = relay.connect_with("/", &[("Sec-WebSocket-Protocol", subprotocol)]);
+    let chosen = response.headers()["Sec-WebSocket-Protocol"].to_str().unwrap();
+    assert_eq!(chosen, subprotocol);
+    (relay, client, backend.accept())
+}
+
+#[test]
+fn a_mud_and_its_client() {
+    const GMCP: u8 = 201;
+    const MSSP: u8 = 70;
+    let sub = |option: u8, inner: &str| [&[IAC, SB, option], inner.as_bytes(), &[IAC, SE]].concat();
+    let (_relay, mut client, mut peer) = mud("gmcp.mudstandards.org");
+    // What is said before the server agrees waits for it; lines do not.
+    client.send("Core.Hello {\"client\": \"page\"}");
+    client.0.send(Message::Binary(b"look"[..].into())).unwrap();
+    expect(&mut peer, b"look\r\n");
+    peer.write([IAC, WILL, GMCP, IAC, WILL, MSSP, IAC, DO, TTYPE, IAC, SB, TTYPE, 1, IAC, SE]);
+    let hello = sub(GMCP, "Core.Hello {\"client\": \"page\"}");
+    let name = [&[IAC, SB, TTYPE, 0], &b"WSRELAY"[..], &[IAC, SE]].concat();
+    let agreed = [&[IAC, DO, GMCP][..], &hello, &[IAC, DO, MSSP, IAC, WILL, TTYPE], &name].concat();
+    expect(&mut peer, &agreed);
+    client.send("Core.Ping");
+    expect(&mut peer, &sub(GMCP, "Core.Ping"));
+    // Messages come between the lines, and within one.
+    let room = sub(GMCP, "Room.Info {\"num\": 1}");
+    let status = sub(MSSP, "\u{1}NAME\u{2}A mud");
+    peer.write(
+        [b"\x1b[1mA room\r\nEx", &*room, b"its: n\r\n", &status, b"> ", &[IAC, GA]].concat(),
+    );
+    assert_eq!(client.recv_binary(), b"\x1b[1mA room\r\n");
+    assert_eq!(client.recv(), "Room.Info {\"num\": 1}");
+    assert_eq!(client.recv_binary(), b"Exits: n\r\n");
+    assert_eq!(client.recv(), "MSSP {\"NAME\":\"A mud\"}");
+    assert_eq!(client.recv_binary(), b"> ");
+    // Passwords. The end of line behind a prompt makes no message of its own.
+    peer.write([&[IAC, WILL, ECHO][..], b"Password: ", &[IAC, GA]].concat());
+    assert_eq!(client.recv(), "Client.Echo true");
+    assert_eq!(client.recv_binary(), b"Password: ");
+    expect(&mut peer, &[IAC, DO, ECHO]);
+    peer.write([&[IAC, WONT, ECHO][..], b"\r\nHi\r\n"].concat());
+    assert_eq!(client.recv(), "Client.Echo false");
+    assert_eq!(client.recv_binary(), b"\r\nHi\r\n");
+}
+
+#[test]
+fn a_terminal_has_its_ends_of_line_and_no_gmcp() {
+    let (_relay, mut client, mut peer) = mud("terminal.mudstandards.org");
+    peer.write([IAC, WILL, 201, IAC, WILL, ECHO]);
+    expect(&mut peer, &[IAC, DONT, 201, IAC, DO, ECHO]);
+    peer.write([b"a\n\r\nlogin: ", &[IAC, GA][..]].concat());
+    let got: Vec<u8> = (0..3).flat_map(|_| client.recv_binary()).collect();
+    assert_eq!(got, b"a\n\r\nlogin: ");
+    client.send("text");
+    client.0.send(Message::Binary(b"binary"[..].into())).unwrap();
+    expect(&mut peer, b"text\r\nbinary\r\n");
 }

@@ -101,7 +101,7 @@ fn form_of(form: u8, label: &str, max_line: usize) -> Framing {
 
 fn rules_of(framing: &Framing) -> &LineRules {
     match framing {
-        Framing::Lines(rules) | Framing::BinaryLines(rules) => rules,
+        Framing::Lines(rules) | Framing::BinaryLines(rules) | Framing::Terminal(rules) => rules,
         Framing::Raw(_) => unreachable!("lines"),
     }
 }

@@ -7,6 +7,7 @@ use super::line::{self, LineDecoder, LineEncoder};
 use super::payload::{Batch, Payload};
 use super::raw::{RawDecoder, RawEncoder, RawRules, RawText, RawTextDecoder};
 use super::rules::{Eol, LineRules};
+use super::terminal::TerminalEncoder;
 
 /// How a session's bytes are framed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Framing {
     Lines(LineRules),
     /// A line is a binary message, its bytes as the backend sent them: the charsets of the rules do not count.
     BinaryLines(LineRules),
+    /// A line or prompt is a binary message of UTF-8 text with its end of line.
+    Terminal(LineRules),
     /// Bytes as they come.
     Raw(RawRules),
 }
@@ -28,6 +31,9 @@ impl Framing {
             Framing::BinaryLines(rules) => {
                 Decoder::Delimited(Box::new(DelimitedDecoder::bytes(rules)))
             }
+            Framing::Terminal(rules) => {
+                Decoder::Delimited(Box::new(DelimitedDecoder::terminal(rules)))
+            }
             Framing::Raw(RawRules { charset: None, .. }) => Decoder::Raw(RawDecoder),
             Framing::Raw(RawRules { charset: Some(charset), .. }) => {
                 Decoder::RawText(Box::new(RawTextDecoder::new(*charset)))
@@ -38,7 +44,7 @@ impl Framing {
     /// The last byte of each line that the encoder writes; `None` without lines.
     pub fn line_end(&self) -> Option<u8> {
         match self {
-            Framing::Lines(rules) | Framing::BinaryLines(rules) => {
+            Framing::Lines(rules) | Framing::BinaryLines(rules) | Framing::Terminal(rules) => {
                 rules.eol.bytes().last().copied()
             }
             Framing::Raw(_) => None,
@@ -54,6 +60,9 @@ impl Framing {
             },
             Framing::BinaryLines(rules) => {
                 Framing::Lines(LineRules { charset: Charset::UTF_8, ..rules.clone() }).encoder()
+            }
+            Framing::Terminal(rules) => {
+                Encoder::Terminal(TerminalEncoder::new(Framing::Lines(rules.clone()).encoder()))
             }
             Framing::Raw(rules) => Encoder::Raw(RawEncoder::new(rules)),
         }
@@ -96,6 +105,15 @@ impl Decoder {
             Decoder::Line(decoder) => decoder.flush().map(Payload::Text),
             Decoder::Delimited(decoder) => decoder.flush(),
             Decoder::Raw(_) | Decoder::RawText(_) => None,
+        }
+    }
+
+    /// The unterminated tail so far, which the backend has marked as a prompt; as [`flush`](Self::flush). Where messages
+    /// keep their ends, an end of line that comes next begins the message behind it.
+    pub fn end_prompt(&mut self) -> Option<Payload<'_>> {
+        match self {
+            Decoder::Delimited(decoder) => decoder.end_prompt(),
+            decoder => decoder.flush(),
         }
     }
 
@@ -179,6 +197,8 @@ pub enum Encoder {
     Line(LineEncoder),
     /// The same, with another end of line than a newline.
     Delimited(DelimitedEncoder),
+    /// The same, binary messages being text, too.
+    Terminal(TerminalEncoder),
     /// Each message is written as it is.
     Raw(RawEncoder),
 }
@@ -192,6 +212,7 @@ impl Encoder {
         match self {
             Encoder::Line(encoder) => encoder.encode(message, out),
             Encoder::Delimited(encoder) => encoder.encode(message, out),
+            Encoder::Terminal(encoder) => encoder.encode(message, out),
             Encoder::Raw(encoder) => encoder.encode(message, out),
         }
     }
@@ -201,6 +222,7 @@ impl Encoder {
     pub fn encode_batch(&mut self, batch: Batch<'_>, out: &mut Vec<u8>) -> Option<u64> {
         match self {
             Encoder::Line(encoder) => encoder.encode_batch(batch, out),
+            Encoder::Terminal(encoder) => encoder.encode_batch(batch, out),
             Encoder::Delimited(_) | Encoder::Raw(_) => None,
         }
     }
@@ -210,6 +232,7 @@ impl Encoder {
         match self {
             Encoder::Line(encoder) => encoder.replaced(),
             Encoder::Delimited(encoder) => encoder.replaced(),
+            Encoder::Terminal(encoder) => encoder.replaced(),
             Encoder::Raw(encoder) => encoder.replaced(),
         }
     }

@@ -78,6 +78,8 @@ pub struct DelimitedDecoder {
     unfinished: Option<Unfinished>,
     /// Whether the beginning of this line has already been shown.
     flushed: bool,
+    /// Whether that was a prompt, and nothing came behind it.
+    prompted: bool,
     /// The byte that still belongs to the last end of line if it is the next one.
     partner: Option<u8>,
 }
@@ -85,11 +87,12 @@ pub struct DelimitedDecoder {
 impl DelimitedDecoder {
     /// One text message for each line.
     pub(super) fn text(rules: &LineRules) -> Self {
-        let kind = match rules.fallback {
-            Some(fallback) => Kind::Utf8Or(fallback),
-            None => Kind::Text(rules.charset),
-        };
-        Self::new(rules, kind, false)
+        Self::new(rules, Kind::of(rules), false)
+    }
+
+    /// One binary message of UTF-8 text for each line.
+    pub(super) fn terminal(rules: &LineRules) -> Self {
+        Self::new(rules, Kind::of(rules), true)
     }
 
     /// One binary message for each line, its bytes as they are.
@@ -111,6 +114,7 @@ impl DelimitedDecoder {
             message: Message::default(),
             unfinished: None,
             flushed: false,
+            prompted: false,
             partner: None,
         }
     }
@@ -123,10 +127,21 @@ impl DelimitedDecoder {
         let line = self.unfinished.as_mut().filter(|line| line.content.is_visible())?;
         self.message = line.content.take_visible(&mut self.replaced);
         self.flushed = true;
+        self.prompted = false;
         line.start_anew(self.form.keeps_eol);
         if line.is_empty() {
             self.unfinished = None;
         }
+        Some(self.payload())
+    }
+
+    pub(super) fn end_prompt(&mut self) -> Option<Payload<'_>> {
+        // An end of line that was left by the last prompt makes none.
+        if self.unfinished.as_ref().is_none_or(Unfinished::is_led_only) || !self.has_tail() {
+            return None;
+        }
+        self.flush();
+        self.prompted = true;
         Some(self.payload())
     }
 
@@ -191,7 +206,13 @@ impl DelimitedDecoder {
         self.keep(rest)?;
         self.end_unfinished();
         if self.form.keeps_eol {
+            let is_bare = self.message.is_bare();
             self.message.push_ascii(eol);
+            if mem::take(&mut self.prompted) && is_bare {
+                self.flushed = false;
+                self.hold_eol();
+                return Ok(false);
+            }
         }
         let flushed = mem::take(&mut self.flushed);
         Ok(!flushed || !self.message.is_empty())
@@ -212,6 +233,15 @@ impl DelimitedDecoder {
         if keeps_cr {
             self.message.push_ascii(b"\r");
         }
+    }
+
+    /// Lets the message, an end of line behind a prompt, begin the next one.
+    fn hold_eol(&mut self) {
+        let message = mem::take(&mut self.message);
+        let line = self.unfinished.insert(Unfinished::new(self.form.kind));
+        let eol = message.payload(true);
+        line.content.append(eol.as_bytes());
+        (line.length, line.lead) = (eol.len(), eol.len());
     }
 
     /// Keeps a piece of a line for later.
@@ -236,7 +266,8 @@ impl DelimitedDecoder {
             return chunk;
         }
         if self.form.keeps_eol {
-            let line = self.unfinished.insert(Unfinished::new(self.form.kind));
+            let kind = self.form.kind;
+            let line = self.unfinished.get_or_insert_with(|| Unfinished::new(kind));
             line.lead(partner, &self.form);
         }
         rest
@@ -326,11 +357,11 @@ impl Unfinished {
 
     /// Takes a byte of the end of the line before.
     fn lead(&mut self, byte: u8, form: &Form) {
-        self.lead = 1;
-        if form.ends == Ends::Newline {
+        self.lead += 1;
+        if form.ends == Ends::Newline && self.length == 0 {
             self.held_crs = 1;
         } else {
-            self.length = 1;
+            self.length += 1;
             self.content.append(&[byte]);
         }
     }
@@ -360,6 +391,11 @@ impl Unfinished {
         if !keeps_eol {
             self.held_crs = 0;
         }
+    }
+
+    /// Whether there is nothing in it but what belongs to the end of the line before.
+    fn is_led_only(&self) -> bool {
+        self.lead > 0 && self.length <= self.lead
     }
 
     /// Whether nothing is remembered.

@@ -19,6 +19,7 @@ mod rules;
 mod stage;
 mod subprotocol;
 mod telnet;
+mod terminal;
 
 pub use self::charset::{Charset, CharsetError};
 pub use self::codec::{Decoder, Encoder, Framing, Messages};
@@ -31,3 +32,4 @@ pub use self::rules::{Eol, LineRules, Newlines};
 pub use self::stage::{Event, Mark, Stage};
 pub use self::subprotocol::{Promise, Subprotocol};
 pub use self::telnet::{Telnet, TelnetRules};
+pub use self::terminal::TerminalEncoder;

@@ -37,7 +37,7 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
 /// The backend's telnet, if it speaks it.
 fn telnet(args: &Args, max_line: usize) -> Result<Option<TelnetRules>, StartError> {
     let charset = line_rules(args, max_line)?.charset;
-    let has_enter = args.eol.is_none();
+    let has_enter = args.eol.is_none() && !args.binary;
     let rules = TelnetRules { charset, has_enter, is_terminal: false, is_mud: false };
     Ok(args.telnet.then_some(rules))
 }

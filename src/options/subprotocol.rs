@@ -6,7 +6,7 @@ use super::args::Args;
 use super::session::line_rules;
 use super::values::{names, usage};
 use crate::error::StartError;
-use crate::framing::{Framing, Promise, RawRules, Subprotocol};
+use crate::framing::{Framing, LineRules, Promise, RawRules, Subprotocol, TelnetRules};
 use crate::http::Subprotocols;
 use crate::http::handshake::is_token;
 use crate::session::SessionConfig;
@@ -123,7 +123,13 @@ fn session(
             session.telnet = None;
             Framing::Raw(RawRules { max_message: session.max_line, charset: None })
         }
-        Promise::Terminal | Promise::Gmcp | Promise::Base64 => return Ok(None),
+        Promise::Terminal | Promise::Gmcp => {
+            let is_mud = promise == Promise::Gmcp;
+            session.telnet =
+                session.telnet.map(|rules| TelnetRules { is_terminal: true, is_mud, ..rules });
+            Framing::Terminal(LineRules { keep_eol: true, ..lines(&mut session)? })
+        }
+        Promise::Base64 => return Ok(None),
     };
     Ok(Some(Arc::new(session)))
 }
@@ -133,7 +139,8 @@ fn keeps(args: &Args, promise: Promise, is_named: bool) -> bool {
     match promise {
         Promise::Text | Promise::BinaryLines => !args.binary,
         Promise::Raw => args.binary || is_named,
-        Promise::Terminal | Promise::Gmcp | Promise::Base64 => false,
+        Promise::Terminal | Promise::Gmcp => args.telnet && !args.binary,
+        Promise::Base64 => false,
     }
 }
 
@@ -143,7 +150,7 @@ fn needed(promise: Promise) -> &'static str {
         Promise::Text | Promise::BinaryLines | Promise::Raw => {
             "it is about lines, and --binary relays none: drop one"
         }
-        Promise::Terminal | Promise::Gmcp => "it needs a telnet server, which is not relayed here",
+        Promise::Terminal | Promise::Gmcp => "it is for telnet servers: add --telnet, or drop it",
         Promise::Base64 => "it is for clients without binary messages: type --subprotocol binary",
     }
 }

@@ -1,7 +1,7 @@
 //! Which subprotocols a route keeps, and what its sessions are then: a table.
 
 use super::super::{Typed, config, parse};
-use crate::framing::{Charset, Eol, Framing};
+use crate::framing::{Charset, Eol, Framing, TelnetRules};
 use crate::http::RouteConfig;
 
 fn route(options: &str) -> Result<RouteConfig, String> {
@@ -19,10 +19,17 @@ fn chosen(route: &RouteConfig, offers: &str) -> String {
     let framing = match &choice.session.framing {
         Framing::Lines(_) => "text",
         Framing::BinaryLines(_) => "binary-lines",
+        Framing::Terminal(_) => "terminal",
         Framing::Raw(rules) if rules.charset.is_some() => "raw-text",
         Framing::Raw(_) => "raw",
     };
-    format!("{} {framing}", choice.name.unwrap_or("-"))
+    let telnet = match choice.session.telnet {
+        None => "",
+        Some(TelnetRules { is_mud: true, .. }) => " gmcp",
+        Some(TelnetRules { is_terminal: true, .. }) => " colours",
+        Some(_) => " telnet",
+    };
+    format!("{} {framing}{telnet}", choice.name.unwrap_or("-"))
 }
 
 /// The route's options, what a client offers, and what it gets.
@@ -87,6 +94,31 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("--binary-lines", "ex3", "ex3 binary-lines"),
     ("--binary-lines", "text.ircv3.net", "text.ircv3.net text"),
     ("--binary-lines", "binary", "- binary-lines"),
+    // One of a telnet server.
+    ("--telnet", "", "- text telnet"),
+    ("--telnet", "ex3", "ex3 text telnet"),
+    ("--telnet", "text.ircv3.net", "text.ircv3.net text telnet"),
+    ("--telnet", "binary.ircv3.net", "binary.ircv3.net binary-lines telnet"),
+    ("--telnet", "telnet.mudstandards.org", "- text telnet"),
+    (
+        "--telnet",
+        "terminal.mudstandards.org gmcp.mudstandards.org",
+        "terminal.mudstandards.org terminal colours",
+    ),
+    (
+        "--telnet",
+        "telnet.mudstandards.org gmcp.mudstandards.org terminal.mudstandards.org",
+        "gmcp.mudstandards.org terminal gmcp",
+    ),
+    ("--telnet --binary", "gmcp.mudstandards.org", "- raw telnet"),
+    ("--telnet --subprotocol ex3", "gmcp.mudstandards.org", "- text telnet"),
+    (
+        "--telnet --subprotocol telnet.mudstandards.org",
+        "gmcp.mudstandards.org telnet.mudstandards.org",
+        "telnet.mudstandards.org raw",
+    ),
+    ("--telnet --subprotocol a=terminal,b=gmcp", "b a", "b terminal gmcp"),
+    ("--telnet --subprotocol a=terminal,b=gmcp", "a", "a terminal colours"),
     // Names of one's own.
     ("--subprotocol a=raw,b=binary-lines,c=text,d", "a", "a raw"),
     ("--subprotocol a=raw,b=binary-lines,c=text,d", "b", "b binary-lines"),
@@ -148,7 +180,7 @@ fn what_no_session_can_keep_is_refused() {
             "--subprotocol text.ircv3.net: it is about lines",
         ),
         ("--subprotocol base64", "type --subprotocol binary"),
-        ("--subprotocol gmcp.mudstandards.org", "it needs"),
+        ("--subprotocol gmcp.mudstandards.org", "add --telnet"),
         ("--subprotocol a=lines", "\"lines\" is no framing: write one of text, binary-lines, raw"),
         ("--subprotocol a=", "\"\" is no framing"),
         ("--subprotocol binary=text", "its name says what it means"),

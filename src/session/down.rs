@@ -119,7 +119,7 @@ impl Down {
             self.decode(&rest[done..at], 0, client, stats)?;
             done = at;
             match event {
-                Event::Prompt => self.flush_tail(client, stats),
+                Event::Prompt => self.end_prompt(client, stats),
                 Event::Message(text) => {
                     Self::queue_tail(Some(Payload::Text(&text)), client, stats);
                 }
@@ -171,7 +171,14 @@ impl Down {
         }
     }
 
-    /// Sends the unterminated tail as a message of its own: `--flush-after` has passed, or it is a prompt.
+    /// Sends the unterminated tail as a message of its own: it is a prompt.
+    fn end_prompt(&mut self, client: &mut Endpoint, stats: &mut Stats) {
+        self.tail_since = None;
+        let tail = self.decoder.end_prompt();
+        Self::queue_tail(tail, client, stats);
+    }
+
+    /// Sends the unterminated tail as a message of its own: `--flush-after` has passed.
     pub fn flush_tail(&mut self, client: &mut Endpoint, stats: &mut Stats) {
         self.tail_since = None;
         let tail = self.decoder.flush();

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import DEADLINE, address, closed, command, listening
+from conftest import DEADLINE, UNPACKED, address, closed, command, listening
 
 # A program that prompts, and says what it was told of its terminal.
 LOGIN = """#!{python}
@@ -22,7 +22,9 @@ input("$ ")
 @pytest.fixture
 def telnetd(tmp_path, opened):
     """The address of a telnet daemon, started for each connection, as inetd does."""
-    daemon = command("telnetd") if os.geteuid() == 0 else pytest.fail("telnetd needs root", pytrace=False)
+    daemon = command(f"{UNPACKED}/inetutils-telnetd/usr/sbin/telnetd")
+    if os.geteuid() != 0:
+        pytest.fail("telnetd needs root", pytrace=False)
     login = tmp_path / "login"
     login.write_text(LOGIN.format(python=sys.executable))
     login.chmod(0o755)
@@ -58,6 +60,18 @@ def until(client, text):
     return got
 
 
+def test_a_prompt_of_telnetd_shows_and_what_is_typed_comes_back(relay, telnetd):
+    client = relay("--telnet", "--flush-after", "20ms", "--to", telnetd).connect(
+        subprotocols=["terminal.mudstandards.org"])
+    assert client.subprotocol == "terminal.mudstandards.org"
+    assert until(client, "name: ").endswith("name: ")
+    client.send(b"fred")
+    # The daemon echoes, and has the second of our terminal types: it does not know the first.
+    assert "fred\r\nhello fred xterm-256color\r\n" in until(client, "$ ")
+    client.send("")
+    assert closed(client)[:2] == (1000, "backend closed")
+
+
 def test_lines_of_telnetd_are_text_messages(relay, telnetd):
     client = relay("--telnet", "--flush-after", "20ms", "--to", telnetd).connect()
     assert until(client, "name: ").endswith("name: ")
@@ -90,3 +104,10 @@ def test_telnetlib3_gets_what_it_asks_for_and_prompts_by_ga(relay, telnetlib):
     assert client.recv(timeout=DEADLINE) == "Hallo Jürgen"
     assert client.recv(timeout=DEADLINE) == "> "
     client.send("")
+
+
+def test_a_client_can_speak_telnet_itself(relay, telnetlib):
+    client = relay("--telnet", "--subprotocol", "telnet.mudstandards.org", "--to", telnetlib).connect(
+        subprotocols=["telnet.mudstandards.org"])
+    # DO TERMINAL-TYPE is what the server begins with.
+    assert client.recv(timeout=DEADLINE).startswith(b"\xff\xfd\x18")

@@ -227,7 +227,8 @@ impl AnswersEverything<'_> {
         let mut said = 0;
         for round in 0..20 {
             client.send(&format!("round {round}"));
-            let line = format!("round {round}\r\n").into_bytes();
+            // Enter alone, as BINARY is agreed to.
+            let line = format!("round {round}\r").into_bytes();
             let mut bytes = Vec::new();
             let mut answered = 0;
             while !bytes.ends_with(&line) {

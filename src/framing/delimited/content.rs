@@ -2,6 +2,7 @@
 
 use super::super::charset::{Charset, LineConverter};
 use super::super::payload::Payload;
+use super::super::rules::LineRules;
 
 /// What a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What the bytes of lines are by these rules.
+    pub(super) fn of(rules: &LineRules) -> Self {
+        match rules.fallback {
+            Some(fallback) => Kind::Utf8Or(fallback),
+            None => Kind::Text(rules.charset),
+        }
+    }
+
     /// `line` itself as a payload, if it needs no conversion.
     pub(super) fn lend(self, line: &[u8], is_binary: bool) -> Option<Payload<'_>> {
         let text = match self {
@@ -159,6 +168,11 @@ impl Message {
             Message::Bytes(bytes) => bytes.is_empty(),
             Message::Text(text) => text.is_empty(),
         }
+    }
+
+    /// Whether there is nothing in it but the carriage return of its end of line.
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.payload(true).as_bytes(), b"" | b"\r")
     }
 
     pub(super) fn capacity(&self) -> usize {

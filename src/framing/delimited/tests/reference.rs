@@ -87,7 +87,7 @@ pub fn decode<'a>(framing: &Framing, reads: impl IntoIterator<Item = &'a [u8]>) 
 
 pub fn line_rules(framing: &Framing) -> &LineRules {
     match framing {
-        Framing::Lines(rules) | Framing::BinaryLines(rules) => rules,
+        Framing::Lines(rules) | Framing::BinaryLines(rules) | Framing::Terminal(rules) => rules,
         Framing::Raw(_) => panic!("{framing:?}"),
     }
 }
