@@ -158,10 +158,12 @@ fn idle(setup: &Setup, trace: &Trace, up: &Upward, down: &Downward) -> Moments {
         if may.is_none() && moment.at >= last + limit {
             may = Some(number);
         }
-        if must.is_none() && moment.at >= last_or_flush + limit && is_sure {
+        // A line whose time has come leaves before the session ends, however late the relay was woken.
+        let leaves = now.2 != before.2;
+        if must.is_none() && moment.at >= last_or_flush + limit && is_sure && !leaves {
             must = Some(number);
         }
-        let has_left = now.2 != before.2 && is_sure;
+        let has_left = leaves && is_sure;
         if (now.0 != before.0 && !is_paused) || now.1 != before.1 || has_left {
             last = moment.at;
         }
