@@ -7,6 +7,7 @@ import signal
 import PIL.Image
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from websockets.sync.client import connect
 
@@ -16,7 +17,7 @@ from in_front_of import recipe
 from side_by_side import websockify, wsrelay_in_its_place
 from test_ngircd import Person
 
-PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc", "terminal"]
+PAGES = ["echo", "fizzbuzz", "chat", "vnc", "redis", "irc", "terminal", "mud"]
 
 
 @pytest.fixture
@@ -185,6 +186,38 @@ def test_irc_has_room_for_many_browsers_of_one_address(example, opened):
     people = [Person(opened.enter_context(connect(running.websocket, proxy=None)), f"guest{n}") for n in range(8)]
     people[0].say("WHOIS guest7")
     assert people[0].hears(" 311 ", "guest7").split()[4:6] == ["wsrelay", "127.0.0.1"]  # as WEBIRC says
+
+
+# MUD
+
+
+def test_mud_shows_colours_prompts_and_gmcp(example, browser):
+    running = example("mud")
+    page = Page(browser, running)
+    page.has_status("Connected")
+    page.shows("Your name: ")
+    page.say("zoe")
+    page.wait(lambda: page.find("line").get_attribute("type") == "password", "the field for the password")
+    page.say("secret")
+    page.wait(lambda: page.find("line").get_attribute("type") == "text", "the field for commands")
+    page.shows("Market square", "#log .c2.bold")
+    assert not any("secret" in text for text in page.texts("#log"))
+    page.wait(lambda: page.texts("#exits button") == ["north", "east"], "the exits")
+    page.shows("20 of 20", "#points")
+    page.driver.find_element(By.CSS_SELECTOR, "#exits button").click()
+    page.shows("Tea house", "#room")
+    page.shows("19 of 20", "#points")
+    page.say("say žluťoučký <b>kůň</b>")
+    page.shows("Zoe says: žluťoučký <b>kůň</b>", "#log .c6")
+    page.shows("19/20> say žluťoučký <b>kůň</b>")  # a prompt and what was typed are one line
+    other = Page(browser, running)
+    for line in ("ann", "hush"):
+        other.say(line)
+    page.shows("Ann arrives.", "#log .c3")
+    page.say("quit")
+    page.has_status("Closed: 1000 backend closed")
+    other.shows("Zoe leaves.")
+    assert page.complaints() == []
 
 
 # Terminal

@@ -193,6 +193,18 @@ def test_an_instrument_behind_ser2net(start, relay, tmp_path):
     hears(client, "1.5 V", "1.6 V")
 
 
+def test_a_mud(start, relay):
+    mud = listening(start([sys.executable, ROOT / "examples/mud/mud.py"]))
+    client = relay(*recipe("MUDs", mud)).connect()
+    hears(client, "\x1b[1;32mA small town\x1b[0m", "Your name: ")  # a prompt, without an end of line
+    client.send("zoe")
+    assert client.recv(timeout=DEADLINE).startswith("Password ")
+    client.send("secret")
+    hears(client, "\x1b[1;32mMarket square\x1b[0m")
+    client.send("quit")
+    assert closed(client)[:2] == (1000, "backend closed")
+
+
 def test_a_terminal_behind_telnet(start, relay):
     path = {**os.environ, "PATH": f"{UNPACKED}/inetutils-telnetd/usr/sbin:{os.environ['PATH']}"}
     telnetd = listening(start([sys.executable, ROOT / "examples/terminal/telnetd.py", "/bin/sh"], env=path))
