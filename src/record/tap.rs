@@ -60,6 +60,7 @@ fn head(card: &Card, framing: &Framing, since: Instant) -> Head {
             };
             (Kind::Lines { eol }, rules.charset.name())
         }
+        Framing::Terminal(rules) => (Kind::Bytes, rules.charset.name()),
         Framing::Raw(rules) => (Kind::Bytes, rules.charset.unwrap_or_default().name()),
     };
     let since = SystemTime::now() - since.elapsed();
