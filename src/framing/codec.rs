@@ -7,7 +7,7 @@ use super::line::{self, LineDecoder, LineEncoder};
 use super::payload::{Batch, Payload};
 use super::raw::{RawDecoder, RawEncoder, RawRules, RawText, RawTextDecoder};
 use super::rules::{Eol, LineRules};
-use super::terminal::TerminalEncoder;
+use super::terminal;
 
 /// How a session's bytes are framed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Framing {
                 Framing::Lines(LineRules { charset: Charset::UTF_8, ..rules.clone() }).encoder()
             }
             Framing::Terminal(rules) => {
-                Encoder::Terminal(TerminalEncoder::new(Framing::Lines(rules.clone()).encoder()))
+                Encoder::Terminal(Box::new(Framing::Lines(rules.clone()).encoder()))
             }
             Framing::Raw(rules) => Encoder::Raw(RawEncoder::new(rules)),
         }
@@ -198,7 +198,7 @@ pub enum Encoder {
     /// The same, with another end of line than a newline.
     Delimited(DelimitedEncoder),
     /// The same, binary messages being text, too.
-    Terminal(TerminalEncoder),
+    Terminal(Box<Encoder>),
     /// Each message is written as it is.
     Raw(RawEncoder),
 }
@@ -212,7 +212,7 @@ impl Encoder {
         match self {
             Encoder::Line(encoder) => encoder.encode(message, out),
             Encoder::Delimited(encoder) => encoder.encode(message, out),
-            Encoder::Terminal(encoder) => encoder.encode(message, out),
+            Encoder::Terminal(encoder) => encoder.encode(terminal::as_text(message), out),
             Encoder::Raw(encoder) => encoder.encode(message, out),
         }
     }

@@ -32,4 +32,3 @@ pub use self::rules::{Eol, LineRules, Newlines};
 pub use self::stage::{Event, Mark, Stage};
 pub use self::subprotocol::{Promise, Subprotocol};
 pub use self::telnet::{Telnet, TelnetRules};
-pub use self::terminal::TerminalEncoder;

@@ -1,39 +1,13 @@
 //! Terminal: binary messages of UTF-8 text with its ends of line, as `terminal.mudstandards.org` has them. Down, they are
 //! lines of [`delimited`](super::delimited).
 
-use super::codec::Encoder;
-use super::error::FramingError;
-use super::payload::{Batch, Payload};
+use super::payload::Payload;
 
-/// Makes lines of text and binary messages alike: both are UTF-8, and encoded in the backend's charset. A binary message
-/// that is not UTF-8 stays as it is.
-#[derive(Debug)]
-pub struct TerminalEncoder(Box<Encoder>);
-
-impl TerminalEncoder {
-    /// Lines are made by `encoder`.
-    pub(super) fn new(encoder: Encoder) -> Self {
-        TerminalEncoder(Box::new(encoder))
-    }
-
-    pub(super) fn encode(
-        &mut self,
-        message: Payload<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<u64, FramingError> {
-        let text = match message {
-            Payload::Binary(bytes) => simdutf8::basic::from_utf8(bytes).map(Payload::Text),
-            text => Ok(text),
-        };
-        self.0.encode(text.unwrap_or(message), out)
-    }
-
-    pub(super) fn encode_batch(&mut self, batch: Batch<'_>, out: &mut Vec<u8>) -> Option<u64> {
-        self.0.encode_batch(batch, out)
-    }
-
-    pub(super) fn replaced(&self) -> u64 {
-        self.0.replaced()
+/// A message as the text that it is, binary or not. A binary message that is not UTF-8 stays as it is.
+pub(super) fn as_text(message: Payload<'_>) -> Payload<'_> {
+    match message {
+        Payload::Binary(bytes) => simdutf8::basic::from_utf8(bytes).map_or(message, Payload::Text),
+        text => text,
     }
 }
 
