@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -167,6 +168,9 @@ fn telnet_is_taken_out_of_recordings() {
     peer.write(b"\xff\xfb\x03login: \xff\xf9");
     assert_eq!(client.recv(), "login: ");
     client.send("me");
+    let mut said = [0; 7];
+    peer.tcp().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"\xff\xfd\x03me\r\n");
     peer.write(b"hello\r\n");
     assert_eq!(client.recv(), "hello");
     client.close();

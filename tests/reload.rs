@@ -69,7 +69,7 @@ fn a_bad_file_changes_nothing_and_says_so() {
     for (bad, why) in [
         ("to = ", "line 2: not TOML"),
         ("to = \"a:1\"\nprot = 1", "line 3: prot: there is no option prot"),
-        ("to = \"a:1\"\neol = \"cr\"", "line 3: --eol cr"),
+        ("to = \"a:1\"\neol = \"lfcr\"", "line 3: --eol lfcr"),
         ("", "why=\"wsrelay.toml: say where the lines go"),
         ("to = \"a:1\"\nstatic-dir = \"nowhere\"", "nowhere"),
         ("to = \"a:1\"\nauth-file = \"nobody\"", "nobody"),
