@@ -202,7 +202,7 @@ struct Writing {
     sessions: HashMap<u64, Recording>,
     /// Sessions that have something to be written.
     unwritten: Vec<u64>,
-    trouble: Trouble,
+    failure: WriteFailure,
 }
 
 /// A recording that is written.
@@ -221,17 +221,17 @@ struct Recording {
 
 /// What went wrong, and whether it was said.
 #[derive(Debug, Default)]
-struct Trouble {
+struct WriteFailure {
     failed: Option<Instant>,
     said: Option<Instant>,
-    /// Whether the present trouble was said.
+    /// Whether the present failure was said.
     is_said: bool,
 }
 
 impl Writing {
     fn new(dir: PathBuf, files: Directory, shared: Arc<Shared>) -> Self {
         let (sessions, unwritten) = (HashMap::new(), Vec::new());
-        Writing { dir, files, shared, sessions, unwritten, trouble: Trouble::default() }
+        Writing { dir, files, shared, sessions, unwritten, failure: WriteFailure::default() }
     }
 
     /// Takes notes until there is nobody to write any.
@@ -289,7 +289,7 @@ impl Writing {
 
     /// Begins a file, with the head as its first line: then it can be written to.
     fn begin(&mut self, id: u64, head: &Head, has_stopped: Arc<AtomicBool>) {
-        if !is_over(self.trouble.failed, RETRY) {
+        if !is_over(self.failure.failed, RETRY) {
             has_stopped.store(true, Ordering::Relaxed);
             return;
         }
@@ -297,8 +297,8 @@ impl Writing {
             Ok(made) => made,
             Err(error) => {
                 has_stopped.store(true, Ordering::Relaxed);
-                self.trouble.failed = Some(Instant::now());
-                self.trouble.say(&self.dir, &reason(&error));
+                self.failure.failed = Some(Instant::now());
+                self.failure.say(&self.dir, &reason(&error));
                 return;
             }
         };
@@ -307,7 +307,7 @@ impl Writing {
             .insert(id, Recording { file, name, size: 0, writer, buf, last: 0, has_stopped });
         self.write(id);
         if self.sessions.contains_key(&id) {
-            self.trouble.end(&self.dir);
+            self.failure.end(&self.dir);
         }
     }
 
@@ -354,13 +354,13 @@ impl Writing {
             size => self.files.end(one.name, size),
         }
         if error.is_some() {
-            self.trouble.failed = Some(Instant::now());
+            self.failure.failed = Some(Instant::now());
         }
-        self.trouble.say(&self.dir, &why);
+        self.failure.say(&self.dir, &why);
     }
 }
 
-impl Trouble {
+impl WriteFailure {
     /// Something went wrong. What goes wrong for one session mostly does for all, and is said once.
     fn say(&mut self, dir: &Path, why: &str) {
         let now = Instant::now();
