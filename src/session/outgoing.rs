@@ -48,6 +48,11 @@ impl Outgoing {
         self.broken.as_ref()
     }
 
+    /// Drops what waits, now and later: the peer has gone.
+    pub fn give_up(&mut self, error: io::Error) {
+        self.broken = Some(error);
+    }
+
     /// Whether the peer has taken anything since this was last asked.
     pub fn take_progress(&mut self) -> bool {
         std::mem::take(&mut self.progress)

@@ -121,6 +121,9 @@ impl Up {
                 return Poll::Pending;
             }
             let _ = client.poll_drain(cx);
+            if self.poll_broken(cx, backend).is_ready() {
+                continue;
+            }
             // There may be room again although the backend has not taken all.
             if self.waiting() >= ENOUGH || client.wire().replies() >= ENOUGH_REPLIES {
                 return Poll::Pending;
@@ -319,6 +322,15 @@ impl Up {
         // It wakes the session at the end of the stream too.
         let _ = backend.poll_reset(cx);
         if self.out.len() < ENOUGH || backend.is_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready, once, when the backend has reset its connection while lines wait for their time: nothing is written
+    /// meanwhile that would find out.
+    fn poll_broken(&mut self, cx: &mut Context<'_>, backend: &ByteStream) -> Poll<()> {
+        if self.next_line().is_none() || self.out.broken().is_some() {
+            return Poll::Pending;
+        }
+        backend.poll_reset(cx).map(|error| self.out.give_up(error))
     }
 
     /// Writes what was [released](Self::release); ready when all of that is written.

@@ -2,6 +2,7 @@
 
 use wsrelay::clock::ManualClock;
 
+use crate::spec::rate::Rate;
 use crate::spec::{Broken, Message};
 use crate::story::{Act, Setup, Side, Step, Story};
 use crate::{model, world};
@@ -119,5 +120,24 @@ fn the_end_of_a_backend_that_takes_no_answers_is_noticed() {
             acts.push(Act::Release(side));
         }
         check("end", setup.clone(), steps(acts));
+    }
+}
+
+/// While lines wait for their time nothing is written to the backend, and while the client does not read nothing is read
+/// from it. Its reset is noticed all the same.
+#[test]
+fn the_reset_of_a_backend_whose_lines_wait_for_their_time_is_noticed() {
+    let setup = Setup { rate: Some(Rate { count: 1, burst: 5 }), ..Setup::default() };
+    let lines = "x\n".repeat(20_000);
+    for keeps in [false, true] {
+        let acts = vec![
+            Act::Stall(Side::Client),
+            Act::Write(b"line\n".repeat(30_000)),
+            say(&lines),
+            say(&lines),
+            say("last"),
+            Act::Reset { side: Side::Backend, keeps },
+        ];
+        check("reset", setup.clone(), steps(acts));
     }
 }
