@@ -242,6 +242,11 @@ fn forwarded(headers: &HeaderMap) -> ForwardedHeaders {
     let mut said = ForwardedHeaders::default();
     let hops = lines(headers, header::FORWARDED).flat_map(|line| split(&line, ',', true));
     for hop in hops {
+        if !is_closed(&hop) {
+            // It has swallowed what the proxies behind it have added.
+            said.path.get_or_insert_default().push(None);
+            continue;
+        }
         let mut node = None;
         for pair in split(&hop, ';', true) {
             let Some((name, value)) = pair.split_once('=') else { continue };
@@ -277,18 +282,39 @@ fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> 
     lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
 }
 
-/// Splits a list outside of quotes, and leaves out empty elements.
-fn split(text: &str, separator: char, quotes: bool) -> Vec<String> {
-    let (mut quoted, mut escaped) = (false, false);
-    let parts = text.split(|c: char| {
-        let literal = std::mem::take(&mut escaped);
+/// Where a text is inside of quotes (RFC 9110, section 5.6.4).
+#[derive(Default)]
+struct QuoteState {
+    quoted: bool,
+    escaped: bool,
+}
+
+impl QuoteState {
+    /// Takes the next character. Whether it stands outside of quotes, and is none.
+    fn take(&mut self, c: char) -> bool {
+        let literal = std::mem::take(&mut self.escaped);
         match c {
-            '"' if quotes && !literal => quoted = !quoted,
-            '\\' if quoted && !literal => escaped = true,
-            _ => return c == separator && !quoted,
+            '"' if !literal => self.quoted = !self.quoted,
+            '\\' if self.quoted && !literal => self.escaped = true,
+            _ => return !self.quoted,
         }
         false
-    });
+    }
+}
+
+/// Whether each quote is closed.
+fn is_closed(text: &str) -> bool {
+    let mut state = QuoteState::default();
+    for c in text.chars() {
+        state.take(c);
+    }
+    !state.quoted
+}
+
+/// Splits a list, outside of quotes if it has `quotes`, and leaves out empty elements.
+fn split(text: &str, separator: char, quotes: bool) -> Vec<String> {
+    let mut state = QuoteState::default();
+    let parts = text.split(|c: char| (!quotes || state.take(c)) && c == separator);
     parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
@@ -474,6 +500,8 @@ mod tests {
             ),
             (&[("forwarded", "for=203.0.113.9, for=_hidden")], own),
             (&[("forwarded", "for=\"203.0.113.9")], own),
+            (&[("forwarded", "for=203.0.113.9;\", for=192.0.2.7")], own),
+            (&[("forwarded", "for=203.0.113.9;host=evil.example;x=\"\\\", for=192.0.2.7")], own),
             (&[("forwarded", "nonsense;;=;,")], own),
         ];
         for (said, want) in table {
