@@ -131,7 +131,10 @@ def test_novnc_chooses_a_desktop_by_its_token_through_either(side, start, opened
     page = Page(browser, running, f"http://{relay.address}/?token=green")
     page.has_status("Connected")
     page.wait(lambda: share(picture(page), canvas(page), GREEN) > 0.99, "the desktop")
-    Page(browser, running, f"http://{relay.address}/?token=red").has_status("Closed: 1006 connection failed")
+    refused = Page(browser, running, f"http://{relay.address}/?token=red")
+    refused.has_status("Closed: 1006 connection failed")
+    # The browser's console is one for all tests: these are not the next one's.
+    assert refused.complaints()
 
 
 # Redis
