@@ -4,8 +4,6 @@
 //!  target ─▶ pool ─▶ connector ─┬─ server_connector: tcp, unix, TLS ┬─▶ backend_io ─▶ session
 //!                               ├─ target_file: a server by token ──┤
 //!                               └─ program: a process of its own ───┘
-//!  target ─▶ pool ─▶ connector ─┬─ tcp, unix: a socket, TLS ─────┬─▶ backend_io ─▶ session
-//!                               └─ program: a process of its own ┘
 //!  replay: the backend of wsrelay replay
 //! ```
 
