@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use proxy_header::{ProxiedAddress, ProxyHeader, SslInfo, Tlv};
 
 use super::{ClientFacts, Fact};
+use crate::net::address::canonical;
 use crate::net::tls::Facts;
 
 /// The version of the header.
@@ -42,7 +43,6 @@ impl ProxyProtocol {
 
 /// Both addresses in one family: a mixed pair as IPv6, the IPv4 one mapped (RFC 4291, section 2.5.5.2).
 fn addresses(source: SocketAddr, destination: Option<SocketAddr>) -> ProxiedAddress {
-    let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let mapped = |addr: SocketAddr| match addr.ip() {
         IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), addr.port()),
         IpAddr::V6(_) => addr,

@@ -120,7 +120,7 @@ pub enum PeerAddr {
 
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
-        PeerAddr::Ip(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+        PeerAddr::Ip(canonical(addr))
     }
 }
 
@@ -147,6 +147,11 @@ impl fmt::Display for PeerAddr {
             PeerAddr::Unix => f.write_str("unix"),
         }
     }
+}
+
+/// The same address, IPv4 not in its IPv6-mapped form.
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 /// Reads `unix:/path` or `unix:@name`; `None`: it is no such address.

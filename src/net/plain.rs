@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::address::canonical;
 use super::pipes::Pipes;
 use super::readiness::{Source, SourceResetWatch};
 
@@ -95,8 +96,7 @@ impl Plain {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Endpoints::Socket { socket, .. } => {
-                let addr = socket.local_addr().ok()?.as_socket()?;
-                Some(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+                socket.local_addr().ok()?.as_socket().map(canonical)
             }
             Endpoints::Pipes(_) => None,
         }

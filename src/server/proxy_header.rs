@@ -9,7 +9,7 @@ use futures::AsyncReadExt;
 use super::open_connections::{ClosedFor, OpenConnections};
 use super::waiting::{Waited, before};
 use crate::http::Arrived;
-use crate::net::address::PeerAddr;
+use crate::net::address::canonical;
 use crate::net::plain::Plain;
 use crate::net::proxy::{Parsed, ProxyHeader, parse};
 
@@ -56,11 +56,8 @@ pub async fn accept(
 fn name(arrived: &mut Arrived<Plain>, header: ProxyHeader) {
     let peer = &mut arrived.peer;
     if let Some((source, destination)) = header.addresses {
-        let PeerAddr::Ip(destination) = destination.into() else {
-            unreachable!("it has an address")
-        };
         peer.addr = source.into();
-        peer.local = Some(destination);
+        peer.local = Some(canonical(destination));
         arrived.registration.name(peer.addr.socket_addr());
     }
     let says_more = ProxyHeader { addresses: None, ..header };
