@@ -5,11 +5,11 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
 
 use support::configured::Configured;
 use support::faults::{Flood, Stall, reset, upgrade};
-use support::{Backend, DEADLINE, Peer, Relay, frame, handshake, relay, relay_to, run};
+use support::program::wait_until;
+use support::{Backend, Peer, Relay, frame, handshake, relay, relay_to, run};
 
 /// What a session says of its client, if the test's own options do not say it.
 const LINES: [&str; 4] = ["--hello", "HELLO {query:nick}", "--goodbye", "GOODBYE :{reason*}"];
@@ -242,11 +242,7 @@ fn programs_are_told_too() {
     let mut client = relay.connect("/?nick=ann");
     client.send("a line");
     client.close();
-    let end = Instant::now() + DEADLINE;
-    while !file.exists() {
-        assert!(Instant::now() < end, "the program wrote nothing");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the program has written", || file.exists());
     let heard = fs::read_to_string(&file).unwrap();
     assert_eq!(heard, "HELLO ann\na line\nGOODBYE :closed by the client\n");
 }

@@ -7,11 +7,11 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::Message;
 use serde_json::{Value, json};
-use support::{Backend, Client, DEADLINE, Peer, Relay, echo, relay_to, run, start};
+use support::program::{wait_for, wait_until};
+use support::{Backend, Client, Peer, Relay, echo, relay_to, run, start};
 
 const KIB: usize = 1024;
 
@@ -32,7 +32,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// The recording of this number in order, once it is there.
 fn nth(dir: &Path, number: usize) -> PathBuf {
-    wait(|| files(dir).into_iter().nth(number))
+    wait_for("the recording is there", || files(dir).into_iter().nth(number))
 }
 
 /// The lines of a recording, each of which is JSON.
@@ -44,24 +44,13 @@ fn lines(file: &Path) -> Vec<Value> {
 
 /// Waits until a recording has its end.
 fn ended(file: &Path) -> Vec<Value> {
-    wait(|| {
+    wait_for("the recording has its end", || {
         // It may be looked at in the middle of a write.
         fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'))?;
         let all = lines(file);
         let last = all.last()?;
         (last["d"] == "end" || last[1] == "m").then_some(all)
     })
-}
-
-fn wait<T>(mut test: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = test() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it does not happen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// An entry without its time.
@@ -197,9 +186,9 @@ fn long_lines_are_recorded_whole() {
     let long = "é".repeat(5 << 20) + "\n";
     // One after the other: a disk that is too slow for both would end the recording.
     let has_grown = |to: u64| {
-        wait(|| {
-            let file = files(tmp.path()).into_iter().next()?;
-            (fs::metadata(file).unwrap().len() > to).then_some(())
+        wait_until("the recording has grown", || {
+            let file = files(tmp.path()).into_iter().next();
+            file.is_some_and(|file| fs::metadata(file).unwrap().len() > to)
         });
     };
     std::thread::scope(|scope| {
@@ -325,7 +314,7 @@ fn recordings_take_no_more_room_than_they_may() {
         // One may go meanwhile.
         all.filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).collect::<Vec<_>>()
     };
-    wait(|| (sizes().len() < 8).then_some(()));
+    wait_until("the oldest are gone", || sizes().len() < 8);
     assert!(sizes().iter().sum::<u64>() <= 64 * KIB as u64);
     assert!(other.exists());
     open.send("last");
@@ -427,12 +416,12 @@ fn a_disk_that_fills_up_ends_recordings_and_no_session() {
         fs::remove_file(file).unwrap();
     }
     let before = files(dir).len();
-    wait(|| {
+    wait_until("sessions are recorded again", || {
         let mut client = relay.connect("/");
         client.send("again");
         assert_eq!(client.recv(), "again");
         client.close();
-        (files(dir).len() > before).then_some(())
+        files(dir).len() > before
     });
     relay.wait_log(&["recording again"]);
     all.talk(1);
@@ -451,12 +440,12 @@ fn a_directory_that_is_removed_ends_recordings_and_no_session() {
     all.talk(10);
     assert_eq!(warnings(&mut relay).len(), 1, "{:?}", relay.seen);
     fs::create_dir(&dir).unwrap();
-    wait(|| {
+    wait_until("sessions are recorded again", || {
         let mut client = relay.connect("/");
         client.send("again");
         assert_eq!(client.recv(), "again");
         client.close();
-        (!files(&dir).is_empty()).then_some(())
+        !files(&dir).is_empty()
     });
 }
 
@@ -467,7 +456,9 @@ fn a_disk_that_becomes_read_only_ends_recordings_and_no_session() {
     let mut relay = relay_to(echo(), &["--record", dir]);
     let first = Fifty::connect(&relay);
     drop(first);
-    wait(|| (files(disk.0.path()).iter().all(|file| lines(file).len() == 2)).then_some(()));
+    wait_until("all have their ends", || {
+        files(disk.0.path()).iter().all(|file| lines(file).len() == 2)
+    });
     disk.remount("remount,ro");
     let mut all = Fifty::connect(&relay);
     all.talk(10);

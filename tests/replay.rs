@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::Message;
+use support::program::wait_until;
 use support::{Backend, DEADLINE, Peer, Relay, relay_to, run};
 
 /// `wsrelay replay`, until it is dropped.
@@ -45,11 +46,7 @@ impl Replay {
     /// Waits for it to end by itself, and returns its exit status and what it said at last.
     fn wait(mut self) -> (Option<i32>, String) {
         let mut child = self.child.take().unwrap();
-        let end = Instant::now() + DEADLINE;
-        while child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < end, "it does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("it ends", || child.try_wait().unwrap().is_some());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
