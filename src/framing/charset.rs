@@ -8,6 +8,7 @@ use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 use memchr::memrchr;
 
 use self::tables::{CodePage, Table};
+use super::payload::Payload;
 
 /// A charset in which an end of line is the one byte `\n`, named by a WHATWG label, or a code page of DOS such as
 /// `cp437`. UTF-8 unless told otherwise.
@@ -98,13 +99,24 @@ impl Charset {
     /// A stateful charset (ISO-2022-JP) is left in its initial state.
     pub(super) fn encode(self, text: &str, out: &mut Vec<u8>) -> u64 {
         // Worth asking first: the general way takes fifty times as long.
-        if self.is_plain_ascii(text.as_bytes()) {
+        if self.is_utf8() || self.is_plain_ascii(text.as_bytes()) {
             out.extend_from_slice(text.as_bytes());
             return 0;
         }
         match tables::table(self.0) {
             Table::Whatwg(encoding) => encode_whatwg(encoding, text, out),
             Table::Oem(page) => page.encode(text, out),
+        }
+    }
+
+    /// Appends a message, or a part of one: text as [`encode`](Self::encode) does, and bytes as they are.
+    pub(super) fn encode_payload(self, message: Payload<'_>, out: &mut Vec<u8>) -> u64 {
+        match message {
+            Payload::Text(text) => self.encode(text, out),
+            Payload::Binary(bytes) => {
+                out.extend_from_slice(bytes);
+                0
+            }
         }
     }
 }

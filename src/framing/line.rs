@@ -355,12 +355,7 @@ impl LineEncoder {
 
     /// Appends a part of a message that has no newline in it.
     fn append(&mut self, part: Payload<'_>, out: &mut Vec<u8>) {
-        match part {
-            Payload::Text(text) if !self.rules.charset.is_utf8() => {
-                self.replaced += self.rules.charset.encode(text, out);
-            }
-            part => out.extend_from_slice(part.as_bytes()),
-        }
+        self.replaced += self.rules.charset.encode_payload(part, out);
     }
 }
 

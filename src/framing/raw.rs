@@ -101,9 +101,9 @@ impl RawEncoder {
         if message.len() > self.rules.max_message {
             return Err(FramingError::MessageTooLong { limit: self.rules.max_message });
         }
-        match (message, self.rules.charset) {
-            (Payload::Text(text), Some(charset)) => self.replaced += charset.encode(text, out),
-            _ => out.extend_from_slice(message.as_bytes()),
+        match self.rules.charset {
+            Some(charset) => self.replaced += charset.encode_payload(message, out),
+            None => out.extend_from_slice(message.as_bytes()),
         }
         Ok(1)
     }

@@ -77,9 +77,6 @@ impl DelimitedEncoder {
 
     /// Appends a part of a message that has no end of line in it.
     fn append(&mut self, part: Payload<'_>, out: &mut Vec<u8>) {
-        match part {
-            Payload::Text(text) => self.replaced += self.rules.charset.encode(text, out),
-            Payload::Binary(bytes) => out.extend_from_slice(bytes),
-        }
+        self.replaced += self.rules.charset.encode_payload(part, out);
     }
 }
