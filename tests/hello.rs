@@ -217,9 +217,7 @@ fn lines_are_in_the_backends_charset_and_end_as_its_own_do() {
     let options = ["--hello", "JMÉNO {query:n}", "--eol", "crlf", "--charset", "iso-8859-2"];
     let relay = relay_to(backend.addr, &options);
     let _client = relay.connect("/?n=%C5%BDofie%20%F0%9F%90%88");
-    let peer = backend.accept();
-    let mut line = vec![0; b"JM.NO .ofie_?\r\n".len()];
-    std::io::Read::read_exact(&mut peer.tcp(), &mut line).unwrap();
+    let line = backend.accept().read_bytes(b"JM.NO .ofie_?\r\n".len());
     assert_eq!(line.escape_ascii().to_string(), "JM\\xc9NO \\xaeofie_?\\r\\n");
 }
 

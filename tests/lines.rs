@@ -102,17 +102,13 @@ fn other_ends_of_line_both_ways() {
 fn an_instrument_is_not_silent() {
     let (mut relay, mut client, mut peer) = session(&["--eol", "cr"]);
     client.send("*IDN?");
-    let mut asked = [0; 6];
-    std::io::Read::read_exact(&mut peer.0, &mut asked).unwrap();
-    assert_eq!(&asked, b"*IDN?\r");
+    assert_eq!(peer.read_bytes(6), b"*IDN?\r");
     peer.write("ACME,1\r");
     assert_eq!(client.recv(), "ACME,1");
     // The second byte of an end of line that comes later makes no message.
     peer.write("\n");
     client.send("MEAS?\r");
-    let mut asked = [0; 6];
-    std::io::Read::read_exact(&mut peer.0, &mut asked).unwrap();
-    assert_eq!(&asked, b"MEAS?\r");
+    assert_eq!(peer.read_bytes(6), b"MEAS?\r");
     peer.write("2.5\r");
     assert_eq!(client.recv(), "2.5");
     client.close();

@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,8 +115,7 @@ fn bytes_become_an_asciicast() {
     let mut client = relay.connect("/");
     let mut peer = backend.accept();
     client.0.send(Message::binary(&b"ls\r"[..])).unwrap();
-    let mut heard = [0; 3];
-    std::io::Read::read_exact(&mut peer.0, &mut heard).unwrap();
+    peer.read_bytes(3);
     peer.write("\u{1b}[1mé".as_bytes());
     client.recv_binary();
     peer.write(b"\xff\x00");
@@ -157,9 +155,7 @@ fn telnet_is_taken_out_of_recordings() {
     peer.write(b"\xff\xfb\x03login: \xff\xf9");
     assert_eq!(client.recv(), "login: ");
     client.send("me");
-    let mut said = [0; 7];
-    peer.tcp().read_exact(&mut said).unwrap();
-    assert_eq!(&said, b"\xff\xfd\x03me\r\n");
+    assert_eq!(peer.read_bytes(7), b"\xff\xfd\x03me\r\n");
     peer.write(b"hello\r\n");
     assert_eq!(client.recv(), "hello");
     client.close();

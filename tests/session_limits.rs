@@ -121,9 +121,7 @@ fn raw_mode_passes_bytes_verbatim() {
     client.0.send(Message::binary(all.clone())).unwrap();
     client.0.send(Message::binary(Vec::new())).unwrap();
     client.send("text\nis\r\nbytes");
-    let mut heard = vec![0; 256 + 14];
-    std::io::Read::read_exact(&mut peer.0, &mut heard).unwrap();
-    assert_eq!(heard, [&all[..], b"text\nis\r\nbytes"].concat());
+    assert_eq!(peer.read_bytes(256 + 14), [&all[..], b"text\nis\r\nbytes"].concat());
 
     peer.write(&all);
     assert_eq!(client.recv_binary(), all);
@@ -168,9 +166,7 @@ fn a_backend_may_speak_another_charset() {
     for (label, text, bytes) in cases {
         let (_relay, mut client, mut peer) = session(&["--charset", label]);
         client.send(text);
-        let mut heard = vec![0; bytes.len() + 1];
-        std::io::Read::read_exact(&mut peer.0, &mut heard).unwrap();
-        assert_eq!(heard, [bytes, b"\n"].concat(), "{label}");
+        assert_eq!(peer.read_bytes(bytes.len() + 1), [bytes, b"\n"].concat(), "{label}");
         Slice(peer.tcp()).write([bytes, b"\r\n", bytes].concat());
         drop(peer);
         assert_eq!(client.recv(), text, "{label}");

@@ -28,16 +28,10 @@ const CHARSET: u8 = 42;
 
 const TELNET: &[&str] = &["--telnet"];
 
-/// The next bytes that the server gets.
-fn get(peer: &mut Peer, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    peer.0.read_exact(&mut bytes).expect("so many bytes within the deadline");
-    bytes
-}
-
+/// The server gets these bytes next.
 #[track_caller]
 fn expect(peer: &mut Peer, want: &[u8]) {
-    let got = get(peer, want.len());
+    let got = peer.read_bytes(want.len());
     assert_eq!(got.escape_ascii().to_string(), want.escape_ascii().to_string());
 }
 
@@ -185,7 +179,7 @@ fn a_server_that_insists_is_refused_each_time() {
     let (_relay, mut client, mut peer) = session(TELNET);
     let times = 10_000;
     InsistsOnAll(peer.tcp()).write(times);
-    let answer = get(&mut peer, 3 * times);
+    let answer = peer.read_bytes(3 * times);
     assert!(answer.chunks(3).all(|answer| answer == [IAC, WONT, 31]));
     client.send("still there");
     expect(&mut peer, b"still there\r\n");

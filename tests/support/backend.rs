@@ -85,6 +85,13 @@ impl Peer {
         String::from_utf8(line).expect("UTF-8")
     }
 
+    /// The next so many bytes.
+    pub fn read_bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).expect("so many bytes within the deadline");
+        bytes
+    }
+
     /// Everything up to the relay's FIN.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
