@@ -138,7 +138,7 @@ fn port_trouble(port: &str) -> String {
 }
 
 /// A port in decimal, without the sign that Rust would take.
-fn port_number(text: &str) -> Option<u16> {
+pub fn port_number(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 

@@ -6,6 +6,8 @@ use std::net::Ipv6Addr;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Version};
 
+use crate::net::host_port::port_number;
+
 /// A host, and the port if one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
@@ -81,8 +83,7 @@ pub fn default_port(scheme: &str) -> Option<u16> {
 
 /// Reads a port. 0 is none.
 pub fn port(digits: &str) -> Option<u16> {
-    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|port| is_number && *port != 0)
+    port_number(digits).filter(|port| *port != 0)
 }
 
 fn normal_host(host: &str) -> Option<String> {
