@@ -156,10 +156,7 @@ impl<'a> ClientFacts<'a> {
 
     /// The first value of this name in the query, percent-decoded. A `+` stays.
     fn query(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let pairs = self.uri.query()?.split('&');
-        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let is_it = |key: &str| percent_decode_str(key).eq(name.bytes());
-        pairs.find(|(key, _)| is_it(key)).map(|(_, value)| percent_decode_str(value).into())
+        query_values(self.uri, name).next().map(|value| percent_decode_str(value).into())
     }
 
     /// The first value of this cookie, without quotes around it (RFC 6265, section 4.1.1).
@@ -196,6 +193,14 @@ impl<'a> ClientFacts<'a> {
         let asked = self.uri.host().map(str::to_owned).or_else(in_header);
         asked.filter(|host| !host.is_empty())
     }
+}
+
+/// The values of this name in the query of a URI, as they were sent.
+pub fn query_values<'a>(uri: &'a Uri, name: &str) -> impl Iterator<Item = &'a str> {
+    let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let of_name = pairs.filter(move |(key, _)| percent_decode_str(key).eq(name.bytes()));
+    of_name.map(|(_, value)| value)
 }
 
 impl<'a> ClientFacts<'a> {

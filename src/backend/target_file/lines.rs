@@ -4,6 +4,7 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use super::super::Target;
+use super::super::client_facts::query_values;
 use crate::file::entries;
 use crate::net::host_port::BadAddress;
 
@@ -47,7 +48,7 @@ fn split(line: &str) -> Option<(&str, &str)> {
 /// that led to the route.
 pub fn tokens(uri: &Uri, script: &str) -> Vec<Vec<u8>> {
     let decode = |text: &str| percent_decode_str(text).collect::<Vec<_>>();
-    if let Some(token) = in_query(uri.query().unwrap_or_default()) {
+    if let Some(token) = query_values(uri, "token").find(|token| !token.is_empty()) {
         let mut tokens = vec![decode(token)];
         // Some encode a space as +, but a + may be just that.
         if token.contains('+') {
@@ -58,15 +59,6 @@ pub fn tokens(uri: &Uri, script: &str) -> Vec<Vec<u8>> {
     let rest = uri.path().strip_prefix(script).unwrap_or_default();
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     if rest.is_empty() { Vec::new() } else { vec![decode(rest)] }
-}
-
-/// The first value of `token` in a query that is not empty.
-fn in_query(query: &str) -> Option<&str> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let is_token = |(name, value): &(&str, &str)| {
-        !value.is_empty() && percent_decode_str(name).eq(b"token".iter().copied())
-    };
-    { pairs }.find(is_token).map(|(_, value)| value)
 }
 
 #[cfg(test)]
