@@ -2,13 +2,12 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 
-use rustls::{ServerConnection, StreamOwned};
 use support::configured::Configured;
-use support::tls::{Ca, server_config};
+use support::tls::{Ca, accept_behind_line};
 use support::{Backend, Peer, handshake, relay, relay_to, run};
 use tempfile::TempDir;
 
@@ -140,22 +139,12 @@ fn it_comes_before_tls() {
     let options = ["--to", &to, "--backend-ca", file.to_str().unwrap(), "--proxy-protocol", "v1"];
     let relay = relay(&options);
     let server = std::thread::spawn(move || {
-        let peer = backend.accept();
-        let mut tcp = peer.tcp();
-        // Byte by byte, so that nothing of TLS is taken.
-        let mut line = Vec::new();
-        while !line.ends_with(b"\n") {
-            let mut byte = [0];
-            tcp.read_exact(&mut byte).unwrap();
-            line.extend(byte);
-        }
-        let tls = ServerConnection::new(server_config(&pair)).unwrap();
-        let stream: TcpStream = peer.tcp().try_clone().unwrap();
-        let mut tls = BufReader::new(StreamOwned::new(tls, stream));
+        let (header, tls) = accept_behind_line(&backend, &pair);
+        let mut tls = BufReader::new(tls);
         let mut said = String::new();
         tls.read_line(&mut said).unwrap();
         tls.get_mut().write_all(b"welcome\n").unwrap();
-        (String::from_utf8(line).unwrap(), said)
+        (header, said)
     });
     let mut client = relay.connect("/");
     client.send("hello");

@@ -3,12 +3,12 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixListener;
 
 use support::program::wait_until;
-use support::tls::{Ca, server_config};
+use support::tls::{Ca, accept_behind_line};
 use support::{Backend, HttpResponse, Refusing, Relay, Steady, echo, handshake, relay, run};
 use tempfile::TempDir;
 
@@ -205,18 +205,8 @@ fn all_kinds_of_servers() {
         assert!(line.starts_with("PROXY TCP4 "), "{line}");
     }
     let server = std::thread::spawn(move || {
-        let peer = secure.accept();
-        // Byte by byte, so that nothing of TLS is taken.
-        let mut line = Vec::new();
-        while !line.ends_with(b"\n") {
-            let mut byte = [0];
-            peer.tcp().read_exact(&mut byte).unwrap();
-            line.extend(byte);
-        }
-        assert!(line.starts_with(b"PROXY TCP4 "));
-        let conn = rustls::ServerConnection::new(server_config(&pair)).unwrap();
-        let stream: TcpStream = peer.tcp().try_clone().unwrap();
-        let mut tls = rustls::StreamOwned::new(conn, stream);
+        let (line, mut tls) = accept_behind_line(&secure, &pair);
+        assert!(line.starts_with("PROXY TCP4 "));
         tls.write_all(b"encrypted\n").unwrap();
         let _ = BufReader::new(tls).read_line(&mut String::new());
     });

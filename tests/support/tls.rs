@@ -215,7 +215,24 @@ pub fn server_config(pair: &Pair) -> Arc<ServerConfig> {
 
 /// A backend's connection that speaks TLS.
 pub fn accept(backend: &Backend, pair: &Pair) -> std::io::Result<TlsServer> {
-    let tcp = backend.accept().0.into_inner();
+    server(backend.accept().0.into_inner(), pair)
+}
+
+/// The line in front of TLS on a backend's connection, and that connection.
+pub fn accept_behind_line(backend: &Backend, pair: &Pair) -> (String, TlsServer) {
+    let mut tcp = backend.accept().0.into_inner();
+    // Byte by byte, so that nothing of TLS is taken.
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let mut byte = [0];
+        tcp.read_exact(&mut byte).unwrap();
+        line.extend(byte);
+    }
+    (String::from_utf8(line).unwrap(), server(tcp, pair).expect("a handshake"))
+}
+
+/// Does the handshake of a server on a socket.
+fn server(tcp: TcpStream, pair: &Pair) -> std::io::Result<TlsServer> {
     let connection = ServerConnection::new(server_config(pair)).unwrap();
     let mut stream = StreamOwned::new(connection, Steady(tcp));
     while stream.conn.is_handshaking() {
