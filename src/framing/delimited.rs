@@ -12,11 +12,9 @@ use memchr::{memchr, memchr2};
 use self::content::{Content, Kind, Message};
 pub use self::encoder::DelimitedEncoder;
 use super::error::FramingError;
+use super::line::{KEPT_CAPACITY, trim_end_cr, trim_start_cr};
 use super::payload::Payload;
 use super::rules::{Eol, LineRules};
-
-/// Bytes of message buffer kept between reads; a session that has been given a long line must not hold it for hours.
-const KEPT_CAPACITY: usize = 1024;
 
 /// What ends a line of the backend's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -402,20 +400,6 @@ impl Unfinished {
     fn is_empty(&self) -> bool {
         self.content.is_empty() && self.length == 0 && self.held_crs == 0
     }
-}
-
-fn trim_start_cr(mut line: &[u8]) -> &[u8] {
-    while let [b'\r', rest @ ..] = line {
-        line = rest;
-    }
-    line
-}
-
-fn trim_end_cr(mut line: &[u8]) -> &[u8] {
-    while let [rest @ .., b'\r'] = line {
-        line = rest;
-    }
-    line
 }
 
 fn trim_cr(line: &[u8]) -> &[u8] {

@@ -10,7 +10,7 @@ use super::payload::{Batch, Payload};
 use super::rules::{Eol, LineRules, Newlines};
 
 /// Bytes of message buffer kept between reads; a session that has been given a long line must not hold it for hours.
-const KEPT_CAPACITY: usize = 1024;
+pub(super) const KEPT_CAPACITY: usize = 1024;
 
 /// Cuts a backend's bytes into lines.
 ///
@@ -258,14 +258,14 @@ impl Unfinished {
     }
 }
 
-fn trim_start_cr(mut line: &[u8]) -> &[u8] {
+pub(super) fn trim_start_cr(mut line: &[u8]) -> &[u8] {
     while let [b'\r', rest @ ..] = line {
         line = rest;
     }
     line
 }
 
-fn trim_end_cr(mut line: &[u8]) -> &[u8] {
+pub(super) fn trim_end_cr(mut line: &[u8]) -> &[u8] {
     while let [rest @ .., b'\r'] = line {
         line = rest;
     }
@@ -361,7 +361,7 @@ impl LineEncoder {
 
 /// The message without the one end of line that may end it: `\n`, `\r\n`, or the lone `\r` of a terminal's
 /// Enter.
-fn without_final_eol(message: &[u8]) -> &[u8] {
+pub(super) fn without_final_eol(message: &[u8]) -> &[u8] {
     match message {
         [content @ .., b'\r', b'\n'] | [content @ .., b'\n'] | [content @ .., b'\r'] => content,
         content => content,

@@ -3,6 +3,7 @@
 use memchr::{memchr, memchr2};
 
 use super::super::error::FramingError;
+use super::super::line::without_final_eol;
 use super::super::payload::Payload;
 use super::super::rules::{Eol, LineRules, Newlines};
 
@@ -27,7 +28,10 @@ impl DelimitedEncoder {
         out: &mut Vec<u8>,
     ) -> Result<u64, FramingError> {
         let bytes = message.as_bytes();
-        let content = &bytes[..bytes.len() - self.final_eol(bytes)];
+        let content = match self.rules.eol {
+            Eol::Nul => bytes.strip_suffix(b"\0").unwrap_or(bytes),
+            _ => without_final_eol(bytes),
+        };
         if content.len() > self.rules.max_line {
             return Err(FramingError::MessageTooLong { limit: self.rules.max_line });
         }
@@ -53,17 +57,6 @@ impl DelimitedEncoder {
 
     pub(crate) fn replaced(&self) -> u64 {
         self.replaced
-    }
-
-    /// The length of the one end of line that ends the message, in bytes.
-    fn final_eol(&self, message: &[u8]) -> usize {
-        match (self.rules.eol, message) {
-            (Eol::Nul, [.., 0]) => 1,
-            (Eol::Nul, _) => 0,
-            (_, [.., b'\r', b'\n']) => 2,
-            (_, [.., b'\r' | b'\n']) => 1,
-            _ => 0,
-        }
     }
 
     /// The place and the length of the first end of line.
