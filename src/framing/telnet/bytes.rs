@@ -50,9 +50,10 @@ pub const SEND: u8 = 1;
 /// Appends the subnegotiation of `option` with these parts, escaped.
 pub fn subnegotiation(option: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
     out.extend([IAC, SB, option]);
-    for byte in parts.iter().copied().flatten() {
-        out.extend(std::iter::repeat_n(*byte, if *byte == IAC { 2 } else { 1 }));
-    }
+    let start = out.len();
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    // No carriage return is changed here.
+    escape(out, start, Return::Binary);
     out.extend([IAC, SE]);
 }
 
