@@ -38,6 +38,11 @@ const AGREED: [(u8, Use); 9] = [
     (GMCP, Use::Mud),
 ];
 
+/// The place of an option among those.
+fn place(option: u8) -> Option<usize> {
+    AGREED.iter().position(|(agreed, _)| *agreed == option)
+}
+
 /// The options of one connection.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -54,15 +59,12 @@ impl Options {
 
     /// Whether an option is on.
     pub fn is_on(&self, side: Side, option: u8) -> bool {
-        let place = AGREED.iter().position(|(agreed, _)| *agreed == option);
-        place.is_some_and(|place| self.states[place][side as usize] == State::Yes)
+        place(option).is_some_and(|place| self.states[place][side as usize] == State::Yes)
     }
 
     /// The peer says that an option be on or off. Returns what is said in turn.
     pub fn hear(&mut self, side: Side, option: u8, said: Said) -> Option<Said> {
-        let Some(place) = AGREED.iter().position(|(agreed, _)| *agreed == option) else {
-            return State::No.hear(said, false);
-        };
+        let Some(place) = place(option) else { return State::No.hear(said, false) };
         let wanted = match (AGREED[place].1, side) {
             (Use::Both, _) | (Use::Ours, Side::Us) | (Use::Theirs, Side::Him) => true,
             (Use::Mud, _) | (Use::MudTheirs, Side::Him) => self.is_mud,
@@ -73,8 +75,7 @@ impl Options {
 
     /// We want an option that may be agreed to. Returns what is said.
     pub fn want(&mut self, side: Side, option: u8) -> Option<Said> {
-        let place = AGREED.iter().position(|(agreed, _)| *agreed == option)?;
-        self.states[place][side as usize].want(true)
+        self.states[place(option)?][side as usize].want(true)
     }
 }
 
