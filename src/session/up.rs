@@ -238,6 +238,11 @@ impl Up {
             stats.count(Direction::Up, 0, 0);
             return;
         }
+        self.send_lines(before, lines, stats);
+    }
+
+    /// Passes lines, which begin at `before` of what waits for the backend, through the stage, and counts them.
+    fn send_lines(&mut self, before: usize, lines: u64, stats: &mut Stats) {
         let buf = self.out.buf();
         self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
         stats.count(Direction::Up, lines, buf.len() - before);
@@ -253,11 +258,10 @@ impl Up {
         let buf = self.out.buf();
         let before = buf.len();
         let lines = pace.take_due(clock::now(), buf);
-        if lines > 0 {
-            self.stage.iter_mut().for_each(|stage| stage.up(buf, before));
-            stats.count(Direction::Up, lines, buf.len() - before);
-        }
         let last = pace.take_last();
+        if lines > 0 {
+            self.send_lines(before, lines, stats);
+        }
         self.say(&last);
     }
 
