@@ -83,7 +83,7 @@ impl Outgoing {
                 }
                 Poll::Ready(Err(error)) => self.broken = Some(error),
                 Poll::Pending => {
-                    self.compact();
+                    scratch::give_spare(compact(&mut self.buf, &mut self.sent));
                     return Poll::Pending;
                 }
             }
@@ -100,19 +100,21 @@ impl Outgoing {
         }
         Poll::Ready(())
     }
+}
 
-    /// Gives back the room of what has left, or all of a buffer that was lent for far more than what
-    /// waits; each only once it is so large a part that a byte is seldom moved.
-    fn compact(&mut self) {
-        if self.len() < self.buf.capacity() / 4 {
-            let waits = self.buf[self.sent..].to_vec();
-            scratch::give_spare(std::mem::replace(&mut self.buf, waits));
-            self.sent = 0;
-        } else if self.sent > self.buf.len() / 2 {
-            self.buf.drain(..self.sent);
-            self.sent = 0;
-        }
+/// Gives back the room of the first `sent` bytes of `buf`, which have left, or returns all of a buffer that is far larger
+/// than what waits; each only once it is so large a part that a byte is seldom moved.
+pub(super) fn compact(buf: &mut Vec<u8>, sent: &mut usize) -> Vec<u8> {
+    let mut given_back = Vec::new();
+    if buf.len() - *sent < buf.capacity() / 4 {
+        let waits = buf[*sent..].to_vec();
+        given_back = std::mem::replace(buf, waits);
+        *sent = 0;
+    } else if *sent > buf.len() / 2 {
+        buf.drain(..*sent);
+        *sent = 0;
     }
+    given_back
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use memchr::memchr;
 
+use super::outgoing::compact;
 use crate::rate::Rate;
 
 /// Encoded lines on their way to what waits for the backend. Each goes as a whole; none is lost.
@@ -87,19 +88,8 @@ impl Pace {
             lines += 1;
         }
         out.extend_from_slice(&self.waiting[start..self.sent]);
-        self.compact();
+        drop(compact(&mut self.waiting, &mut self.sent));
         lines
-    }
-
-    /// Gives back the room of what has left, once that is so large a part that a byte is seldom moved.
-    fn compact(&mut self) {
-        if self.len() < self.waiting.capacity() / 4 {
-            self.waiting = self.waiting[self.sent..].to_vec();
-            self.sent = 0;
-        } else if self.sent > self.waiting.len() / 2 {
-            self.waiting.drain(..self.sent);
-            self.sent = 0;
-        }
     }
 }
 
