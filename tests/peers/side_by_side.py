@@ -179,6 +179,13 @@ def wait_until(condition, what):
     return value
 
 
+def accepts(at):
+    """Whether somebody listens: at HOST:PORT, or at the path of a Unix socket."""
+    family, target = (socket.AF_UNIX, str(at)) if isinstance(at, pathlib.Path) else (socket.AF_INET, host_and_port(at))
+    with socket.socket(family) as connection:
+        return connection.connect_ex(target) == 0
+
+
 def is_alive(pid):
     """Whether a process runs; one that nobody has reaped yet does not."""
     try:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from conftest import DEADLINE, address, as_fd_3, command, hears
-from side_by_side import wait_until
+from side_by_side import accepts, host_and_port, on_a_free_port, wait_until
 
 TRUSTED = ["--accept-proxy", "--trust-proxy", "127.0.0.1", "--proxy-protocol", "v2", "--log-format", "json"]
 
@@ -160,16 +160,20 @@ def test_haproxy_checks_the_relay(haproxy, backend):
     talk(client, peer)
 
 
-def test_nginx_names_its_client(start, relay, backend, tmp_path, opened):
+def test_nginx_names_its_client(start, relay, backend, tmp_path):
     running = relay("--to", backend.address, *TRUSTED)
     config = tmp_path / "nginx.conf"
-    for _ in range(5):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            at = address(taken)
-        config.write_text(NGINX.format(folder=tmp_path, at=at, relay=running.address))
-        nginx = start([command("nginx"), "-p", tmp_path, "-c", config, "-e", "stderr"])
-        if wait_until(lambda: nginx.process.poll() is not None or accepts(at), "nginx") and nginx.process.poll() is None:
-            break
+
+    def argv(port):
+        config.write_text(NGINX.format(folder=tmp_path, at=f"127.0.0.1:{port}", relay=running.address))
+        return [command("nginx"), "-p", tmp_path, "-c", config, "-e", "stderr"]
+
+    def listens(nginx, port):
+        has_ended = lambda: nginx.process.poll() is not None
+        wait_until(lambda: has_ended() or accepts(f"127.0.0.1:{port}"), "nginx")
+        return not has_ended()
+
+    _, at = on_a_free_port(start, argv, listens)
     client = running.connect(f"ws://{at}/")
     source, destination, _ = header(backend.accept())
     assert source == client.local_address[:2]
@@ -179,16 +183,9 @@ def test_nginx_names_its_client(start, relay, backend, tmp_path, opened):
         pass
 
 
-def accepts(at):
-    host, _, port = at.partition(":")
-    with socket.socket() as connection:
-        return connection.connect_ex((host, int(port))) == 0
-
-
 def test_a_stranger_is_closed_without_an_answer(relay, backend):
     running = relay("--to", backend.address, "--accept-proxy", "--trust-proxy", "10.0.0.0/8")
-    host, _, port = running.address.partition(":")
-    with socket.create_connection((host, int(port))) as connection:
+    with socket.create_connection(host_and_port(running.address)) as connection:
         connection.settimeout(DEADLINE)
         try:
             assert connection.recv(1) == b""

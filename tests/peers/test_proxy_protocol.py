@@ -1,11 +1,10 @@
 """Receivers of the PROXY protocol behind the relay, its own implementation first: they say what they were told."""
 import os
-import socket
 
 import pytest
 
 from conftest import address, as_fd_3, command, hears
-from side_by_side import on_a_free_port, wait_until
+from side_by_side import accepts, on_a_free_port, wait_until
 
 CONFIG = """
 global
@@ -94,11 +93,6 @@ def test_nginx_learns_a_clients_address(version, client, start, relay, backend, 
     local = "::ffff:127.0.0.1" if ":" in client else "127.0.0.1"
     # It shows the port 0, of a client that is forwarded, as nothing.
     nginx.wait_for_line(f"^told {client} 0? {local}$", stream="stderr")
-
-
-def accepts(path):
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(str(path)) == 0
 
 
 DOVECOT = """

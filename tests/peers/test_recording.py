@@ -2,21 +2,16 @@
 import os
 import subprocess
 import sys
-import time
 
 from conftest import DEADLINE
+from side_by_side import wait_until
 
 
 def recorded(folder):
     """The one recording in a directory, once it has its end."""
-    end = time.monotonic() + DEADLINE
-    while True:
-        files = list(folder.iterdir())
-        if files and "ended by the" in files[0].read_text():
-            (file,) = files
-            return file
-        assert time.monotonic() < end, files
-        time.sleep(0.01)
+    wait_until(lambda: any("ended by the" in file.read_text() for file in folder.iterdir()), "the end of a recording")
+    (file,) = folder.iterdir()
+    return file
 
 
 def test_asciinema_plays_a_recording(relay, tmp_path):

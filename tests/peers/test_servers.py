@@ -2,7 +2,6 @@
 import dataclasses
 import os
 import re
-import socket
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 
 from conftest import DEADLINE, ROOT, UNPACKED, closed, command, hears, listening
 from in_front_of import recipe
-from side_by_side import wait_until
+from side_by_side import accepts, wait_until
 
 
 @dataclasses.dataclass
@@ -217,8 +216,3 @@ def test_a_terminal_behind_telnet(start, relay):
     assert b"\xff" not in shown and b"\0" not in shown
     client.send("exit\r")
     assert closed(client)[:2] == (1000, "backend closed")
-
-
-def accepts(path):
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(str(path)) == 0
