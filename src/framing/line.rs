@@ -375,6 +375,6 @@ fn without_cr(segment: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod tests;

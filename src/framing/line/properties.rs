@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::super::{Batch, Decoder, Eol, Framing, Newlines, Payload};
 use super::reference::{
-    Outcome, charset, decode, decode_slowly, decoder, encode_slowly, push, rules, text,
+    Outcome, charset, cut, decode, decode_slowly, decoder, encode_slowly, push, rules, text,
 };
 
 /// Charsets of every kind, each with text that it encodes and decodes back.
@@ -46,14 +46,6 @@ fn any_input() -> impl Strategy<Value = Vec<u8>> {
 /// Where to cut an input: byte offsets, taken modulo its length.
 fn any_cuts() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(any::<usize>(), 0..8)
-}
-
-fn cut<'a>(input: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
-    let mut offsets: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
-    offsets.push(0);
-    offsets.push(input.len());
-    offsets.sort_unstable();
-    offsets.windows(2).map(|pair| &input[pair[0]..pair[1]]).collect()
 }
 
 /// Text that a line may hold, with the charset to send it in.

@@ -83,6 +83,7 @@ pub fn decode_slowly(rules: &LineRules, input: &[u8]) -> Outcome {
             break;
         }
         let (text, replaced) = line_text(rules.charset, content);
+        let text = text.trim_matches('\r').to_owned();
         let unterminated = number + 1 == pieces.len();
         if !(unterminated && text.is_empty()) {
             outcome.messages.push(text);
@@ -93,7 +94,7 @@ pub fn decode_slowly(rules: &LineRules, input: &[u8]) -> Outcome {
 }
 
 /// A line's text and how often U+FFFD stands in it for what could not be decoded.
-fn line_text(charset: Charset, content: &[u8]) -> (String, u64) {
+pub fn line_text(charset: Charset, content: &[u8]) -> (String, u64) {
     let (text, replaced) = if charset == Charset::UTF_8 {
         let invalid = |chunk: &std::str::Utf8Chunk<'_>| !chunk.invalid().is_empty();
         (
@@ -106,7 +107,15 @@ fn line_text(charset: Charset, content: &[u8]) -> (String, u64) {
         let replaced = text.matches(char::REPLACEMENT_CHARACTER).count();
         (text.into_owned(), replaced)
     };
-    (text.trim_matches('\r').to_owned(), replaced as u64)
+    (text, replaced as u64)
+}
+
+/// The input in pieces, cut at these byte offsets, taken modulo its length.
+pub fn cut<'a>(input: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut offsets: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
+    offsets.extend([0, input.len()]);
+    offsets.sort_unstable();
+    offsets.windows(2).map(|pair| &input[pair[0]..pair[1]]).collect()
 }
 
 fn trim(piece: &[u8]) -> &[u8] {

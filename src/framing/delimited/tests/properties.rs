@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::reference::{
-    charset, decode, decode_slowly, encode_slowly, finish, flush, joined_ends, line_rules, push,
+    charset, cut, decode, decode_slowly, encode_slowly, finish, flush, joined_ends, line_rules,
+    push,
 };
 use crate::framing::{Charset, Eol, Framing, LineRules, Newlines, Payload};
 
@@ -56,13 +57,6 @@ fn any_input() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(<[u8]>::to_vec),
     ];
     prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
-}
-
-fn cut<'a>(input: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
-    let mut offsets: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
-    offsets.extend([0, input.len()]);
-    offsets.sort_unstable();
-    offsets.windows(2).map(|pair| &input[pair[0]..pair[1]]).collect()
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! What delimited lines mean, written the slow and obvious way, and the harness that runs the real thing against it.
 
-use encoding_rs::Encoding;
-
+use crate::framing::line::reference::line_text;
+pub use crate::framing::line::reference::{charset, cut};
 use crate::framing::{Charset, Decoder, Eol, Framing, FramingError, LineRules, Newlines, Payload};
 
 /// All that a session sees of a backend's output. Text is UTF-8.
@@ -10,10 +10,6 @@ pub struct Outcome {
     pub messages: Vec<Vec<u8>>,
     pub error: Option<FramingError>,
     pub replaced: u64,
-}
-
-pub fn charset(label: &str) -> Charset {
-    Charset::for_label(label).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn rules(eol: Eol, keep_eol: bool, label: &str) -> LineRules {
@@ -156,15 +152,8 @@ fn message(framing: &Framing, content: &[u8]) -> (Vec<u8>, u64) {
         Some(fallback) => fallback,
         None => rules.charset,
     };
-    if charset == Charset::UTF_8 {
-        let is_invalid = |chunk: &std::str::Utf8Chunk<'_>| !chunk.invalid().is_empty();
-        let replaced = content.utf8_chunks().filter(is_invalid).count() as u64;
-        return (String::from_utf8_lossy(content).into_owned().into(), replaced);
-    }
-    let encoding = Encoding::for_label(charset.name().as_bytes()).expect("its own name");
-    let (text, _) = encoding.decode_without_bom_handling(content);
-    let replaced = text.matches(char::REPLACEMENT_CHARACTER).count() as u64;
-    (text.into_owned().into(), replaced)
+    let (text, replaced) = line_text(charset, content);
+    (text.into(), replaced)
 }
 
 fn trim(mut content: &[u8]) -> &[u8] {
