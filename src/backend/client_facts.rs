@@ -147,11 +147,14 @@ impl<'a> ClientFacts<'a> {
         if let (&header::HOST, Some(target)) = (name, self.uri.authority()) {
             return Some(target.as_str().as_bytes().into());
         }
-        let mut values = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        let first = values.next()?;
+        let values = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let values: Vec<&[u8]> = values.collect();
         let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
-        let join = |all: Cow<'a, [u8]>, value: &[u8]| [&all, separator, value].concat().into();
-        Some(values.fold(first.into(), join))
+        match *values {
+            [] => None,
+            [value] => Some(value.into()),
+            _ => Some(values.join(separator).into()),
+        }
     }
 
     /// The first value of this name in the query, percent-decoded. A `+` stays.
