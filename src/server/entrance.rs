@@ -23,6 +23,7 @@ use crate::http::{Arrived, Peer};
 use crate::net::address::{LocalAddr, PeerAddr};
 use crate::net::plain::Plain;
 use crate::net::stream::ByteStream;
+use crate::net::tls::Acceptor;
 use crate::registry::Card;
 
 /// The entrance of one listener.
@@ -81,22 +82,15 @@ impl Entrance {
         let card = registration.card.clone();
         let local = self.local_addr(&io);
         let peer = Peer { id: card.id, addr, local, tls: None, proxied: None };
-        let left = http.handshake_timeout;
-        let acceptor = state.acceptor.as_ref().filter(|_| self.has_tls);
-        let entered = match (takes_header, acceptor) {
-            (false, None) => {
-                let io = ByteStream::plain(io);
-                Entered::Arrived(Arrived { io, peer, left, registration })
+        let arriving = Arrived { io, peer, left: http.handshake_timeout, registration };
+        let acceptor = state.acceptor.as_ref().filter(|_| self.has_tls).cloned();
+        let entered = match acceptor {
+            acceptor if takes_header => {
+                let shared = self.shared.clone();
+                Entered::Proxied(Box::pin(arrive(arriving, state, shared, acceptor)))
             }
-            (false, Some(acceptor)) => {
-                let arriving = Arrived { io, peer, left, registration };
-                Entered::Arriving(tls_handshake::accept(arriving, acceptor.clone()))
-            }
-            (true, _) => {
-                let arriving = Arrived { io, peer, left, registration };
-                let (shared, has_tls) = (self.shared.clone(), self.has_tls);
-                Entered::Proxied(Box::pin(arrive(arriving, state, shared, has_tls)))
-            }
+            None => Entered::Arrived(without_tls(arriving)),
+            Some(acceptor) => Entered::Arriving(tls_handshake::accept(arriving, acceptor)),
         };
         Some((card, permit, entered))
     }
@@ -107,25 +101,28 @@ async fn arrive(
     arriving: Arrived<Plain>,
     state: Arc<ServerState>,
     shared: Arc<Shared>,
-    has_tls: bool,
+    acceptor: Option<Arc<Acceptor>>,
 ) -> Option<(Arrived, Option<Box<AddressPermit>>)> {
     let proxy = arriving.peer.addr;
-    let Arrived { io, peer, left, registration } =
-        proxy_header::accept(arriving, &shared.connections).await?;
-    let permit = match peer.addr == proxy {
+    let arriving = proxy_header::accept(arriving, &shared.connections).await?;
+    let client = arriving.peer.addr;
+    let permit = match client == proxy {
         true => None,
         false => {
             let (limits, trusted) = (state.connections, &state.http.config().trusted);
-            let permit = shared.connections.admit_address(peer.addr, limits, trusted)?;
+            let permit = shared.connections.admit_address(client, limits, trusted)?;
             Some(Box::new(permit))
         }
     };
-    let arrived = match state.acceptor.as_ref().filter(|_| has_tls) {
-        None => Arrived { io: ByteStream::plain(io), peer, left, registration },
-        Some(acceptor) => {
-            let arriving = Arrived { io, peer, left, registration };
-            tls_handshake::accept(arriving, acceptor.clone()).await?
-        }
+    let arrived = match acceptor {
+        None => without_tls(arriving),
+        Some(acceptor) => tls_handshake::accept(arriving, acceptor).await?,
     };
     Some((arrived, permit))
+}
+
+/// The connection as it is, on which nothing comes before HTTP any more.
+fn without_tls(arriving: Arrived<Plain>) -> Arrived {
+    let Arrived { io, peer, left, registration } = arriving;
+    Arrived { io: ByteStream::plain(io), peer, left, registration }
 }
