@@ -371,3 +371,16 @@ def browser(shared_browser):
             shared_browser.switch_to.window(handle)
             shared_browser.close()
     shared_browser.switch_to.window(first)
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """axe(driver) -> what axe-core finds wrong with the page of a browser's window."""
+    source = pathlib.Path(os.environ["NODE_PATH"], "axe-core/axe.min.js").read_text()  # scripts/test installs it
+
+    def axe(driver):
+        driver.execute_script(source)
+        found = driver.execute_async_script(
+            "const done = arguments[0]; axe.run().then((result) => done(result.violations))")
+        return [(v["id"], [n["html"] + " " + n["failureSummary"] for n in v["nodes"]]) for v in found]
+    return axe
