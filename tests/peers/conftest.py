@@ -247,6 +247,37 @@ def chat(start):
     return listening(start([sys.executable, ROOT / "examples/chat/chat.py"]))
 
 
+NGIRCD = """
+[Global]
+Name = irc.example.net
+Info = behind a relay
+AdminInfo1 = test
+AdminEMail = admin@irc.example.net
+MotdPhrase = Welcome
+Listen = 127.0.0.1
+[Limits]
+PingTimeout = 1
+PongTimeout = 9
+[Options]
+DNS = no
+WebircPassword = secret
+Ident = no
+PAM = no
+IncludeDir = {nothing}
+"""
+
+
+@pytest.fixture
+def ngircd(start, listener, tmp_path):
+    """The address of an IRC server that takes WEBIRC."""
+    config = tmp_path / "ngircd.conf"
+    (tmp_path / "nothing").mkdir()
+    config.write_text(NGIRCD.format(nothing=tmp_path / "nothing"))
+    argv, popen = as_fd_3(listener, [command("ngircd"), "--nodaemon", "--config", config])
+    start(argv, **popen)
+    return address(listener)
+
+
 class Relay:
     """A running relay."""
 

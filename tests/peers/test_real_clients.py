@@ -10,9 +10,8 @@ import tempfile
 
 import pytest
 
-from conftest import address, as_fd_3, command
+from conftest import command
 from in_front_of import recipe
-from test_ngircd import CONFIG as NGIRCD
 
 SCENARIOS = pathlib.Path(__file__).with_name("real_clients")
 # Of each package: the file for browsers, and how a script gets at it.
@@ -62,17 +61,6 @@ def play(request, start, relay, tmp_path):
     folder = tmp_path / "site"
     folder.mkdir()
     return lambda name, package, *options, **facts: where(start, browser, folder, relay, name, package, options, facts)
-
-
-@pytest.fixture
-def ngircd(start, listener, tmp_path):
-    """The address of an IRC server that takes WEBIRC."""
-    config = tmp_path / "ngircd.conf"
-    (tmp_path / "nothing").mkdir()
-    config.write_text(NGIRCD.format(nothing=tmp_path / "nothing") + "WebircPassword = secret\n")
-    argv, popen = as_fd_3(listener, [command("ngircd"), "--nodaemon", "--config", config])
-    start(argv, **popen)
-    return address(listener)
 
 
 def test_irc_framework_with_ngircd(play, ngircd):
