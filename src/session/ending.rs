@@ -97,20 +97,35 @@ async fn take_rest(
 /// Returns the client's end, or `None` if the backend did not take it all.
 async fn relay_rest(parts: &mut Parts) -> Option<CloseReason> {
     let Parts { client, backend, up, stats, config } = parts;
+    let relay = |cx: &mut Context<'_>, backend: &mut BackendIo, up: &mut Up, stats: &mut Stats| {
+        up.poll(cx, client, backend.io(), stats)
+    };
+    while_taken(backend, up, stats, config.close_timeout, relay).await
+}
+
+/// Polls `send` until it is ready, and again whenever a line's time has come, as long as the backend takes any of what
+/// waits. `None` if it does not take it all.
+async fn while_taken<T>(
+    backend: &mut BackendIo,
+    up: &mut Up,
+    stats: &mut Stats,
+    close_timeout: Duration,
+    mut send: impl FnMut(&mut Context<'_>, &mut BackendIo, &mut Up, &mut Stats) -> Poll<T>,
+) -> Option<T> {
     let mut turn = Turn::default();
     loop {
         up.take_progress();
-        let rest = poll_fn(|cx| {
+        let sent = poll_fn(|cx| {
             turn.watch(cx, backend, up, stats);
             loop {
-                let end = up.poll(cx, client, backend.io(), stats);
-                if end.is_ready() || turn.poll_next(cx, up).is_pending() {
-                    return end;
+                let sent = send(cx, backend, up, stats);
+                if sent.is_ready() || turn.poll_next(cx, up).is_pending() {
+                    return sent;
                 }
             }
         });
-        if let Ok(end) = timeout(config.close_timeout, rest).await {
-            return Some(end);
+        if let Ok(sent) = timeout(close_timeout, sent).await {
+            return Some(sent);
         }
         if !up.take_progress() && !up.awaits_turn() {
             return None;
@@ -301,24 +316,10 @@ async fn deliver_rest(
     stats: &mut Stats,
     close_timeout: Duration,
 ) -> bool {
-    let mut turn = Turn::default();
-    loop {
-        up.take_progress();
-        let write = poll_fn(|cx| {
-            turn.watch(cx, backend, up, stats);
-            loop {
-                up.release(stats);
-                let sent = up.poll_send(cx, backend.io());
-                if turn.poll_next(cx, up).is_pending() {
-                    return if up.next_line().is_some() { Poll::Pending } else { sent };
-                }
-            }
-        });
-        if timeout(close_timeout, write).await.is_ok() {
-            return true;
-        }
-        if !up.take_progress() && !up.awaits_turn() {
-            return false;
-        }
-    }
+    let write = |cx: &mut Context<'_>, backend: &mut BackendIo, up: &mut Up, stats: &mut Stats| {
+        up.release(stats);
+        let sent = up.poll_send(cx, backend.io());
+        if up.next_line().is_some() { Poll::Pending } else { sent }
+    };
+    while_taken(backend, up, stats, close_timeout, write).await.is_some()
 }
