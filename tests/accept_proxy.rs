@@ -12,8 +12,8 @@ use support::faults::{Slice, client};
 use support::program::{relay_sh, wait_until};
 use support::tls::{Ca, Tls};
 use support::{
-    Backend, Client, DEADLINE, HttpResponse, Relay, Steady, echo, frame, handshake, relay,
-    relay_to, run,
+    Backend, Client, HttpResponse, Relay, Steady, echo, frame, handshake, relay, relay_to, run,
+    tcp_to,
 };
 
 /// A header of version 1.
@@ -44,11 +44,9 @@ fn accepting(backend: std::net::SocketAddr, options: &[&str]) -> Relay {
     relay_to(backend, &[&["--accept-proxy", "--trust-proxy", "127.0.0.1"], options].concat())
 }
 
+/// A connection on which nothing was sent.
 fn tcp(relay: &Relay) -> TcpStream {
-    let tcp = TcpStream::connect(relay.addr).unwrap();
-    tcp.set_read_timeout(Some(DEADLINE)).unwrap();
-    tcp.set_nodelay(true).unwrap();
-    tcp
+    tcp_to(relay.addr)
 }
 
 /// The response to a handshake behind this header, in one segment.

@@ -171,7 +171,7 @@ fn requests_without_tls_are_sent_on_before_there_is_a_certificate() {
     let second = relay.stdout_line();
     let plain = second.split(' ').nth(1).and_then(|url| url.strip_prefix("http://"));
     let plain = plain.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{second}"));
-    let mut tcp = support::tls::tcp_to(plain);
+    let mut tcp = support::tcp_to(plain);
     tcp.write_all(b"GET /a?b HTTP/1.1\r\nHost: relay.example\r\n\r\n").unwrap();
     let response = HttpResponse::read(&mut tcp);
     assert_eq!(response.status, 301);

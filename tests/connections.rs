@@ -6,11 +6,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 
-use socket2::{Domain, Socket, Type};
 use support::configured::Configured;
 use support::program::wait_until;
 use support::tls::{Ca, tls};
-use support::{HttpResponse, Relay, echo, handshake, relay_to, start};
+use support::{HttpResponse, Relay, echo, handshake, relay_to, start, tcp_from};
 
 /// A relay that may have so many descriptors, whose silent connections stay for as long as the test.
 fn confined(descriptors: usize, options: &[&str]) -> Relay {
@@ -21,16 +20,6 @@ fn confined(descriptors: usize, options: &[&str]) -> Relay {
     let mut relay = start(command);
     relay.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, relay.addr.port()));
     relay
-}
-
-/// A connection from another address of this machine.
-fn from(address: [u8; 4], to: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    let tcp: TcpStream = socket.into();
-    tcp.set_read_timeout(Some(support::DEADLINE)).unwrap();
-    tcp
 }
 
 /// The status of a handshake, or 0 if the connection is closed without an answer.
@@ -63,7 +52,7 @@ fn silent_connections_of_one_address_keep_nobody_else_out() {
     let mut relay = confined(256, &["--max-connections-per-ip", "50"]);
     let idle = relay.descriptors();
     let silent: Vec<_> = (0..260).map(|_| relay.tcp()).collect();
-    assert_eq!(ask(&mut from([127, 0, 0, 2], relay.addr)), 101);
+    assert_eq!(ask(&mut tcp_from([127, 0, 0, 2], relay.addr)), 101);
     wait_until("all but 50 are closed", || still_open(&silent) == 50);
     assert_eq!(ask(&mut relay.tcp()), 0);
     // A client that closes makes room.
@@ -165,7 +154,7 @@ fn proxies_that_are_trusted_and_unix_peers_are_not_limited_by_address() {
     let options =
         ["--max-connections-per-ip", "1", "--trust-proxy", "127.0.0.2", "--listen", &unix];
     let relay = relay_to(echo(), &options);
-    let mut proxied: Vec<_> = (0..5).map(|_| from([127, 0, 0, 2], relay.addr)).collect();
+    let mut proxied: Vec<_> = (0..5).map(|_| tcp_from([127, 0, 0, 2], relay.addr)).collect();
     assert!(proxied.iter_mut().all(|tcp| ask(tcp) == 101));
     let local: Vec<_> = (0..5)
         .map(|_| {

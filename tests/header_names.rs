@@ -7,8 +7,8 @@ use std::fs;
 use std::io::Write;
 
 use support::cgi::cgi;
-use support::tls::{Ca, tcp_to};
-use support::{HttpResponse, Refusing, echo, handshake, relay_to};
+use support::tls::Ca;
+use support::{HttpResponse, Refusing, echo, handshake, relay_to, tcp_to};
 use tempfile::TempDir;
 
 /// Expects these names, in whatever order.

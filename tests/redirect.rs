@@ -5,8 +5,8 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use support::tls::{Ca, tcp_to};
-use support::{HttpResponse, Relay, echo, handshake};
+use support::tls::Ca;
+use support::{HttpResponse, Relay, echo, handshake, tcp_to};
 
 /// A relay with `--redirect-port`, and where that is.
 fn redirecting(ca: &Ca, options: &[&str]) -> (Relay, SocketAddr) {

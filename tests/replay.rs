@@ -4,14 +4,14 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::Message;
 use support::program::wait_until;
-use support::{Backend, DEADLINE, Peer, Relay, relay_to, run};
+use support::{Backend, Peer, Relay, relay_to, run, tcp_to};
 
 /// `wsrelay replay`, until it is dropped.
 struct Replay {
@@ -38,9 +38,7 @@ impl Replay {
     }
 
     fn connect(&self) -> Peer {
-        let tcp = TcpStream::connect(self.addr).unwrap();
-        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
-        Peer(BufReader::new(tcp))
+        Peer(BufReader::new(tcp_to(self.addr)))
     }
 
     /// Waits for it to end by itself, and returns its exit status and what it said at last.

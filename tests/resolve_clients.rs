@@ -4,13 +4,12 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
 use support::hosts::OwnHosts;
-use support::{Backend, HttpResponse, Peer, Relay, handshake, run, start};
+use support::{Backend, HttpResponse, Peer, Relay, handshake, run, start, tcp_from};
 use tempfile::TempDir;
 
 const HOSTS: &str = "127.0.0.1 localhost\n127.0.0.2 ann.example ann\n127.0.0.3 no!name\n";
@@ -25,11 +24,7 @@ fn relay(hosts: &OwnHosts, backend: SocketAddr, options: &[&str]) -> Relay {
 
 /// A client from this address, whose handshake is sent.
 fn client(relay: &Relay, ip: &str) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
-    socket.connect(&relay.addr.into()).unwrap();
-    let mut tcp = TcpStream::from(socket);
-    tcp.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let mut tcp = tcp_from(ip.parse::<IpAddr>().unwrap(), relay.addr);
     tcp.write_all(handshake("/", "").as_bytes()).unwrap();
     tcp
 }

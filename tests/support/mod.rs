@@ -16,7 +16,7 @@ pub mod relay;
 pub mod tls;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ pub use backend::{Backend, Mute, Peer, Refusing, echo};
 pub use client::Client;
 pub use http::{HttpResponse, frame, handshake};
 pub use relay::{Relay, relay, relay_to, run, run_command, session, start};
+use socket2::{Domain, Socket, Type};
 
 /// The deadline of every wait, also on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,6 +34,19 @@ fn timed(tcp: TcpStream) -> TcpStream {
     tcp.set_write_timeout(Some(DEADLINE)).unwrap();
     tcp.set_nodelay(true).unwrap();
     tcp
+}
+
+/// A connection, with the deadline.
+pub fn tcp_to(addr: SocketAddr) -> TcpStream {
+    timed(TcpStream::connect(addr).unwrap())
+}
+
+/// A connection from another address of this machine, with the deadline.
+pub fn tcp_from(ip: impl Into<IpAddr>, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(ip.into(), 0).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    timed(socket.into())
 }
 
 /// A connection to a Unix socket, with the deadline.

@@ -27,7 +27,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use super::{Backend, Client, HttpResponse, Relay, Steady, handshake, relay, timed};
+use super::{Backend, Client, HttpResponse, Relay, Steady, handshake, relay};
 
 /// The client's end of an encrypted connection.
 pub type Tls = StreamOwned<ClientConnection, Steady>;
@@ -298,11 +298,6 @@ pub fn openssl(args: &[&str]) -> String {
     let done = done.expect("openssl is installed");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&done.stdout) + &text(&done.stderr)
-}
-
-/// A socket with the deadline.
-pub fn tcp_to(addr: SocketAddr) -> TcpStream {
-    timed(TcpStream::connect(addr).unwrap())
 }
 
 /// Expects an echo of a line.
