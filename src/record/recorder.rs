@@ -12,10 +12,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::iter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ const NOTE: usize = 128;
 /// Bytes of one recording that are written together at most.
 const BUFFER: usize = 64 * 1024;
 
-/// Notes that are taken before files are written, so that what was said is soon there.
+/// Further notes that are taken before files are written, so that what was said is soon there.
 const TURN: usize = 1024;
 
 /// The time after which a directory that could not be written to is tried again, for sessions that begin then.
@@ -202,6 +203,8 @@ struct Writing {
     sessions: HashMap<u64, Recording>,
     /// Sessions that have something to be written.
     unwritten: Vec<u64>,
+    /// Those who wait until all is written.
+    flushed: Vec<Sender<()>>,
     failure: WriteFailure,
 }
 
@@ -230,34 +233,28 @@ struct WriteFailure {
 
 impl Writing {
     fn new(dir: PathBuf, files: Directory, shared: Arc<Shared>) -> Self {
-        let (sessions, unwritten) = (HashMap::new(), Vec::new());
-        Writing { dir, files, shared, sessions, unwritten, failure: WriteFailure::default() }
+        Writing {
+            dir,
+            files,
+            shared,
+            sessions: HashMap::new(),
+            unwritten: Vec::new(),
+            flushed: Vec::new(),
+            failure: WriteFailure::default(),
+        }
     }
 
     /// Takes notes until there is nobody to write any.
     fn run(&mut self, notes: &Receiver<Note>) {
-        let mut flushed = Vec::new();
         while let Ok(first) = notes.recv() {
-            let mut next = Ok(first);
-            for _ in 0..TURN {
-                match next {
-                    Ok(Note::Flush(done)) => flushed.push(done),
-                    Ok(note) => self.take(note),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-                next = notes.try_recv();
-            }
-            // The one that was taken last belongs to the next turn.
-            match next {
-                Ok(Note::Flush(done)) => flushed.push(done),
-                Ok(note) => self.take(note),
-                Err(_) => {}
+            for note in iter::once(first).chain(notes.try_iter().take(TURN)) {
+                self.take(note);
             }
             for id in std::mem::take(&mut self.unwritten) {
                 self.write(id);
             }
             // Who does not wait any more need not know.
-            flushed.drain(..).for_each(|done| done.send(()).unwrap_or_default());
+            self.flushed.drain(..).for_each(|done| done.send(()).unwrap_or_default());
         }
     }
 
@@ -283,7 +280,8 @@ impl Writing {
                     self.files.end(one.name, one.size);
                 }
             }
-            Note::Flush(_) => unreachable!("it is answered where all is written"),
+            // It is answered where all is written.
+            Note::Flush(done) => self.flushed.push(done),
         }
     }
 
