@@ -1,7 +1,7 @@
 //! Reader: the entries of a recording, one by one, so that a long one takes no memory.
 
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub struct Reader<R> {
     is_cut: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Format {
     /// JSON lines, with this end of line.
     Lines(String),
@@ -93,7 +93,10 @@ impl<R: BufRead> Reader<R> {
             }
             match self.entry(&line) {
                 Ok(None) => {}
-                Ok(entry) => return Ok(entry),
+                Ok(Some(entry)) => {
+                    self.has_end |= matches!(entry.what, What::Ended(_));
+                    return Ok(Some(entry));
+                }
                 Err(_) if !is_whole => {
                     self.is_cut = true;
                     return Ok(None);
@@ -117,8 +120,8 @@ impl<R: BufRead> Reader<R> {
         self.number += 1;
         let mut bytes = Vec::new();
         let read = self.file.by_ref().take(LONGEST).read_until(b'\n', &mut bytes);
-        if let Err(error) = read.map_err(|error: io::Error| reason(&error)) {
-            return Err(self.bad(&error));
+        if let Err(error) = read {
+            return Err(self.bad(&reason(&error)));
         }
         let is_whole = bytes.ends_with(b"\n");
         match String::from_utf8(bytes) {
@@ -134,61 +137,63 @@ impl<R: BufRead> Reader<R> {
     /// The entry of a line; `None` for one that says nothing.
     fn entry(&mut self, line: &str) -> Result<Option<Entry>, &'static str> {
         let value: Value = serde_json::from_str(line).map_err(|_| "it is not JSON")?;
-        match self.format.clone() {
-            Format::Lines(eol) => self.entry_of_lines(&value, &eol).map(Some),
-            Format::Cast { is_ours } => self.event(&value, is_ours),
+        match &self.format {
+            Format::Lines(eol) => entry_of_lines(&value, eol).map(Some),
+            Format::Cast { is_ours } => event(&value, *is_ours, &mut self.bytes),
         }
     }
+}
 
-    fn entry_of_lines(&mut self, value: &Value, eol: &str) -> Result<Entry, &'static str> {
-        let at = value["t"].as_u64().ok_or("t is not a number of milliseconds")?;
-        let speaker = match value["d"].as_str() {
-            Some("up") => Speaker::Client,
-            Some("down") => Speaker::Backend,
-            Some("end") => {
-                self.has_end = true;
-                let by = value["by"].as_str().and_then(By::parse);
-                return Ok(Entry { at, what: What::Ended(by.ok_or("by says not who ended it")?) });
-            }
-            _ => return Err("d is not up, down or end"),
-        };
-        let mut bytes = match (value["line"].as_str(), value["b64"].as_str()) {
-            (Some(text), None) => text.as_bytes().to_vec(),
-            (None, Some(text)) => {
-                BASE64.decode(text.as_bytes()).map_err(|_| "b64 is not base64")?
-            }
-            _ => return Err("it has neither line nor b64, or both"),
-        };
-        bytes.extend_from_slice(value["end"].as_str().unwrap_or(eol).as_bytes());
-        Ok(Entry { at, what: What::Said(speaker, bytes) })
-    }
+/// The entry of a JSON line.
+fn entry_of_lines(value: &Value, eol: &str) -> Result<Entry, &'static str> {
+    let at = value["t"].as_u64().ok_or("t is not a number of milliseconds")?;
+    let speaker = match value["d"].as_str() {
+        Some("up") => Speaker::Client,
+        Some("down") => Speaker::Backend,
+        Some("end") => {
+            let by = value["by"].as_str().and_then(By::parse);
+            return Ok(Entry { at, what: What::Ended(by.ok_or("by says not who ended it")?) });
+        }
+        _ => return Err("d is not up, down or end"),
+    };
+    let mut bytes = match (value["line"].as_str(), value["b64"].as_str()) {
+        (Some(text), None) => text.as_bytes().to_vec(),
+        (None, Some(text)) => BASE64.decode(text.as_bytes()).map_err(|_| "b64 is not base64")?,
+        _ => return Err("it has neither line nor b64, or both"),
+    };
+    bytes.extend_from_slice(value["end"].as_str().unwrap_or(eol).as_bytes());
+    Ok(Entry { at, what: What::Said(speaker, bytes) })
+}
 
-    fn event(&mut self, value: &Value, is_ours: bool) -> Result<Option<Entry>, &'static str> {
-        let (Some(seconds), Some(code), Some(data)) =
-            (value[0].as_f64(), value[1].as_str(), value[2].as_str())
-        else {
-            return Err("it is no event: [seconds, \"code\", \"data\"]");
-        };
-        // A number of JSON is neither infinite nor none.
-        let at = (seconds.max(0.0) * 1000.0).round() as u64;
-        let said = |speaker, bytes| Some(Entry { at, what: What::Said(speaker, bytes) });
-        let exact = self.bytes.take();
-        Ok(match code {
-            "o" => said(Speaker::Backend, exact.unwrap_or_else(|| data.into())),
-            "i" => said(Speaker::Client, exact.unwrap_or_else(|| data.into())),
-            "b" if is_ours => {
-                self.bytes = Some(BASE64.decode(data.as_bytes()).map_err(|_| "it is not base64")?);
-                None
-            }
-            "m" if is_ours => {
-                let by = data.strip_prefix("ended by the ").and_then(By::parse);
-                self.has_end |= by.is_some();
-                by.map(|by| Entry { at, what: What::Ended(by) })
-            }
-            // Players ignore codes that they do not know.
-            _ => None,
-        })
-    }
+/// The entry of an event. `exact` are the bytes that stand before it, if there are any.
+fn event(
+    value: &Value,
+    is_ours: bool,
+    exact: &mut Option<Vec<u8>>,
+) -> Result<Option<Entry>, &'static str> {
+    let (Some(seconds), Some(code), Some(data)) =
+        (value[0].as_f64(), value[1].as_str(), value[2].as_str())
+    else {
+        return Err("it is no event: [seconds, \"code\", \"data\"]");
+    };
+    // A number of JSON is neither infinite nor none.
+    let at = (seconds.max(0.0) * 1000.0).round() as u64;
+    let said = |speaker, bytes| Some(Entry { at, what: What::Said(speaker, bytes) });
+    let bytes = exact.take();
+    Ok(match code {
+        "o" => said(Speaker::Backend, bytes.unwrap_or_else(|| data.into())),
+        "i" => said(Speaker::Client, bytes.unwrap_or_else(|| data.into())),
+        "b" if is_ours => {
+            *exact = Some(BASE64.decode(data.as_bytes()).map_err(|_| "it is not base64")?);
+            None
+        }
+        "m" if is_ours => {
+            let by = data.strip_prefix("ended by the ").and_then(By::parse);
+            by.map(|by| Entry { at, what: What::Ended(by) })
+        }
+        // Players ignore codes that they do not know.
+        _ => None,
+    })
 }
 
 #[cfg(test)]
