@@ -48,25 +48,13 @@ impl Compare {
             self.compare_bytes()?;
             return Ok(self.same);
         }
-        while let Some((heard, behind)) = line(&self.heard) {
-            while line(&self.recorded).is_none()
-                && let Some(more) = next()
-            {
-                self.recorded.extend(more);
-            }
-            let (recorded, rest) = match line(&self.recorded) {
-                Some((recorded, rest)) => (Some(recorded), rest),
-                // The last one may have no end.
-                None if self.recorded.is_empty() => (None, 0),
-                None => (Some(&*self.recorded), self.recorded.len()),
-            };
-            if recorded != Some(heard) {
-                return Err(difference(self.same + 1, recorded, Some(heard)));
-            }
-            self.heard.drain(..behind);
-            self.recorded.drain(..rest);
-            self.same += 1;
+        let heard = std::mem::take(&mut self.heard);
+        let mut rest = &*heard;
+        while let Some((one, behind)) = line(rest) {
+            self.compare_line(one, next)?;
+            rest = &rest[behind..];
         }
+        self.heard = rest.to_vec();
         Ok(self.same)
     }
 
@@ -75,15 +63,13 @@ impl Compare {
     /// # Errors
     /// The first difference.
     pub fn end(mut self, next: &mut impl FnMut() -> Option<Vec<u8>>) -> Result<Said, String> {
-        while let Some(more) = next() {
-            self.recorded.extend(more);
-            // One line is enough to say which is missing.
-            if self.recorded.len() > self.heard.len() && line(&self.recorded).is_some() {
-                break;
-            }
-        }
         if !self.by_line {
-            self.compare_bytes()?;
+            // All that was heard has been compared.
+            while self.recorded.is_empty()
+                && let Some(more) = next()
+            {
+                self.recorded.extend(more);
+            }
             if !self.recorded.is_empty() {
                 return Err(format!(
                     "the client left after {} bytes, and said more when it was recorded",
@@ -92,24 +78,57 @@ impl Compare {
             }
             return Ok(Said { count: self.same, unit: "bytes" });
         }
-        let tail =
-            |bytes: &[u8]| line(bytes).map_or_else(|| bytes.to_vec(), |(line, _)| line.to_vec());
-        match (self.heard.is_empty(), self.recorded.is_empty()) {
-            (true, true) => {}
-            (false, false) if self.heard == tail(&self.recorded) => {
-                let rest = line(&self.recorded).map_or(self.recorded.len(), |(_, rest)| rest);
-                self.recorded.drain(..rest);
-                self.heard.clear();
-                self.same += 1;
-                return self.end(next);
-            }
-            (is_silent, is_over) => {
-                let heard = (!is_silent).then_some(&*self.heard);
-                let recorded = (!is_over).then(|| tail(&self.recorded));
-                return Err(difference(self.same + 1, recorded.as_deref(), heard));
-            }
+        let last = std::mem::take(&mut self.heard);
+        if !last.is_empty() {
+            self.compare_line(&last, next)?;
         }
-        Ok(Said { count: self.same, unit: "lines" })
+        match self.recorded_line(next) {
+            None => Ok(Said { count: self.same, unit: "lines" }),
+            Some(missing) => Err(format!(
+                "line {}: the client left without it, and {} was recorded",
+                self.same + 1,
+                shown(&missing)
+            )),
+        }
+    }
+
+    /// Compares a line that was heard with the next one that was recorded.
+    fn compare_line(
+        &mut self,
+        heard: &[u8],
+        next: &mut impl FnMut() -> Option<Vec<u8>>,
+    ) -> Result<(), String> {
+        let number = self.same + 1;
+        match self.recorded_line(next) {
+            Some(recorded) if recorded == heard => {
+                self.same = number;
+                Ok(())
+            }
+            Some(recorded) => Err(format!(
+                "line {number}: the client said {}, and {} was recorded",
+                shown(heard),
+                shown(&recorded)
+            )),
+            None => Err(format!(
+                "line {number}: the client said {}, and no further line was recorded",
+                shown(heard)
+            )),
+        }
+    }
+
+    /// Takes the next line that was recorded, without its end. The last one may have none.
+    fn recorded_line(&mut self, next: &mut impl FnMut() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        while line(&self.recorded).is_none()
+            && let Some(more) = next()
+        {
+            self.recorded.extend(more);
+        }
+        let all = self.recorded.len();
+        let (end, behind) =
+            line(&self.recorded).map_or((all, all), |(one, behind)| (one.len(), behind));
+        let one = self.recorded[..end].to_vec();
+        self.recorded.drain(..behind);
+        (all > 0).then_some(one)
     }
 
     fn compare_bytes(&mut self) -> Result<(), String> {
@@ -174,28 +193,6 @@ fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
         (end, _) => end?,
     };
     Some((&bytes[..end], next))
-}
-
-fn difference(number: u64, recorded: Option<&[u8]>, heard: Option<&[u8]>) -> String {
-    match (recorded, heard) {
-        (Some(recorded), Some(heard)) => {
-            format!(
-                "line {number}: the client said {}, and {} was recorded",
-                shown(heard),
-                shown(recorded)
-            )
-        }
-        (None, Some(heard)) => {
-            format!(
-                "line {number}: the client said {}, and no further line was recorded",
-                shown(heard)
-            )
-        }
-        (recorded, None) => {
-            let missing = shown(recorded.unwrap_or_default());
-            format!("line {number}: the client left without it, and {missing} was recorded")
-        }
-    }
 }
 
 /// A line as a person reads it, without what a terminal takes for commands.
