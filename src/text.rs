@@ -36,6 +36,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// The number of bytes before a character that is cut off at the end. The bytes need not be UTF-8.
+pub fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

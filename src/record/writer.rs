@@ -8,6 +8,7 @@ use serde_json::json;
 use super::entry::{By, Speaker};
 use super::head::{Head, Kind, object};
 use crate::framing::{Charset, Decoder, Framing, Payload, RawRules};
+use crate::text::whole_characters;
 
 /// The longest piece of a line, in bytes, that has an entry of its own. More of a line is not kept in memory.
 const LONGEST: usize = 64 * 1024;
@@ -135,7 +136,7 @@ impl Lines {
             bytes = rest;
             if self.unfinished.len() == LONGEST {
                 // A character that is cut by this waits for its rest.
-                let cut = characters_end(&self.unfinished);
+                let cut = whole_characters(&self.unfinished);
                 let rest = self.unfinished.split_off(cut);
                 self.flush(speaker, out);
                 self.unfinished = rest;
@@ -205,12 +206,4 @@ fn event(at: u64, code: &str, data: &str) -> String {
 fn append(line: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(line.as_bytes());
     out.push(b'\n');
-}
-
-/// The end of the last whole character of bytes that may be UTF-8; the end of other bytes.
-fn characters_end(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => error.valid_up_to(),
-        _ => bytes.len(),
-    }
 }

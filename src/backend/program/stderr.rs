@@ -2,14 +2,13 @@
 
 use std::future::poll_fn;
 use std::mem;
-use std::str;
 use std::task::{Context, Poll, ready};
 
 use memchr::memchr;
 
 use crate::net::pipes::PipeSource;
 use crate::net::scratch;
-use crate::text::printable;
+use crate::text::{printable, whole_characters};
 
 /// The most bytes of one line of the log. A longer line is logged in pieces: a program that never ends its line would
 /// otherwise fill the memory.
@@ -82,14 +81,6 @@ impl LogLines {
             bytes = rest;
         }
         self.unfinished.extend_from_slice(bytes);
-    }
-}
-
-/// The number of bytes before a character that is cut off at the end.
-fn whole_characters(bytes: &[u8]) -> usize {
-    match str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => bytes.len(),
     }
 }
 
