@@ -17,14 +17,19 @@ pub enum Eol {
 }
 
 impl Eol {
+    /// Its characters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Eol::Lf => "\n",
+            Eol::CrLf => "\r\n",
+            Eol::Cr => "\r",
+            Eol::Nul => "\0",
+        }
+    }
+
     /// Its bytes.
     pub fn bytes(self) -> &'static [u8] {
-        match self {
-            Eol::Lf => b"\n",
-            Eol::CrLf => b"\r\n",
-            Eol::Cr => b"\r",
-            Eol::Nul => b"\0",
-        }
+        self.as_str().as_bytes()
     }
 }
 

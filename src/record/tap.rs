@@ -8,7 +8,7 @@ use super::entry::{By, Speaker};
 use super::head::{Head, Kind};
 use super::recorder::{Recorded, Recorder};
 use crate::clock;
-use crate::framing::{Eol, Framing, Mark, Payload, Stage};
+use crate::framing::{Framing, Mark, Payload, Stage};
 use crate::net::address::PeerAddr;
 use crate::registry::Card;
 
@@ -52,13 +52,7 @@ fn head(card: &Card, framing: &Framing, since: Instant) -> Head {
     }
     let (kind, charset) = match framing {
         Framing::Lines(rules) | Framing::BinaryLines(rules) => {
-            let eol = match rules.eol {
-                Eol::Lf => "\n",
-                Eol::CrLf => "\r\n",
-                Eol::Cr => "\r",
-                Eol::Nul => "\0",
-            };
-            (Kind::Lines { eol }, rules.charset.name())
+            (Kind::Lines { eol: rules.eol.as_str() }, rules.charset.name())
         }
         Framing::Terminal(rules) => (Kind::Bytes, rules.charset.name()),
         Framing::Raw(rules) => (Kind::Bytes, rules.charset.unwrap_or_default().name()),
