@@ -88,8 +88,9 @@ impl About {
     pub fn missing(self) -> (&'static str, &'static str) {
         match self {
             About::Anything | About::Charset => unreachable!("it is of use wherever it is given"),
-            About::Lines => ("binary", "is about lines, and --binary knows none: drop one"),
-            About::LineEnds => ("binary", "is about lines, and --binary knows none: drop one"),
+            About::Lines | About::LineEnds => {
+                ("binary", "is about lines, and --binary knows none: drop one")
+            }
             About::ClientName => (
                 "hello",
                 "is about {host} in lines for the backend, and about programs: add --hello \

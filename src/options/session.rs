@@ -29,15 +29,15 @@ pub fn session(args: &Args) -> Result<SessionConfig, StartError> {
         rate: rate(args)?,
         limits: limits(args)?,
         close_timeout: bounded("close-timeout", &args.close_timeout)?,
-        telnet: telnet(args, max_line)?,
+        telnet: telnet(args)?,
         trace: args.trace,
     })
 }
 
 /// The backend's telnet, if it speaks it.
-fn telnet(args: &Args, max_line: usize) -> Result<Option<TelnetRules>, StartError> {
-    let charset = line_rules(args, max_line)?.charset;
+fn telnet(args: &Args) -> Result<Option<TelnetRules>, StartError> {
     let has_enter = args.eol.is_none() && !args.binary;
+    let charset = charset(args)?;
     let rules = TelnetRules { charset, has_enter, is_terminal: false, is_mud: false };
     Ok(args.telnet.then_some(rules))
 }
@@ -98,18 +98,19 @@ fn greeting(args: &Args, max_line: usize) -> Result<Option<Box<GreetingConfig>>,
 }
 
 fn charset(args: &Args) -> Result<Charset, StartError> {
-    let label = or_default("charset", &args.charset);
-    Charset::for_label(label)
-        .or_else(|error| usage(["charset"], format!("--charset {label}: {error}")))
+    labelled("charset", or_default("charset", &args.charset))
+}
+
+/// The charset of this label, which is the value of this option.
+fn labelled(key: &'static str, label: &str) -> Result<Charset, StartError> {
+    Charset::for_label(label).or_else(|error| usage([key], format!("--{key} {label}: {error}")))
 }
 
 /// The charset of lines that are not valid UTF-8, if there is one. Then the others are UTF-8, and so is what the backend
 /// gets.
 fn charset_fallback(args: &Args) -> Result<Option<Charset>, StartError> {
     let Some(label) = &args.charset_fallback else { return Ok(None) };
-    let fallback = Charset::for_label(label).or_else(|error| {
-        usage(["charset-fallback"], format!("--charset-fallback {label}: {error}"))
-    })?;
+    let fallback = labelled("charset-fallback", label)?;
     if fallback.looks_like_utf8() {
         let text = format!(
             "--charset-fallback {label}: no line would be in it, as its bytes are valid UTF-8; type \

@@ -31,12 +31,16 @@ const FRAMINGS: &[(&str, Promise)] = &[
 /// # Errors
 /// [`StartError::Usage`].
 pub fn subprotocol_names(args: &Args) -> Result<Option<Vec<String>>, StartError> {
+    let bare = |one: &String| one.split('=').next().unwrap_or_default().to_owned();
+    Ok(listed(args)?.map(|list| list.iter().map(bare).collect()))
+}
+
+/// The list of `--subprotocol`, if it was given: names, each with its framing if that is said.
+fn listed(args: &Args) -> Result<Option<Vec<String>>, StartError> {
     let Some(list) = &args.subprotocol else { return Ok(None) };
     let why = "can't be a subprotocol's name (letters, digits and !#$%&'*+-.^_`|~)";
     let is_name = |one: &str| is_token(one.split_once('=').map_or(one, |(name, _)| name));
-    let list = names("subprotocol", list, is_name, why, "chat or --subprotocol a,b")?;
-    let bare = |one: &String| one.split('=').next().unwrap_or_default().to_owned();
-    Ok(Some(list.iter().map(bare).collect()))
+    names("subprotocol", list, is_name, why, "chat or --subprotocol a,b").map(Some)
 }
 
 /// The subprotocols of a route; `own` are the settings of sessions as its options say.
@@ -44,16 +48,14 @@ pub fn subprotocol_names(args: &Args) -> Result<Option<Vec<String>>, StartError>
 /// # Errors
 /// [`StartError::Usage`].
 pub fn subprotocols(args: &Args, own: &Arc<SessionConfig>) -> Result<Subprotocols, StartError> {
-    let Some(list) = &args.subprotocol else {
+    let Some(list) = listed(args)? else {
         let known = Subprotocol::all().map(|known| {
             let name = Named { name: known.name, framing: None };
             Ok((known.name.to_owned(), session(args, own, &name, false)?))
         });
         return Ok(Subprotocols::new(known.collect::<Result<_, StartError>>()?, true));
     };
-    subprotocol_names(args)?;
-    let named: Vec<_> =
-        list.split(',').map(|one| Named::parse(one.trim())).collect::<Result<_, _>>()?;
+    let named: Vec<_> = list.iter().map(|one| Named::parse(one)).collect::<Result<_, _>>()?;
     let known = named
         .iter()
         .map(|one| Ok((one.name.to_owned(), session(args, own, one, true)?)))
