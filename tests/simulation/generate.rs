@@ -8,7 +8,7 @@ use encoding_rs::Encoding;
 use fastrand::Rng;
 
 use crate::spec::rate::Rate;
-use crate::spec::{Broken, Ends, Newlines, Rules};
+use crate::spec::{Broken, Newlines, Rules};
 use crate::story::{Act, Ms, Setup, Side, Step, Story, TICK};
 
 /// Charsets of backends: one, two and more bytes a character, and one with states.
@@ -107,13 +107,10 @@ fn setup(rng: &mut Rng, theme: Theme) -> Setup {
     let mut rules = Rules {
         raw: one_in(rng, 8),
         crlf: one_in(rng, 3),
-        ends: Ends::Newline,
-        keep_eol: false,
-        binary_lines: false,
-        fallback: None,
         newlines: pick(rng, &[Newlines::Split, Newlines::Split, Newlines::Space, Newlines::Reject]),
         charset: if one_in(rng, 2) { encoding_rs::UTF_8 } else { pick(rng, &CHARSETS) },
         max_line,
+        ..Rules::default()
     };
     if rules.newlines == Newlines::Space && rules.charset == encoding_rs::ISO_2022_JP {
         // Whether its state lasts over a newline that became a space is open: the text is the same.

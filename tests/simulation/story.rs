@@ -59,17 +59,7 @@ impl Default for Setup {
     /// No limit of time, sockets that hold much, and peers that do their part.
     fn default() -> Self {
         Setup {
-            rules: Rules {
-                raw: false,
-                crlf: false,
-                ends: Ends::Newline,
-                keep_eol: false,
-                binary_lines: false,
-                fallback: None,
-                newlines: Newlines::Split,
-                charset: encoding_rs::UTF_8,
-                max_line: 1 << 20,
-            },
+            rules: Rules::default(),
             stage: false,
             hello: false,
             goodbye: false,

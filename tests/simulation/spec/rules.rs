@@ -100,10 +100,9 @@ pub enum Refusal {
     NewlineInMessage,
 }
 
-#[cfg(test)]
-impl Rules {
-    /// The defaults of the command line, with a limit that tests can reach.
-    pub fn of_tests() -> Self {
+impl Default for Rules {
+    /// The defaults of the command line.
+    fn default() -> Self {
         Self {
             raw: false,
             crlf: false,
@@ -113,7 +112,15 @@ impl Rules {
             fallback: None,
             newlines: Newlines::Split,
             charset: encoding_rs::UTF_8,
-            max_line: 100,
+            max_line: 1 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+impl Rules {
+    /// The same, with a limit that tests can reach.
+    pub fn of_tests() -> Self {
+        Self { max_line: 100, ..Self::default() }
     }
 }
